@@ -1,0 +1,153 @@
+"""The denoiser: a small transformer that sees noisy target embeddings beside clean source embeddings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlmone_lite.errors import InputError
+from dlmone_lite.schedule import Schedule
+from dlmone_lite.text import Batch
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of a denoiser. `vocab_size` and `length` come from the codec, the rest from a preset."""
+
+    vocab_size: int = 0
+    length: int = 32
+    embed_dim: int = 32  # D, the space in which noise is added
+    width: int = 128  # W, the residual stream
+    depth: int = 6
+    heads: int = 4
+    expand: int = 4  # feed-forward width / W
+    dropout: float = 0.0
+    output: str = "softmax"  # "linear": x0_hat is read off; "softmax": expected embedding over words (CDCD)
+    evidence: bool = True  # softmax only: add each word's own Gaussian log-likelihood to its logit
+    schedule: str = "sqrt"
+    T: int = 2000
+
+    def __post_init__(self):
+        if self.output not in ("linear", "softmax"):
+            raise InputError(f"unknown output {self.output!r}; known: linear, softmax")
+
+
+PRESETS = {"classroom": ModelConfig()}
+
+
+def preset(name: str, **changes: int | float | str | bool) -> ModelConfig:
+    """A named shape, with fields changed."""
+    if name not in PRESETS:
+        raise InputError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+    return replace(PRESETS[name], **changes)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: full self-attention, then a GELU feed-forward layer."""
+
+    def __init__(self, width: int, heads: int, expand: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, expand * width), nn.Linear(expand * width, width)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """h (B, L, W) -> (B, L, W)."""
+        B, L, W = h.shape
+        qkv = self.qkv(self.norm1(h)).view(B, L, 3, self.heads, W // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, L, W / heads) each
+        drop = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=drop).transpose(1, 2).reshape(B, L, W)
+        h = h + F.dropout(self.proj(mixed), drop)
+        return h + F.dropout(self.down(F.gelu(self.up(self.norm2(h)), approximate="tanh")), drop)
+
+
+def time_features(level: Tensor, width: int) -> Tensor:
+    """Sines and cosines (B, width) of log(sigma / alpha) (B,), at frequencies from 1/4 to 16."""
+    frequencies = torch.exp(torch.linspace(math.log(0.25), math.log(16), width // 2, device=level.device))
+    angle = level[:, None] * frequencies
+    return torch.cat([angle.sin(), angle.cos()], -1)
+
+
+class Denoiser(nn.Module):
+    """`denoiser(x_t, t, batch) -> x0_hat`, an estimate of E[x0 | x_t, source], all (B, L, D).
+
+    Embeddings are learned and lie on the sphere of radius sqrt(D), so that each coordinate has about unit
+    variance. Source positions of x_t hold clean embeddings; what comes back there carries no loss.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config, self.schedule = config, Schedule(config.schedule, config.T)
+        D, W = config.embed_dim, config.width
+        self.words = nn.Parameter(torch.randn(config.vocab_size, D))
+        self.position = nn.Parameter(torch.randn(config.length, W))
+        self.up, self.time = nn.Linear(D, W), nn.Sequential(nn.Linear(64, W), nn.SiLU(), nn.Linear(W, W))
+        self.blocks = nn.ModuleList(
+            Block(W, config.heads, config.expand, config.dropout) for _ in range(config.depth)
+        )
+        self.norm, self.down = nn.LayerNorm(W), nn.Linear(W, D)
+        for block in self.blocks:  # residual branches start small, so that depth does not change the scale
+            for layer in (block.proj, block.down):
+                nn.init.normal_(layer.weight, std=0.5 / math.sqrt(2 * config.depth * layer.in_features))
+                nn.init.zeros_(layer.bias)
+
+    def embedding(self) -> Tensor:
+        """All word embeddings (V, D), of norm sqrt(D)."""
+        return F.normalize(self.words, dim=-1) * math.sqrt(self.config.embed_dim)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """ids (B, L) -> (B, L, D)."""
+        return self.embedding()[ids]
+
+    def round(self, x: Tensor) -> Tensor:
+        """Nearest embedding of every position: x (..., D) -> ids (...). Equal norms make it the largest product."""
+        return (x @ self.embedding().T).argmax(-1)
+
+    def clamp(self, x: Tensor) -> Tensor:
+        """Every position moved onto its nearest embedding (DiffuSeq's clamping trick)."""
+        return self.embedding()[self.round(x)]
+
+    def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """The residual stream after the last block (B, L, W), before its normalisation."""
+        level = self.schedule.ratio(t).clamp(min=1e-3).log().to(x_t.dtype)
+        h = self.up(x_t) + self.position[: x_t.shape[1]] + self.time(time_features(level, 64))[:, None]
+        for block in self.blocks:
+            h = block(h)
+        return h
+
+    def logits(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
+        """Word logits (B, L, V) from the residual stream.
+
+        With `evidence`, log p(word | all) = log p(word | the other positions) + log N(x_t; alpha e, sigma^2): the
+        second term is known, so the network only learns the first (it is the exact factorisation).
+        """
+        table = self.embedding()
+        features = self.down(self.norm(h))
+        if self.config.evidence:
+            alpha, sigma = self.schedule.like(t, x_t)
+            features = features + alpha / sigma.clamp(min=0.05) ** 2 * x_t
+        return features @ table.T
+
+    def forward(self, x_t: Tensor, t: Tensor, batch: Batch) -> Tensor:
+        """x_t (B, L, D), t (B,) in 0..T -> x0_hat (B, L, D)."""
+        return self.read(x_t, t, self.hidden(x_t, t))
+
+    def read(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
+        """x0_hat (B, L, D) from the residual stream h (B, L, W)."""
+        if self.config.output == "linear":
+            return self.down(self.norm(h))
+        return self.logits(x_t, t, h).softmax(-1) @ self.embedding()
+
+    def denoise_and_discriminate(self, x_t: Tensor, t: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(x0_hat (B, L, D), real-or-fake logits (B, L)); no extra parameters (SiDA).
+
+        The logit is the channel mean of the residual stream; after the normalisation that mean would be constant.
+        """
+        h = self.hidden(x_t, t)
+        return self.read(x_t, t, h), h.mean(-1)

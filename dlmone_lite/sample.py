@@ -1,0 +1,141 @@
+"""Samplers. Each is one loop; each step knows both its ends, t and s < t; source positions stay clean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from dlmone_lite.errors import InputError
+from dlmone_lite.schedule import Schedule
+from dlmone_lite.text import Batch
+from dlmone_lite.tweedie import posterior, x0_to_eps
+
+DenoiserFn = Callable[[Tensor, Tensor, Batch], Tensor]
+Trace = Callable[[int, Tensor, Tensor], None]  # (t, x_t, x0_hat), called at every step
+
+
+def timesteps(T: int, steps: int, start: int | None = None) -> list[int]:
+    """steps + 1 integers from `start` (T) down to 0, evenly spaced."""
+    start = T if start is None else start
+    if not 1 <= steps <= start:
+        raise InputError(f"sampling takes between 1 and {start} steps, got {steps}")
+    return [round(start * (1 - i / steps)) for i in range(steps + 1)]
+
+
+def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Standard normal noise of x's shape, drawn on the generator's device, so a seed means the same everywhere."""
+    device = generator.device if generator is not None else x.device
+    return torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)
+
+
+def anchor(x: Tensor, clean: Tensor, batch: Batch) -> Tensor:
+    """x on target positions, the clean embeddings on source positions (DiffuSeq's partial noising)."""
+    return torch.where(batch.target[..., None], x, clean)
+
+
+def ancestral(
+    denoiser: DenoiserFn,
+    schedule: Schedule,
+    batch: Batch,
+    clean: Tensor,
+    *,
+    steps: int,
+    generator: torch.Generator,
+    variance: str = "posterior",
+    clamp: Callable[[Tensor], Tensor] | None = None,
+    trace: Trace | None = None,
+) -> Tensor:
+    """Ancestral sampling (DDPM, alg. 2): x_s ~ q(x_s | x_t, x0_hat).
+
+    clean (B, L, D) holds the source embeddings. variance "posterior" is that of q; "beta" is the variance of
+    q(x_t | x_s), which DiffuSeq's code uses. Returns x at t = 0 (B, L, D). The last step returns x0_hat.
+    """
+    if variance not in ("posterior", "beta"):
+        raise InputError(f"unknown variance {variance!r}; known: posterior, beta")
+    x = anchor(noise_like(clean, generator), clean, batch)
+    times = timesteps(schedule.T, steps)
+    for t, s in zip(times[:-1], times[1:]):
+        x0_hat = denoiser(x, torch.full((len(x),), t, device=x.device), batch)
+        if clamp is not None:
+            x0_hat = clamp(x0_hat)
+        if trace is not None:
+            trace(t, x, x0_hat)
+        if s == 0:
+            return anchor(x0_hat, clean, batch)
+        alpha_t, sigma_t = schedule.like(t, x)
+        alpha_s, sigma_s = schedule.like(s, x)
+        mean, std = posterior(x, x0_hat, alpha_t, sigma_t, alpha_s, sigma_s)
+        if variance == "beta":
+            std = (sigma_t**2 - (alpha_t / alpha_s * sigma_s) ** 2).sqrt()
+        x = anchor(mean + std * noise_like(x, generator), clean, batch)
+    raise AssertionError("timesteps end at 0")
+
+
+def ddim(
+    denoiser: DenoiserFn,
+    schedule: Schedule,
+    batch: Batch,
+    clean: Tensor,
+    *,
+    steps: int,
+    generator: torch.Generator,
+    eta: float = 0.0,
+    clamp: Callable[[Tensor], Tensor] | None = None,
+    trace: Trace | None = None,
+) -> Tensor:
+    """DDIM (Song et al. 2021, eq. 12). eta = 0 is deterministic, eta = 1 equals `ancestral` with its posterior."""
+    x = anchor(noise_like(clean, generator), clean, batch)
+    times = timesteps(schedule.T, steps)
+    for t, s in zip(times[:-1], times[1:]):
+        x0_hat = denoiser(x, torch.full((len(x),), t, device=x.device), batch)
+        if clamp is not None:
+            x0_hat = clamp(x0_hat)
+        if trace is not None:
+            trace(t, x, x0_hat)
+        if s == 0:
+            return anchor(x0_hat, clean, batch)
+        alpha_t, sigma_t = schedule.like(t, x)
+        alpha_s, sigma_s = schedule.like(s, x)
+        eps = x0_to_eps(x, x0_hat, alpha_t, sigma_t)
+        std = eta * sigma_s / sigma_t * (1 - (alpha_t / alpha_s) ** 2).sqrt()
+        mean = alpha_s * x0_hat + (sigma_s**2 - std**2).clamp(min=0).sqrt() * eps
+        x = anchor(mean + std * noise_like(x, generator) if eta else mean, clean, batch)
+    raise AssertionError("timesteps end at 0")
+
+
+def student(
+    generate: DenoiserFn,
+    schedule: Schedule,
+    batch: Batch,
+    clean: Tensor,
+    *,
+    t_init: int,
+    steps: int = 1,
+    generator: torch.Generator,
+    trace: Trace | None = None,
+) -> Tensor:
+    """One-step student: x0_hat = G(sigma z, t_init). More steps re-noise it to t_init (1 - i/steps) (SiD-LSG)."""
+    if not 1 <= steps <= t_init:
+        raise InputError(f"the student takes between 1 and {t_init} steps, got {steps}")
+    sigma = schedule.like(t_init, clean)[1]
+    x = anchor(sigma * noise_like(clean, generator), clean, batch)
+    for i in range(steps):
+        t = timesteps(schedule.T, steps, t_init)[i]
+        if i:
+            x = anchor(schedule.diffuse(x0_hat, t, noise_like(clean, generator)), clean, batch)
+        x0_hat = generate(x, torch.full((len(x),), t, device=x.device), batch)
+        if trace is not None:
+            trace(t, x, x0_hat)
+    return anchor(x0_hat, clean, batch)
+
+
+def mbr(hypotheses: Sequence[str]) -> str:
+    """Minimum Bayes risk: the hypothesis with the largest summed BLEU against the others (DiffuSeq)."""
+    from dlmone_lite.metrics import bleu
+
+    if not hypotheses:
+        raise InputError("minimum Bayes risk needs at least one hypothesis")
+    scores = [sum(bleu([h], [other]) for j, other in enumerate(hypotheses) if j != i) for i, h in enumerate(hypotheses)]
+    return hypotheses[max(range(len(scores)), key=scores.__getitem__)]

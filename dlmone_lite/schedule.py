@@ -1,0 +1,81 @@
+"""Noise schedules: a step t in, (alpha, sigma) out, and x_t = alpha x0 + sigma noise."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from dlmone_lite.errors import InputError
+
+
+def _abar_sqrt(T: int) -> Tensor:
+    """DiffuSeq's square-root schedule: betas from 1 - sqrt(s + 1e-4), clipped at .999 (`gaussian_diffusion.py`)."""
+    s = torch.arange(T + 1, dtype=torch.float64) / T
+    closed = 1 - (s + 1e-4).sqrt()
+    return torch.cumprod(1 - (1 - closed[1:] / closed[:-1]).clamp(max=0.999), 0)
+
+
+def _abar_cosine(T: int) -> Tensor:
+    """Nichol & Dhariwal 2021, eq. 17, betas clipped at .999."""
+    s = torch.arange(T + 1, dtype=torch.float64) / T
+    closed = torch.cos((s + 0.008) / 1.008 * math.pi / 2) ** 2
+    return torch.cumprod(1 - (1 - closed[1:] / closed[:-1]).clamp(max=0.999), 0)
+
+
+def _abar_linear(T: int) -> Tensor:
+    """Ho et al. 2020: betas linear from 1e-4 to .02 at T = 1000, rescaled to other T."""
+    return torch.cumprod(1 - torch.linspace(0.1 / T, 20 / T, T, dtype=torch.float64), 0)
+
+
+SCHEDULES = {"sqrt": _abar_sqrt, "cosine": _abar_cosine, "linear": _abar_linear}
+
+
+class Schedule:
+    """A variance-preserving schedule with steps t = 0 (clean) to T; DiffuSeq's code index i is t = i + 1 here.
+
+    `schedule(t)` is the whole contract: alpha_t^2 + sigma_t^2 = 1, sigma_t/alpha_t increasing in t.
+    """
+
+    def __init__(self, name: str = "sqrt", T: int = 2000):
+        if name not in SCHEDULES:
+            raise InputError(f"unknown schedule {name!r}; known: {', '.join(SCHEDULES)}")
+        if T < 2:
+            raise InputError(f"a schedule needs at least 2 steps, got T = {T}")
+        self.name, self.T = name, T
+        abar = torch.cat([torch.ones(1, dtype=torch.float64), SCHEDULES[name](T)])
+        self._alpha, self._sigma = abar.sqrt(), (1 - abar).sqrt()
+
+    def __call__(self, t: Tensor | int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """(alpha_t, sigma_t), each with the shape of t, on t's device."""
+        index = torch.as_tensor(t)
+        if index.numel() and (index.min() < 0 or index.max() > self.T):
+            raise InputError(f"t must lie in 0..{self.T}, got {int(index.min())}..{int(index.max())}")
+        alpha, sigma = self._tables(index.device, dtype)
+        return alpha[index], sigma[index]
+
+    def _tables(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        return self._alpha.to(device, dtype), self._sigma.to(device, dtype)
+
+    def like(self, t: Tensor | int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(alpha_t, sigma_t) shaped to broadcast over x (B, ...), in x's dtype and on its device."""
+        index = torch.as_tensor(t, device=x.device)
+        shape = index.shape + (1,) * (x.ndim - 1 if index.ndim else 0)
+        alpha, sigma = self._tables(x.device, x.dtype)
+        return alpha[index].reshape(shape), sigma[index].reshape(shape)
+
+    def ratio(self, t: Tensor | int) -> Tensor:
+        """The noise level sigma_t / alpha_t, in which levels of different schedules can be compared."""
+        alpha, sigma = self(t, torch.float64)
+        return sigma / alpha
+
+    def at_ratio(self, ratio: float) -> int:
+        """The step whose sigma/alpha is nearest to `ratio` (in log)."""
+        levels = (self._sigma[1:] / self._alpha[1:]).log()
+        return int((levels - math.log(ratio)).abs().argmin()) + 1
+
+    def diffuse(self, x0: Tensor, t: Tensor | int, noise: Tensor) -> Tensor:
+        """x_t = alpha_t x0 + sigma_t noise; x0, noise (B, ...), t (B,) or an integer."""
+        alpha, sigma = self.like(t, x0)
+        return alpha * x0 + sigma * noise

@@ -1,0 +1,135 @@
+"""Words to ids and back: the vocabulary, the batch, and the layout of source and target in one sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dlmone_lite.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+SPECIALS = ["[PAD]", "[UNK]", "[SEP]"]
+PAD, UNK, SEP = range(3)
+
+
+class Vocabulary:
+    """A closed list of whole words; the ids 0, 1, 2 are [PAD], [UNK], [SEP]."""
+
+    def __init__(self, words: Iterable[str]):
+        self.words = SPECIALS + [word for word in words if word not in SPECIALS]
+        self._index = {word: i for i, word in enumerate(self.words)}
+        if len(self._index) != len(self.words):
+            raise InputError("the vocabulary lists a word twice; every word may stand once")
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def ids(self, sentence: str) -> list[int]:
+        """Ids of the lower-cased, space-separated words; an unknown word is an InputError that names it."""
+        ids = []
+        for word in sentence.lower().split():
+            if word not in self._index:
+                raise InputError(
+                    f"the vocabulary has no word {word!r}{nearest(word, self._index)} in {sentence!r}; "
+                    "use its words, separated by spaces"
+                )
+            ids.append(self._index[word])
+        return ids
+
+    def text(self, ids: Iterable[int]) -> str:
+        """The words up to the first [SEP]; [PAD] inside a sentence stays visible, for it is an error."""
+        words = []
+        for i in ids:
+            if i == SEP:
+                break
+            words.append(self.words[i])
+        return " ".join(words)
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The same vocabulary as a `transformers` fast tokenizer (lower case, split at spaces)."""
+        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+        from transformers import PreTrainedTokenizerFast
+
+        backend = Tokenizer(models.WordLevel(self._index, unk_token="[UNK]"))
+        backend.normalizer = normalizers.Lowercase()
+        backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        return PreTrainedTokenizerFast(
+            tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]", sep_token="[SEP]"
+        )
+
+
+@dataclass
+class Batch:
+    """ids (B, L) of source and target in one row; target (B, L) is True where noise goes and losses count."""
+
+    ids: Tensor
+    target: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: slice | Tensor | Sequence[int]) -> Batch:
+        return Batch(self.ids[index], self.target[index])
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        return Batch(self.ids.to(device, non_blocking=True), self.target.to(device, non_blocking=True))
+
+    def repeat(self, k: int) -> Batch:
+        """Every row k times, one after the other (B * k rows)."""
+        return Batch(self.ids.repeat_interleave(k, 0), self.target.repeat_interleave(k, 0))
+
+
+@dataclass
+class Codec:
+    """Sentences <-> batches in the aligned layout `src [SEP] [PAD].. | trg [SEP] [PAD]..`.
+
+    The target block starts at a fixed position, so that position i of every target is the same place; DiffuSeq's
+    free-running offset learns several times slower at this size. [PAD] after the target is a target too.
+    """
+
+    vocabulary: Vocabulary
+    source_length: int = 16
+    target_length: int = 16
+
+    @property
+    def length(self) -> int:
+        """L, the positions of one row."""
+        return self.source_length + self.target_length
+
+    def _block(self, sentence: str, length: int, what: str) -> list[int]:
+        ids = self.vocabulary.ids(sentence)
+        if not ids:
+            raise InputError(f"the {what} sentence is empty; write at least one word")
+        if len(ids) >= length:
+            raise InputError(
+                f"the {what} has {len(ids)} words, at most {length - 1} fit; shorten {sentence!r}"
+            )
+        return ids + [SEP] + [PAD] * (length - 1 - len(ids))
+
+    def encode(self, sources: Sequence[str], targets: Sequence[str] | None = None) -> Batch:
+        """A batch (B, L); without targets their block is [PAD], to be generated."""
+        if not len(sources):
+            raise InputError("there is no sentence to encode; give at least one")
+        rows = [self._block(sentence, self.source_length, "source") for sentence in sources]
+        for i, row in enumerate(rows):
+            row += self._block(targets[i], self.target_length, "target") if targets else [PAD] * self.target_length
+        target = torch.zeros(len(rows), self.length, dtype=torch.bool)
+        target[:, self.source_length :] = True
+        return Batch(torch.tensor(rows), target)
+
+    def decode(self, ids: Tensor) -> list[str]:
+        """The target blocks of ids (B, L) as sentences."""
+        return [self.vocabulary.text(row) for row in ids[:, self.source_length :].tolist()]
+
+    def sources(self, batch: Batch) -> list[str]:
+        """The source sentences of a batch."""
+        return [self.vocabulary.text(row) for row in batch.ids[:, : self.source_length].tolist()]
