@@ -151,3 +151,7 @@ class Denoiser(nn.Module):
         """
         h = self.hidden(x_t, t)
         return self.read(x_t, t, h), h.mean(-1)
+
+    def discriminate(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """The real-or-fake logits alone (B, L)."""
+        return self.hidden(x_t, t).mean(-1)

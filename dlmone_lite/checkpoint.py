@@ -1,0 +1,122 @@
+"""Checkpoints: one safetensors file with weights, and its config, vocabulary and provenance as metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dlmone_lite.errors import InputError
+from dlmone_lite.model import Denoiser, ModelConfig
+from dlmone_lite.text import Codec, Vocabulary
+
+FORMAT = "dlmone_lite 1"
+
+
+@dataclass
+class Checkpoint:
+    """A network with all that is needed to use it.
+
+    role is "teacher" or "student"; sampling holds what a sampler must know (a student's t_init); provenance says
+    how it was made: command, seed, steps, device, versions, data hash, metrics.
+    """
+
+    model: Denoiser
+    codec: Codec
+    world: str
+    role: str
+    sampling: dict[str, int] = field(default_factory=dict)
+    provenance: dict = field(default_factory=dict)
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file completely or not at all: the old file stays until the new one is on disk."""
+    from safetensors.torch import save
+
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = file.name
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise InputError(
+            f"{path} could not be written ({error.strerror or error}); what was there before is intact: "
+            "free some space or choose another folder"
+        ) from error
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(tensors, metadata) of a safetensors file; a missing, truncated or foreign file is an InputError."""
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise InputError(f"there is no file {path}; check the path")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is damaged or no safetensors file ({error}); fetch or train it again") from error
+
+
+def save(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically."""
+    codec = checkpoint.codec
+    metadata = {
+        "format": FORMAT,
+        "world": checkpoint.world,
+        "role": checkpoint.role,
+        "config": json.dumps(asdict(checkpoint.model.config)),
+        "codec": json.dumps({"source_length": codec.source_length, "target_length": codec.target_length}),
+        "vocabulary": json.dumps(codec.vocabulary.words),
+        "sampling": json.dumps(checkpoint.sampling),
+        "provenance": json.dumps(checkpoint.provenance),
+    }
+    write_tensors(path, checkpoint.model.state_dict(), metadata)
+
+
+def load(path: str | Path, device: str = "cpu") -> Checkpoint:
+    """Read a checkpoint into an evaluation-mode network on `device`."""
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{path} is no checkpoint of this library (format {FORMAT!r}); name another file")
+    try:
+        model = Denoiser(ModelConfig(**json.loads(metadata["config"])))
+        model.load_state_dict(tensors)
+        codec = Codec(Vocabulary(json.loads(metadata["vocabulary"])), **json.loads(metadata["codec"]))
+        sampling, provenance = json.loads(metadata["sampling"]), json.loads(metadata["provenance"])
+        world, role = metadata["world"], metadata["role"]
+    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is incomplete or of another version ({error}); train it again") from error
+    model = model.to(device).eval().requires_grad_(False)
+    return Checkpoint(model, codec, world, role, sampling, provenance)
+
+
+def digest(path: str | Path) -> str:
+    """SHA-256 of a file, as hexadecimal text."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def pick_device(name: str | None = None) -> str:
+    """`name`, or the GPU if there is one, or the CPU; a device that is not there is an InputError."""
+    if name is None or name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        known = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        raise InputError(f"there is no device {name!r} here; available: {', '.join(known)}") from error
+    return name

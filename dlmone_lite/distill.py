@@ -1,0 +1,153 @@
+"""Distilling a teacher into a one-step student, in one or two stages (DLM-One, arXiv 2506.00290)."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dlmone_lite.adversarial import discriminator_loss, generator_loss
+from dlmone_lite.model import Denoiser
+from dlmone_lite.sample import anchor
+from dlmone_lite.sid import error_weight, over_target, score_estimator_loss, sid_loss
+from dlmone_lite.teacher import PairedText
+from dlmone_lite.text import Batch
+from dlmone_lite.training import EMA, Run, apply_update
+
+
+@dataclass
+class DistillConfig:
+    """One stage. mu, b_d, b_g as in DLM-One; t_init and t_max are its 1490 and 1976 (sigma/alpha 2.5 and 13).
+
+    commitment (not in the paper) pulls each position of the student's sample to its nearest embedding.
+    """
+
+    steps: int = 2000
+    batch_size: int = 64
+    lr: float = 4e-4
+    lr_psi: float = 4e-4
+    lr_shape: str = "linear"
+    warmup: int = 20
+    beta1: float = 0.0
+    beta2: float = 0.99
+    clip: float = 1.0
+    ema: float = 0.99
+    mu: float = 1.0
+    b_d: float = 0.5
+    b_g: float = 0.5
+    commitment: float = 0.0
+    t_init: int = 1490
+    t_min: int = 1
+    t_max: int = 1976
+    psi_steps: int = 1  # score-estimator updates per student update
+    psi_warmup: int = 50  # updates in which only psi learns
+    seed: int = 0
+
+
+def psi_loss(
+    psi: Denoiser, x_g: Tensor, real: Tensor, batch: Batch, t: Tensor, noise: Tensor, b_d: float
+) -> dict[str, Tensor]:
+    """Named terms of the score estimator (B,): real and fake share t and noise; x_g, real, noise (B, L, D)."""
+    fake_t = anchor(psi.schedule.diffuse(x_g.detach(), t, noise), real, batch)
+    if not b_d:
+        return {"dsm": score_estimator_loss(x_g, psi(fake_t, t, batch), batch.target)}
+    real_t = anchor(psi.schedule.diffuse(real, t, noise), real, batch)
+    f_psi, fake = psi.denoise_and_discriminate(fake_t, t, batch)
+    verdict = psi.discriminate(real_t, t)
+    return {
+        "dsm": score_estimator_loss(x_g, f_psi, batch.target),
+        "discriminator": discriminator_loss(verdict, fake, batch.target),
+    }
+
+
+def theta_loss(
+    phi: Denoiser, psi: Denoiser, x_g: Tensor, clean: Tensor, batch: Batch, t: Tensor, noise: Tensor, c: DistillConfig
+) -> dict[str, Tensor]:
+    """Named terms of the student (B,), SiD and GAN already divided by w; clean (B, L, D) anchors the source."""
+    x_t = anchor(phi.schedule.diffuse(x_g, t, noise), clean, batch)
+    f_phi = phi(x_t, t, batch)
+    f_psi, fake = psi.denoise_and_discriminate(x_t, t, batch)
+    w = error_weight(x_g, f_phi, batch.target)
+    terms = {"sid": sid_loss(x_g, f_phi, f_psi, batch.target, c.mu) / w}
+    if c.b_g:
+        terms["generator"] = generator_loss(fake, batch.target) / w
+    if c.commitment:
+        terms["commitment"] = over_target((x_g - phi.clamp(x_g).detach()).square(), batch.target)
+    return terms
+
+
+class DistillRun(Run):
+    """Distil `teacher` on the pairs `data`; iterate for `Step`s. `.result` is the averaged (EMA) student.
+
+    theta and psi start as copies of the teacher. Stage two goes on with `student` = stage one's unaveraged theta,
+    while psi restarts from the teacher: see `second_stage`.
+    """
+
+    kind = "distill"
+
+    def __init__(self, teacher: Denoiser, data: PairedText, config: DistillConfig, student: Denoiser | None = None):
+        self.phi = copy.deepcopy(teacher).eval().requires_grad_(False)
+        self.theta = copy.deepcopy(student or teacher).train().requires_grad_(True)
+        self.psi = copy.deepcopy(teacher).train().requires_grad_(True)
+        for network in (self.theta, self.psi):
+            network.words.requires_grad_(False)  # embeddings stay the teacher's
+        self.ema, self.data = EMA(self.theta, config.ema), data
+        betas = (config.beta1, config.beta2)
+        self.opt_theta = torch.optim.Adam([p for p in self.theta.parameters() if p.requires_grad], betas=betas)
+        self.opt_psi = torch.optim.Adam([p for p in self.psi.parameters() if p.requires_grad], betas=betas)
+        super().__init__(
+            config,
+            {"theta": self.theta, "psi": self.psi, "ema": self.ema.model},
+            {"theta": self.opt_theta, "psi": self.opt_psi},
+        )
+
+    @property
+    def result(self) -> Denoiser:
+        return self.ema.model
+
+    def second_stage(self, config: DistillConfig) -> DistillRun:
+        """A run that goes on with this student and a score estimator fresh from the teacher."""
+        return DistillRun(self.phi, self.data, config, self.theta)
+
+    def draw(self, generator: torch.Generator) -> tuple[Batch, Tensor, Tensor, Tensor, Tensor]:
+        """(batch, clean embeddings (B, L, D), student noise z, t (B,), diffusion noise) of one update."""
+        c, device = self.config, self.phi.words.device
+        batch = self.data.batch[self.data.draw(c.batch_size, generator)]
+        shape = (*batch.ids.shape, self.phi.config.embed_dim)
+        z, noise = (torch.randn(shape, generator=generator).to(device) for _ in range(2))
+        t = torch.randint(c.t_min, c.t_max + 1, (len(batch),), generator=generator).to(device)
+        batch = batch.to(device)
+        return batch, self.phi.embed(batch.ids), z, t, noise
+
+    def generate(self, batch: Batch, clean: Tensor, z: Tensor) -> Tensor:
+        """The student's sample x_g = G(sigma z, t_init) (B, L, D)."""
+        t = torch.full((len(batch),), self.config.t_init, device=z.device)
+        sigma = self.phi.schedule.like(self.config.t_init, z)[1]
+        return self.theta(anchor(sigma * z, clean, batch), t, batch)
+
+    def update(self, generator: torch.Generator, lr: float) -> tuple[dict[str, float], dict[str, float], int]:
+        c, step = self.config, self.step + 1
+        losses, norms, tokens = {}, {}, 0
+        for _ in range(c.psi_steps):
+            batch, clean, z, t, noise = self.draw(generator)
+            with torch.no_grad():
+                x_g = self.generate(batch, clean, z)
+            terms = {k: v.mean() for k, v in psi_loss(self.psi, x_g, clean, batch, t, noise, c.b_d).items()}
+            loss = terms["dsm"] + c.b_d * terms.get("discriminator", 0.0)
+            values, norms["psi"] = apply_update(
+                self.opt_psi, loss, terms, step, lr * c.lr_psi / c.lr, c.clip
+            )
+            losses.update(values)
+            tokens += int(batch.target.sum())
+        if step <= c.psi_warmup:
+            return losses, norms, tokens
+        batch, clean, z, t, noise = self.draw(generator)
+        x_g = self.generate(batch, clean, z)
+        terms = theta_loss(self.phi, self.psi, x_g, clean, batch, t, noise, c)
+        terms = {k: v.mean() for k, v in terms.items()}
+        loss = terms["sid"] + c.b_g * terms.get("generator", 0.0) + c.commitment * terms.get("commitment", 0.0)
+        values, norms["theta"] = apply_update(self.opt_theta, loss, terms, step, lr, c.clip)
+        self.ema.update(self.theta, step)
+        return {**losses, **values}, norms, tokens + int(batch.target.sum())

@@ -1,0 +1,206 @@
+"""The teacher: DiffuSeq's losses, the choice of t, and training as an iterator."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dlmone_lite.errors import InputError
+from dlmone_lite.model import Denoiser
+from dlmone_lite.sample import anchor
+from dlmone_lite.text import Batch, Codec
+from dlmone_lite.training import EMA, Run, apply_update
+
+
+@dataclass
+class TeacherConfig:
+    """One teacher run. The defaults are the classroom recipe; `DIFFUSEQ` below keeps the published choices.
+
+    target: "sample" regresses on the x0 that was noised (DiffuSeq); "stable" on its posterior mean among all
+    references of the same source in the training set, which has the same minimiser and far less variance
+    (Stable Target Field, Xu et al. 2023). loss: "mse" between embeddings (DiffuSeq) or "ce", the cross-entropy
+    of each position's word (CDCD). t_sampling: "uniform", "loss-aware" (DiffuSeq, after Nichol & Dhariwal) or
+    "late", which spends `late_share` of the batch where this world's modes are decided, t >= late_from.
+    """
+
+    steps: int = 6000
+    batch_size: int = 64
+    lr: float = 2e-3
+    lr_shape: str = "cosine"
+    warmup: int = 100
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.998
+    target: str = "stable"
+    loss: str = "ce"
+    t_sampling: str = "late"
+    late_from: int = 1300
+    late_share: float = 0.75
+    sigma_0: float = 0.0  # noise on the clean embeddings; DiffuSeq: .121
+    rounding: float = 1.0  # weight of the rounding cross-entropy
+    prior: float = 1.0  # weight of ||alpha_T x0||^2
+    seed: int = 0
+
+
+DIFFUSEQ = TeacherConfig(
+    lr=1e-4, lr_shape="linear", ema=0.9999, target="sample", loss="mse", t_sampling="loss-aware", sigma_0=0.121
+)
+
+
+class PairedText:
+    """Training pairs as ids, with all references of every source (for the stable target).
+
+    batch: all N pairs; references (S, R, L_t) ids of the distinct references of each of S sources and log_share
+    (S, R) of their counts (-inf where a source has fewer); group (N,) says which source a pair belongs to.
+    """
+
+    def __init__(self, sources: Sequence[str], targets: Sequence[str], codec: Codec):
+        if len(sources) != len(targets) or not len(sources):
+            raise InputError(f"training needs pairs, got {len(sources)} sources and {len(targets)} targets")
+        self.codec, self.batch = codec, codec.encode(sources, targets)
+        rows: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        first: dict[tuple[str, str], int] = {}
+        for i, pair in enumerate(zip(sources, targets)):
+            rows[pair[0]][pair[1]] += 1
+            first.setdefault(pair, i)
+        index = {source: i for i, source in enumerate(rows)}
+        self.group = torch.tensor([index[source] for source in sources])
+        most = max(len(counts) for counts in rows.values())
+        where = torch.zeros(len(rows), most, dtype=torch.long)
+        counts = torch.zeros(len(rows), most)
+        for source, targets_of in rows.items():
+            for j, (target, count) in enumerate(targets_of.items()):
+                where[index[source], j] = first[source, target]
+                counts[index[source], j] = count
+        self.references = self.batch.ids[:, codec.source_length :][where]  # (S, R, L_t)
+        self.log_share = (counts / counts.sum(1, keepdim=True)).log()
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """n random row numbers."""
+        return torch.randint(len(self), (n,), generator=generator)
+
+    def rows(self, index: Tensor) -> tuple[Batch, Tensor, Tensor]:
+        """(batch (B, L), references (B, R, L_t), log_share (B, R)) of the rows `index`."""
+        group = self.group[index]
+        return self.batch[index], self.references[group], self.log_share[group]
+
+
+class TimeSampler:
+    """Draws t per row and its importance weight (mean 1 under "loss-aware", 1 otherwise)."""
+
+    def __init__(self, config: TeacherConfig, T: int, history: int = 10, bins: int = 100):
+        if config.t_sampling not in ("uniform", "loss-aware", "late"):
+            raise InputError(f"unknown t_sampling {config.t_sampling!r}; known: uniform, loss-aware, late")
+        self.config, self.T, self.bins = config, T, bins
+        self.losses = torch.ones(bins, history, dtype=torch.float64)
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """t (n,) in 1..T and weights (n,)."""
+        kind, one = self.config.t_sampling, torch.ones(n)
+        if kind == "loss-aware":  # p(bin) ~ sqrt(E[loss^2]), mixed with .1 % uniform
+            p = self.losses.square().mean(1).sqrt()
+            p = 0.999 * p / p.sum() + 0.001 / self.bins
+            b = torch.multinomial(p, n, replacement=True, generator=generator)
+            t = ((b + torch.rand(n, generator=generator)) * self.T / self.bins).long() + 1
+            return t.clamp(max=self.T), (1 / (p[b] * self.bins)).float()
+        t = torch.randint(1, self.T + 1, (n,), generator=generator)
+        if kind == "late":
+            late = torch.randint(self.config.late_from, self.T + 1, (n,), generator=generator)
+            t = torch.where(torch.rand(n, generator=generator) < self.config.late_share, late, t)
+        return t, one
+
+    def record(self, t: Tensor, losses: Tensor) -> None:
+        """Remember the losses (n,) at t (n,) for "loss-aware"."""
+        bins = (t - 1) * self.bins // self.T
+        for b, loss in zip(bins.tolist(), losses.tolist()):
+            self.losses[b] = torch.cat([self.losses[b, 1:], torch.tensor([loss], dtype=torch.float64)])
+
+
+def stable_weights(x_t: Tensor, points: Tensor, log_share: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """Posterior (B, R) of each reference given x_t (B, L_t, D): points (B, R, L_t, D), log_share (B, R)."""
+    distance = (x_t[:, None] - alpha[..., None] * points).square().sum((-2, -1))
+    return (log_share - distance / (2 * sigma[:, :, 0] ** 2)).softmax(-1)
+
+
+def teacher_loss(
+    model: Denoiser, batch: Batch, references: Tensor, log_share: Tensor, t: Tensor, noise: Tensor, config: TeacherConfig
+) -> dict[str, Tensor]:
+    """Named terms of DiffuSeq's loss, each (B,), a mean over target positions (the masked form its users prefer).
+
+    denoising: ||x0 - x0_hat||^2 per element, or the cross-entropy per position; rounding: cross-entropy of the
+    noisy x0 against its ids (keeps embeddings apart); prior: ||alpha_T x0||^2, the mean that is left at t = T.
+    """
+    cut = batch.ids.shape[1] - references.shape[-1]
+    ids, emb = batch.ids, model.embed(batch.ids)  # (B, L), (B, L, D)
+    half = noise.shape[-1] // 2
+    x0 = emb + config.sigma_0 * noise[..., half:] if config.sigma_0 else emb
+    x_t = anchor(model.schedule.diffuse(x0, t, noise[..., :half]), x0, batch)
+    h = model.hidden(x_t, t)
+    alpha, sigma = model.schedule.like(t, x_t)
+    if config.target == "stable":
+        table = model.embedding()
+        with torch.no_grad():
+            points = table[references]
+            noisy = (sigma**2 + (alpha * config.sigma_0) ** 2).sqrt()
+            weights = stable_weights(x_t[:, cut:], points, log_share, alpha, noisy)
+    else:
+        references, weights = ids[:, None, cut:], torch.ones(len(ids), 1)
+        points = x0[:, None, cut:]
+    if config.loss == "ce":
+        log_p = model.logits(x_t, t, h)[:, cut:].log_softmax(-1)
+        gathered = log_p.gather(-1, references.transpose(1, 2)).transpose(1, 2)  # (B, R, L_t)
+        denoising = -(weights[..., None] * gathered).sum(1).mean(-1)
+    else:
+        if config.target == "stable":
+            points = model.embedding()[references]
+        wanted = (weights[..., None, None] * points).sum(1)
+        denoising = (model.read(x_t, t, h)[:, cut:] - wanted).square().mean((-2, -1))
+    x0 = x0[:, cut:]
+    rounding = F.cross_entropy((x0 @ model.embedding().T).flatten(0, 1), ids[:, cut:].flatten(), reduction="none")
+    prior = (model.schedule(model.schedule.T)[0] * x0).square().mean((-2, -1))
+    return {"denoising": denoising, "rounding": rounding.view(len(ids), -1).mean(-1), "prior": prior}
+
+
+class TeacherRun(Run):
+    """Train `model` on `data`; iterate over it for `Step`s. `.result` is the averaged (EMA) teacher."""
+
+    kind = "teacher"
+
+    def __init__(self, model: Denoiser, data: PairedText, config: TeacherConfig):
+        self.model, self.data = model.train(), data
+        self.ema, self.times = EMA(model, config.ema), TimeSampler(config, model.schedule.T)
+        self.optimiser = torch.optim.AdamW(
+            model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay
+        )
+        modules = {"model": model, "ema": self.ema.model}
+        super().__init__(config, modules, {"model": self.optimiser})
+
+    @property
+    def result(self) -> Denoiser:
+        return self.ema.model
+
+    def update(self, generator: torch.Generator, lr: float) -> tuple[dict[str, float], dict[str, float], int]:
+        c, model = self.config, self.model
+        device = model.words.device
+        batch, references, log_share = self.data.rows(self.data.draw(c.batch_size, generator))
+        t, importance = self.times.draw(len(batch), generator)
+        width = model.config.embed_dim * 2  # the first half is diffusion noise, the second sigma_0 noise
+        noise = torch.randn(*batch.ids.shape, width, generator=generator).to(device)
+        batch, references, log_share = batch.to(device), references.to(device), log_share.to(device)
+        terms = teacher_loss(model, batch, references, log_share, t.to(device), noise, c)
+        if c.t_sampling == "loss-aware":
+            self.times.record(t, terms["denoising"].detach().cpu())
+        terms["denoising"] = terms["denoising"] * importance.to(device)
+        means = {name: term.mean() for name, term in terms.items()}
+        loss = means["denoising"] + c.rounding * means["rounding"] + c.prior * means["prior"]
+        values, norm = apply_update(self.optimiser, loss, means, self.step + 1, lr, c.clip)
+        self.ema.update(model, self.step + 1)
+        return values, {"teacher": norm}, int(batch.target.sum())

@@ -1,0 +1,176 @@
+"""What every training run shares: seeds, EMA, the learning rate, the `Step` record, and exact resume."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from dlmone_lite.checkpoint import read_tensors, write_tensors
+from dlmone_lite.errors import InputError
+
+Evaluate = Callable[[nn.Module], dict[str, float]]
+
+
+class Diverged(RuntimeError):
+    """A loss became NaN or infinite; the update was not applied."""
+
+
+@dataclass
+class Step:
+    """One finished update. seconds counts training only, tokens counts target positions seen since the start."""
+
+    step: int
+    losses: dict[str, float]
+    grad_norms: dict[str, float]
+    lr: float
+    seconds: float
+    tokens: int
+    evaluation: dict[str, float] | None = field(default=None)
+
+
+def generator_at(seed: int, step: int, device: str = "cpu") -> torch.Generator:
+    """The random numbers of one update: a function of (seed, step) alone, so a resumed run draws the same."""
+    return torch.Generator(device).manual_seed((seed * 1_000_003 + step) % (2**63))
+
+
+def lr_at(step: int, steps: int, lr: float, warmup: int, shape: str = "cosine") -> float:
+    """Learning rate of update `step` (from 1): linear warm-up, then "constant", "linear" or "cosine" to 0."""
+    if step <= warmup:
+        return lr * step / max(1, warmup)
+    done = min(1.0, (step - warmup) / max(1, steps - warmup))
+    factors = {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}
+    if shape not in factors:
+        raise InputError(f"unknown learning-rate shape {shape!r}; known: {', '.join(factors)}")
+    return lr * factors[shape]
+
+
+class EMA:
+    """Exponential moving average of a model's weights, held in `.model`; early on it averages over few steps."""
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.model, self.decay = copy.deepcopy(model).eval().requires_grad_(False), decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """After update `step` (from 1): average <- decay average + (1 - decay) weights."""
+        decay = min(self.decay, step / (step + 9))
+        averages, weights = list(self.model.parameters()), list(model.parameters())
+        torch._foreach_lerp_(averages, weights, 1 - decay)
+
+
+class Run:
+    """A training run as an iterator of `Step`s, which can be saved at any step and continued exactly.
+
+    A subclass fills `modules` (name -> module, EMA copies included) and `optimisers`, and defines `update`.
+    `config` is a dataclass that may be changed between steps: that is what the notebooks' sliders turn.
+    """
+
+    kind = "run"
+
+    def __init__(self, config, modules: dict[str, nn.Module], optimisers: dict[str, torch.optim.Optimizer]):
+        self.config, self.modules, self.optimisers = config, modules, optimisers
+        self.step, self.seconds, self.tokens = 0, 0.0, 0
+
+    @property
+    def total(self) -> int:
+        """Updates in the whole run."""
+        return self.config.steps
+
+    @property
+    def result(self) -> nn.Module:
+        """The network this run makes."""
+        raise NotImplementedError
+
+    def update(self, generator: torch.Generator, lr: float) -> tuple[dict[str, float], dict[str, float], int]:
+        """One update at learning rate `lr` -> (losses by name, gradient norms by network, target positions)."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Step]:
+        while self.step < self.total:
+            yield self.advance()
+
+    def advance(self, evaluate: Evaluate | None = None) -> Step:
+        """One update, its `Step`; with `evaluate`, the result is evaluated after it."""
+        began, lr = time.perf_counter(), self.lr()
+        losses, norms, tokens = self.update(generator_at(self.config.seed, self.step + 1), lr)
+        self.step += 1
+        self.tokens += tokens
+        self.seconds += time.perf_counter() - began
+        evaluation = evaluate(self.result) if evaluate else None
+        return Step(self.step, losses, norms, lr, self.seconds, self.tokens, evaluation)
+
+    def lr(self) -> float:
+        """Learning rate of the next update."""
+        c = self.config
+        return lr_at(self.step + 1, self.total, c.lr, c.warmup, c.lr_shape)
+
+    def save(self, path: str | Path) -> None:
+        """Everything a resumed run needs, in one safetensors file, written atomically."""
+        tensors = {
+            f"module/{name}/{key}": value
+            for name, module in self.modules.items()
+            for key, value in module.state_dict().items()
+        }
+        for name, optimiser in self.optimisers.items():
+            for i, slots in optimiser.state_dict()["state"].items():
+                for slot, value in slots.items():
+                    tensors[f"optimiser/{name}/{i}/{slot}"] = torch.as_tensor(value)
+        progress = {"kind": self.kind, "step": self.step, "seconds": self.seconds, "tokens": self.tokens}
+        progress["config"] = asdict(self.config) if is_dataclass(self.config) else {}
+        write_tensors(path, tensors, {"training_state": json.dumps(progress)})
+
+    def load(self, path: str | Path) -> None:
+        """Continue from `save`; a state of another kind of run or other shapes is an InputError."""
+        tensors, metadata = read_tensors(path)
+        progress = json.loads(metadata.get("training_state", "{}"))
+        if progress.get("kind") != self.kind:
+            raise InputError(f"{path} holds no training state of a {self.kind} run; start anew without --resume")
+        try:
+            for name, module in self.modules.items():
+                prefix = f"module/{name}/"
+                module.load_state_dict(
+                    {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+                )
+        except RuntimeError as error:
+            raise InputError(f"{path} belongs to a differently shaped run; use its own options ({error})") from error
+        for name, optimiser in self.optimisers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in tensors.items():
+                if key.startswith(f"optimiser/{name}/"):
+                    _, _, i, slot = key.split("/")
+                    state.setdefault(int(i), {})[slot] = value
+            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+        self.step, self.seconds, self.tokens = (progress[key] for key in ("step", "seconds", "tokens"))
+
+
+def apply_update(
+    optimiser: torch.optim.Optimizer, loss: Tensor, terms: dict[str, Tensor], step: int, lr: float, clip: float
+) -> tuple[dict[str, float], float]:
+    """Back-propagate `loss` and step, unless a term is not finite (Diverged). Returns terms and gradient norm."""
+    values = {name: float(term.detach()) for name, term in terms.items()}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise Diverged(
+                f"the loss term {name!r} is {value} at step {step}; "
+                "lower the learning rate or the coefficient and resume from the last checkpoint"
+            )
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    optimiser.zero_grad(set_to_none=True)
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients):
+        parameter.grad = gradient
+    norm = float(nn.utils.clip_grad_norm_(parameters, clip))
+    if not math.isfinite(norm):
+        raise Diverged(f"the gradient is not finite at step {step}; lower the learning rate and resume")
+    for group in optimiser.param_groups:
+        group["lr"] = lr
+    optimiser.step()
+    return values, norm
