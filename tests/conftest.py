@@ -1,0 +1,43 @@
+"""What the whole test run shares: kernel environment, notebook comparison, order of the tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Inherited by every kernel that a test starts. Two threads everywhere: sums keep their order, and small
+# tensors are not spread over the cores of a large machine.
+ENVIRONMENT = {
+    "DLMONE_BUDGET": "fast",
+    "OMP_NUM_THREADS": "2",
+    "MKL_NUM_THREADS": "2",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",  # a notebook that needs the network must fail here
+    "HF_DATASETS_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the environment before any test module imports torch; a value the caller gave wins."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # Kernels run in the notebook's folder; a checkout that was never installed is still found.
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Notebook comparison skips stderr: warnings and progress bars differ between honest runs."""
+    if getattr(collector, "skip_compare", None) is not None:
+        collector.skip_compare += ("stderr",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Cheap tests first: unit tests and lint, then notebooks, then the browser (a stable sort)."""
+    items.sort(key=lambda item: 2 if item.path.name == "test_browser.py" else item.path.suffix == ".ipynb")
