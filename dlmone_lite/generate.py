@@ -1,0 +1,83 @@
+"""Text in, text out: generation from a checkpoint, and its measurement against a world's truth."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from dlmone_lite import sample
+from dlmone_lite.checkpoint import Checkpoint
+from dlmone_lite.errors import InputError
+from dlmone_lite.metrics import world_metrics
+from dlmone_lite.text import Batch
+from dlmone_lite.worlds import World
+
+
+@torch.inference_mode()
+def generate_batch(
+    checkpoint: Checkpoint, batch: Batch, *, steps: int, generator: torch.Generator, clamp: bool = False,
+    trace: sample.Trace | None = None,
+) -> Tensor:
+    """Clean target embeddings x (B, L, D) sampled for the sources of a batch: a teacher's ancestral sampler, or
+    the student's own; `steps` is the number of network evaluations (NFE)."""
+    model = checkpoint.model
+    clean = model.embed(batch.ids)
+    if checkpoint.role == "student":
+        return sample.student(
+            model, model.schedule, batch, clean, t_init=checkpoint.sampling["t_init"], steps=steps,
+            generator=generator, trace=trace,
+        )
+    return sample.ancestral(
+        model, model.schedule, batch, clean, steps=steps, generator=generator,
+        clamp=model.clamp if clamp else None, trace=trace,
+    )
+
+
+def generate(
+    checkpoint: Checkpoint, sources: Sequence[str], *, steps: int = 1, samples: int = 1, seed: int = 0,
+    clamp: bool = False, batch_size: int = 512, progress: Callable[[int, int], None] | None = None,
+) -> list[list[str]]:
+    """`samples` target sentences for every source. progress is called with (rows done, rows in all).
+
+    Every chunk of rows draws from its own generator, so texts depend on seed and batch_size alone.
+    """
+    if samples < 1:
+        raise InputError(f"samples must be at least 1, got {samples}")
+    if steps < 1:
+        raise InputError(f"steps must be at least 1, got {steps}")
+    device = checkpoint.model.words.device
+    batch = checkpoint.codec.encode(sources).repeat(samples)
+    texts: list[str] = []
+    for start in range(0, len(batch), batch_size):
+        rows = batch[start : start + batch_size].to(device)
+        rng = torch.Generator().manual_seed(seed * 1_000_003 + start)
+        x = generate_batch(checkpoint, rows, steps=steps, generator=rng, clamp=clamp)
+        texts += checkpoint.codec.decode(checkpoint.model.round(x).cpu())
+        if progress:
+            progress(len(texts), len(batch))
+    return [texts[i * samples : (i + 1) * samples] for i in range(len(sources))]
+
+
+def held_out_sources(world: World, count: int, split: str = "test", seed: int = 0) -> list[str]:
+    """`count` sources of a split, the same ones for the same seed."""
+    sources = sorted(world.split_sources(split))
+    if not 1 <= count <= len(sources):
+        raise InputError(f"{world.name} has {len(sources)} {split} sources, asked for {count}")
+    return random.Random(seed).sample(sources, count)
+
+
+def measure(
+    checkpoint: Checkpoint, world: World, *, steps: int, sources: int = 64, samples: int = 256, split: str = "test",
+    seed: int = 0, progress: Callable[[int, int], None] | None = None,
+) -> dict[str, float]:
+    """World metrics of a checkpoint on held-out sources (`metrics.world_metrics`), with NFE and seconds."""
+    chosen = held_out_sources(world, sources, split)
+    began = time.perf_counter()
+    texts = generate(checkpoint, chosen, steps=steps, samples=samples, seed=seed, progress=progress)
+    seconds = time.perf_counter() - began
+    result = world_metrics(texts, [world.support(source) for source in chosen])
+    return {"nfe": steps, "sources": sources, "samples": samples, **result, "seconds": seconds}
