@@ -43,6 +43,7 @@ class DistillConfig:
     t_max: int = 1976
     psi_steps: int = 1  # score-estimator updates per student update
     psi_warmup: int = 50  # updates in which only psi learns
+    precision: str = "auto"
     seed: int = 0
 
 
@@ -95,8 +96,8 @@ class DistillRun(Run):
             network.words.requires_grad_(False)  # embeddings stay the teacher's
         self.ema, self.data = EMA(self.theta, config.ema), data
         betas = (config.beta1, config.beta2)
-        self.opt_theta = torch.optim.Adam([p for p in self.theta.parameters() if p.requires_grad], betas=betas)
-        self.opt_psi = torch.optim.Adam([p for p in self.psi.parameters() if p.requires_grad], betas=betas)
+        self.opt_theta = torch.optim.Adam([p for p in self.theta.parameters() if p.requires_grad], betas=betas, fused=True)
+        self.opt_psi = torch.optim.Adam([p for p in self.psi.parameters() if p.requires_grad], betas=betas, fused=True)
         super().__init__(
             config,
             {"theta": self.theta, "psi": self.psi, "ema": self.ema.model},
@@ -113,7 +114,7 @@ class DistillRun(Run):
 
     def draw(self, generator: torch.Generator) -> tuple[Batch, Tensor, Tensor, Tensor, Tensor]:
         """(batch, clean embeddings (B, L, D), student noise z, t (B,), diffusion noise) of one update."""
-        c, device = self.config, self.phi.words.device
+        c, device = self.config, self.device
         batch = self.data.batch[self.data.draw(c.batch_size, generator)]
         shape = (*batch.ids.shape, self.phi.config.embed_dim)
         z, noise = (torch.randn(shape, generator=generator).to(device) for _ in range(2))
@@ -132,9 +133,10 @@ class DistillRun(Run):
         losses, norms, tokens = {}, {}, 0
         for _ in range(c.psi_steps):
             batch, clean, z, t, noise = self.draw(generator)
-            with torch.no_grad():
-                x_g = self.generate(batch, clean, z)
-            terms = {k: v.mean() for k, v in psi_loss(self.psi, x_g, clean, batch, t, noise, c.b_d).items()}
+            with self.autocast():
+                with torch.no_grad():
+                    x_g = self.generate(batch, clean, z)
+                terms = {k: v.mean() for k, v in psi_loss(self.psi, x_g, clean, batch, t, noise, c.b_d).items()}
             loss = terms["dsm"] + c.b_d * terms.get("discriminator", 0.0)
             values, norms["psi"] = apply_update(
                 self.opt_psi, loss, terms, step, lr * c.lr_psi / c.lr, c.clip
@@ -144,8 +146,9 @@ class DistillRun(Run):
         if step <= c.psi_warmup:
             return losses, norms, tokens
         batch, clean, z, t, noise = self.draw(generator)
-        x_g = self.generate(batch, clean, z)
-        terms = theta_loss(self.phi, self.psi, x_g, clean, batch, t, noise, c)
+        with self.autocast():
+            x_g = self.generate(batch, clean, z)
+            terms = theta_loss(self.phi, self.psi, x_g, clean, batch, t, noise, c)
         terms = {k: v.mean() for k, v in terms.items()}
         loss = terms["sid"] + c.b_g * terms.get("generator", 0.0) + c.commitment * terms.get("commitment", 0.0)
         values, norms["theta"] = apply_update(self.opt_theta, loss, terms, step, lr, c.clip)

@@ -46,6 +46,15 @@ def preset(name: str, **changes: int | float | str | bool) -> ModelConfig:
     return replace(PRESETS[name], **changes)
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
+    """Full attention over (B, heads, L, W / heads). On a CPU in float32, whose bfloat16 backward is far slower."""
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        with torch.autocast("cpu", enabled=False):
+            mixed = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), dropout_p=dropout)
+        return mixed.to(q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
+
+
 class Block(nn.Module):
     """Pre-norm transformer block: full self-attention, then a GELU feed-forward layer."""
 
@@ -62,9 +71,9 @@ class Block(nn.Module):
         qkv = self.qkv(self.norm1(h)).view(B, L, 3, self.heads, W // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, L, W / heads) each
         drop = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=drop).transpose(1, 2).reshape(B, L, W)
+        mixed = attend(q, k, v, drop).transpose(1, 2).reshape(B, L, W)
         h = h + F.dropout(self.proj(mixed), drop)
-        return h + F.dropout(self.down(F.gelu(self.up(self.norm2(h)), approximate="tanh")), drop)
+        return h + F.dropout(self.down(F.gelu(self.up(self.norm2(h)))), drop)
 
 
 def time_features(level: Tensor, width: int) -> Tensor:
@@ -127,12 +136,12 @@ class Denoiser(nn.Module):
         With `evidence`, log p(word | all) = log p(word | the other positions) + log N(x_t; alpha e, sigma^2): the
         second term is known, so the network only learns the first (it is the exact factorisation).
         """
-        table = self.embedding()
-        features = self.down(self.norm(h))
-        if self.config.evidence:
-            alpha, sigma = self.schedule.like(t, x_t)
-            features = features + alpha / sigma.clamp(min=0.05) ** 2 * x_t
-        return features @ table.T
+        with torch.autocast(h.device.type, enabled=False):  # large logits need full precision
+            features = self.down(self.norm(h.to(x_t.dtype)))
+            if self.config.evidence:
+                alpha, sigma = self.schedule.like(t, x_t)
+                features = features + alpha / sigma.clamp(min=0.05) ** 2 * x_t
+            return features @ self.embedding().T
 
     def forward(self, x_t: Tensor, t: Tensor, batch: Batch) -> Tensor:
         """x_t (B, L, D), t (B,) in 0..T -> x0_hat (B, L, D)."""
@@ -141,8 +150,9 @@ class Denoiser(nn.Module):
     def read(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """x0_hat (B, L, D) from the residual stream h (B, L, W)."""
         if self.config.output == "linear":
-            return self.down(self.norm(h))
-        return self.logits(x_t, t, h).softmax(-1) @ self.embedding()
+            return self.down(self.norm(h)).to(x_t.dtype)
+        with torch.autocast(h.device.type, enabled=False):
+            return self.logits(x_t, t, h).softmax(-1) @ self.embedding()
 
     def denoise_and_discriminate(self, x_t: Tensor, t: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """(x0_hat (B, L, D), real-or-fake logits (B, L)); no extra parameters (SiDA).
@@ -150,8 +160,8 @@ class Denoiser(nn.Module):
         The logit is the channel mean of the residual stream; after the normalisation that mean would be constant.
         """
         h = self.hidden(x_t, t)
-        return self.read(x_t, t, h), h.mean(-1)
+        return self.read(x_t, t, h), h.float().mean(-1)
 
     def discriminate(self, x_t: Tensor, t: Tensor) -> Tensor:
         """The real-or-fake logits alone (B, L)."""
-        return self.hidden(x_t, t).mean(-1)
+        return self.hidden(x_t, t).float().mean(-1)

@@ -44,6 +44,7 @@ class TeacherConfig:
     sigma_0: float = 0.0  # noise on the clean embeddings; DiffuSeq: .121
     rounding: float = 1.0  # weight of the rounding cross-entropy
     prior: float = 1.0  # weight of ||alpha_T x0||^2
+    precision: str = "auto"  # of matrix products: "float32", "bfloat16", or what this machine does faster
     seed: int = 0
 
 
@@ -178,7 +179,7 @@ class TeacherRun(Run):
         self.model, self.data = model.train(), data
         self.ema, self.times = EMA(model, config.ema), TimeSampler(config, model.schedule.T)
         self.optimiser = torch.optim.AdamW(
-            model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay
+            model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
         )
         modules = {"model": model, "ema": self.ema.model}
         super().__init__(config, modules, {"model": self.optimiser})
@@ -189,13 +190,14 @@ class TeacherRun(Run):
 
     def update(self, generator: torch.Generator, lr: float) -> tuple[dict[str, float], dict[str, float], int]:
         c, model = self.config, self.model
-        device = model.words.device
+        device = self.device
         batch, references, log_share = self.data.rows(self.data.draw(c.batch_size, generator))
         t, importance = self.times.draw(len(batch), generator)
         width = model.config.embed_dim * 2  # the first half is diffusion noise, the second sigma_0 noise
         noise = torch.randn(*batch.ids.shape, width, generator=generator).to(device)
         batch, references, log_share = batch.to(device), references.to(device), log_share.to(device)
-        terms = teacher_loss(model, batch, references, log_share, t.to(device), noise, c)
+        with self.autocast():
+            terms = teacher_loss(model, batch, references, log_share, t.to(device), noise, c)
         if c.t_sampling == "loss-aware":
             self.times.record(t, terms["denoising"].detach().cpu())
         terms["denoising"] = terms["denoising"] * importance.to(device)

@@ -52,6 +52,21 @@ def lr_at(step: int, steps: int, lr: float, warmup: int, shape: str = "cosine") 
     return lr * factors[shape]
 
 
+def fast_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where this machine multiplies it clearly faster than float32 (measured in 50 ms), else float32."""
+    a = torch.randn(2048, 256, device=device)
+    b = torch.randn(256, 256, device=device)
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        x, y = a.to(dtype), b.to(dtype)
+        for repeat in range(4):
+            if repeat == 1:  # the first call warms up
+                began = time.perf_counter()
+            float((x @ y)[0, 0])
+        seconds[dtype] = time.perf_counter() - began
+    return torch.bfloat16 if seconds[torch.bfloat16] < 0.6 * seconds[torch.float32] else torch.float32
+
+
 class EMA:
     """Exponential moving average of a model's weights, held in `.model`; early on it averages over few steps."""
 
@@ -78,6 +93,17 @@ class Run:
     def __init__(self, config, modules: dict[str, nn.Module], optimisers: dict[str, torch.optim.Optimizer]):
         self.config, self.modules, self.optimisers = config, modules, optimisers
         self.step, self.seconds, self.tokens = 0, 0.0, 0
+        self.device = next(iter(modules.values())).words.device
+        names = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+        if config.precision == "auto":
+            config.precision = "bfloat16" if fast_precision(self.device) == torch.bfloat16 else "float32"
+        if config.precision not in names:
+            raise InputError(f"unknown precision {config.precision!r}; known: auto, {', '.join(names)}")
+        self.dtype = names[config.precision]
+
+    def autocast(self) -> torch.autocast:
+        """The context in which networks are evaluated: matrix products in the run's precision."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     @property
     def total(self) -> int:
