@@ -1,0 +1,200 @@
+"""Text pairs through Hugging Face `datasets`: QQP, Wiki-Auto, Quasar-T by name, JSONL, CSV or TSV by path.
+
+Whatever the origin, the result has two string columns, `src` and `trg`, without empty entries. Every mistake
+in a local file is an InputError that names the file and its line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlmone_lite.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+GUESSES = [("src", "trg"), ("source", "target"), ("question1", "question2"), ("anchor", "positive")]
+LABELS = ("label", "is_duplicate")  # beside question1/question2: 1 marks a true paraphrase, 0 is no pair
+DELIMITERS = {".jsonl": None, ".json": None, ".csv": ",", ".tsv": "\t"}
+ASSET = {"train": "train", "valid": "validation", "test": "test_asset"}
+# name: (repository without a loading script, config, our splits -> its own, (source, target) columns)
+HUB: dict[str, tuple[str, str | None, dict[str, str], tuple[str, str]] | None] = {
+    # GLUE hides the labels of its test split, so that one holds no known paraphrases.
+    "qqp": ("nyu-mll/glue", "qqp", {"train": "train", "valid": "validation"}, ("question1", "question2")),
+    "wiki_auto": ("GEM/wiki_auto_asset_turk", None, ASSET, ("source", "target")),
+    "quasar_t": None,  # no such copy was found
+}
+
+
+def load(name_or_path: str | Path, split: str = "train", columns: Sequence[str] | None = None) -> Dataset:
+    """One split of a corpus as a `datasets.Dataset` with the columns `src` and `trg`.
+
+    A path wins over a name. A folder holds `<split>.jsonl` (or .csv, .tsv); a file is a split by itself, and
+    `split` is not looked at. `columns` names the source and target column of a file; without it they are
+    guessed. Question pairs with a 0/1 label keep the paraphrases only. Raises InputError.
+    """
+    path, name = Path(name_or_path), str(name_or_path)
+    if path.is_dir():
+        for file in (path / (split + suffix) for suffix in DELIMITERS):
+            if file.exists():
+                return _load_file(file, columns)
+        listed = ", ".join(sorted(f.name for f in path.iterdir() if f.suffix in DELIMITERS)) or "no data file"
+        raise InputError(f"{path}: no {split}.jsonl in this folder; it holds {listed}")
+    if path.exists():
+        return _load_file(path, columns)
+    if name not in HUB:
+        known = ", ".join(HUB)
+        raise InputError(f"no file, folder or corpus {name!r}{nearest(name, HUB)}; known corpora: {known}")
+    if columns is not None:
+        raise InputError(f"columns are for files; those of {name} are known, leave the argument out")
+    return _load_hub(name, split)
+
+
+def _load_file(path: Path, columns: Sequence[str] | None) -> Dataset:
+    if path.suffix not in DELIMITERS:
+        raise InputError(f"{path}: unknown kind {path.suffix!r}; use one of {', '.join(DELIMITERS)}")
+    if columns is not None and (isinstance(columns, str) or len(columns) != 2 or columns[0] == columns[1]):
+        raise InputError(f"columns must be two different names, source and target, not {columns!r}")
+    pairs: dict[str, list[str]] = {"src": [], "trg": []}
+    for where, row in _rows(path, DELIMITERS[path.suffix]):
+        columns = columns or next((pair for pair in GUESSES if set(pair) <= set(row)), GUESSES[0])
+        if columns[0] == "question1" and any(row.get(label) in (0, "0") for label in LABELS):
+            continue
+        for name, column in zip(pairs, columns):
+            pairs[name].append(_text(row, column, where))
+    if not pairs["src"]:
+        raise InputError(f"{path}: every pair is labelled 0, not a paraphrase; nothing is left to load")
+    from datasets import Dataset
+
+    return Dataset.from_dict(pairs)
+
+
+def _text(row: Mapping[str, Any], column: str, where: str) -> str:
+    if column not in row:
+        hint = nearest(column, row) + ", only " + (", ".join(row) or "none")
+        raise InputError(f"{where}: no column {column!r}{hint}; rename one, or name them with columns=")
+    value = row[column]
+    if not isinstance(value, str):
+        raise InputError(f"{where}: {column!r} is {type(value).__name__}, not text; put a string there")
+    if not value.strip():
+        raise InputError(f"{where}: {column!r} is empty; fill it or delete the line")
+    if value.encode(errors="ignore").decode() != value:
+        raise InputError(f"{where}: {column!r} holds half a surrogate pair; write the whole character")
+    return value
+
+
+def _rows(path: Path, delimiter: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """('file:line', row) of a table, or of JSON lines (no delimiter); at least one row, or InputError."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        line = e.object[: e.start].count(b"\n") + 1
+        raise InputError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from e
+    except OSError as e:
+        raise InputError(f"{path}: cannot be read ({e.strerror}); check the path") from e
+    line = None
+    for line, row in _json_rows(path, text) if delimiter is None else _csv_rows(path, text, delimiter):
+        yield f"{path}:{line}", row
+    if line is None:
+        raise InputError(f"{path}: empty file; it needs at least one row")
+
+
+def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() would also cut at U+2028
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            row = json.loads(line, object_pairs_hook=partial(_unique, where))
+        except json.JSONDecodeError as e:
+            raise InputError(f"{where}: broken JSON ({e.msg}, column {e.colno}); one object per line") from e
+        if not isinstance(row, dict):
+            raise InputError(f'{where}: not a JSON object; write {{"src": ..., "trg": ...}}')
+        yield number, row
+
+
+def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = list(_unique(f"{path}:1", [(name, None) for name in next(reader, [])]))
+        start = reader.line_num + 1  # a row may span lines: it starts where the last one ended
+        for fields in reader:
+            if len(fields) not in (0, len(header)):
+                raise InputError(
+                    f"{path}:{start}: {len(fields)} fields for {len(header)} columns; quote them"
+                )
+            if fields:
+                yield start, dict(zip(header, fields))
+            start = reader.line_num + 1
+    except csv.Error as e:
+        raise InputError(f"{path}:{reader.line_num}: broken table ({e})") from e
+
+
+def _unique(where: str, items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The items as a dict; plain `dict` would drop all but the last of a name that stands twice."""
+    row = dict(items)
+    if len(row) < len(items):
+        names = [name for name, _ in items]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{where}: column {twice!r} stands there twice; keep one")
+    return row
+
+
+def _load_hub(name: str, split: str) -> Dataset:
+    """A corpus from the hub; when that fails, a single line that names the local way."""
+    local = f'put {split}.jsonl with lines {{"src": ..., "trg": ...}} in a folder and pass its path'
+    if (entry := HUB[name]) is None:
+        raise InputError(f"{name} has no copy on the hub that loads without a script; {local}")
+    repository, config, splits, (source, target) = entry
+    if split not in splits:
+        raise InputError(f"{name} has the splits {', '.join(splits)} on the hub, not {split!r}; or {local}")
+    import datasets
+    from huggingface_hub import HfApi
+
+    try:
+        if not datasets.config.HF_HUB_OFFLINE:  # ask once: load_dataset alone retries for half a minute
+            HfApi().dataset_info(repository, timeout=10)
+        rows = datasets.load_dataset(repository, config, split=splits[split])
+    except Exception as e:  # connection errors come from several HTTP libraries, with no common base
+        raise InputError(f"{name} cannot be loaded from the hub ({type(e).__name__}); {local}") from e
+    if "label" in rows.column_names:
+        rows = rows.filter(lambda row: row["label"] == 1)
+    if "references" in rows.column_names:  # evaluation splits may keep their targets there
+        rows = rows.map(lambda row: {target: row[target] or next(iter(row["references"]), "")})
+    rows = rows.select_columns([source, target]).rename_columns({source: "src", target: "trg"})
+    return rows.filter(lambda row: all(text and text.strip() for text in row.values()))
+
+
+def read_jsonl(path: str | Path, need: Sequence[str] = ("src",)) -> list[dict[str, Any]]:
+    """The rows of a JSON-lines file; each needs non-empty text under all names in `need`, or InputError."""
+    rows = []
+    for where, row in _rows(Path(path), None):
+        for column in need:
+            _text(row, column, where)
+        rows.append(row)
+    return rows
+
+
+def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines whole or not at all: into a temporary file beside `path`, then renamed over it."""
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        os.replace(temporary, path)
+    except OSError as e:
+        raise InputError(f"{path}: cannot be written ({e.strerror})") from e
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
