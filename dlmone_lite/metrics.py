@@ -186,7 +186,7 @@ def tv_floor(support: Mapping[str, float], n: int) -> float:
     for p in support.values():
         if not 0.0 < p < 1.0:
             continue  # such a count does not vary
-        m = min(math.floor(n * p) + 1, n)
+        m = math.floor(n * p) + 1
         log_choose = math.lgamma(n + 1) - math.lgamma(m + 1) - math.lgamma(n - m + 1)
         total += 2 * m * math.exp(log_choose + m * math.log(p) + (n - m + 1) * math.log1p(-p)) / n
     return 0.5 * total
