@@ -1,0 +1,223 @@
+"""Every notebook in a real JupyterLab, driven by headless Chromium: Run All, then one control of every panel.
+
+A panel is a widget container with the CSS class `dlmone-panel`; it holds controls and a numeric line with the
+class `dlmone-readout`, which must change when the panel's first slider (else first menu, else first button)
+is used. Screenshots land in build/screenshots/. Skipped where no Chromium is installed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+from lab import copy_unexecuted, jupyterlab, wait_for
+from nbformat.v4 import new_code_cell, new_notebook
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SHOTS = ROOT / "build" / "screenshots"
+CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --no-proxy-server"
+).split()
+RUN_TIMEOUT = 300.0  # seconds for all cells of one notebook
+PANEL_TIMEOUT = 15.0  # seconds for a panel to answer
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: the browser check did not run")
+
+# The open notebook, read through JupyterLab's application object (an error's HTML looks like any stderr).
+CURRENT = """const panel = window.jupyterapp?.shell?.currentWidget;
+    const cells = panel?.content?.model?.sharedModel?.cells;
+    const kernel = panel?.sessionContext?.session?.kernel?.status;"""
+READY = f"() => {{ {CURRENT} return !!cells && panel.context.isReady && kernel === 'idle'; }}"
+RUN_ALL = f"""() => {{ {CURRENT} window.kernelDied = false;
+    panel.sessionContext.statusChanged.connect((_, status) => {{
+        window.kernelDied ||= status === 'autorestarting' || status === 'dead'; }});
+    window.jupyterapp.commands.execute('notebook:run-all-cells'); }}"""
+PROGRESS = f"""() => {{ {CURRENT}
+    const code = cells.filter(cell => cell.cell_type === 'code' && cell.source.trim());
+    const errors = code.flatMap(cell => cell.getOutputs()).filter(output => output.output_type === 'error');
+    return {{ total: code.length, run: code.filter(cell => cell.execution_count).length,
+              idle: kernel === 'idle', died: window.kernelDied,
+              error: errors.length ? errors[0].ename + ': ' + errors[0].evalue : '' }}; }}"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """(folder, address) of a running JupyterLab; the folder holds an unexecuted copy of the notebooks."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "notebooks").mkdir()
+    for path in NOTEBOOKS:
+        copy_unexecuted(path, folder / "notebooks" / path.name)
+    with jupyterlab(folder, tmp_path_factory.mktemp("jupyter")) as address:
+        yield folder, address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The installed Chromium, driven by Playwright."""
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+def run_all(page: Page, url: str) -> None:
+    """Open a notebook, Run All; fail when a cell raises or is left without an execution count."""
+    page.goto(url)
+
+    def ready() -> bool:
+        accept = page.locator(".jp-Dialog button.jp-mod-accept")
+        if accept.count():
+            accept.first.click()
+        return page.evaluate(READY)
+
+    wait_for("the notebook and its kernel", 90, ready)
+    page.evaluate(RUN_ALL)
+    state: dict[str, Any] = {}
+
+    def finished() -> bool:
+        state.update(page.evaluate(PROGRESS))
+        ran = state["run"] == state["total"] and state["idle"]
+        return ran or state["died"] or bool(state["error"])
+
+    wait_for("Run All", RUN_TIMEOUT, finished)
+    assert not state["error"], f"a cell raised {state['error']}"
+    assert not state["died"], f"the kernel died after {state['run']} of {state['total']} cells"
+
+
+def use_first_control(page: Page, panel: Locator) -> None:
+    """Move the panel's first slider, or else choose in its first menu, or else click its first button."""
+    slider, menu, button = (panel.locator(css).first for css in (".noUi-handle", "select", "button"))
+    if slider.count():
+        at_end = slider.get_attribute("aria-valuenow") == slider.get_attribute("aria-valuemax")
+        slider.focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowLeft" if at_end else "ArrowRight")
+    elif menu.count():
+        chosen = menu.evaluate("menu => menu.selectedIndex")
+        menu.select_option(index=0 if chosen else 1)
+    else:
+        assert button.count(), "a panel has no control"
+        button.click()
+
+
+def check_panels(page: Page) -> None:
+    """Every panel's readout changes when its first control is used."""
+    panels = page.locator(".dlmone-panel")
+    assert panels.count(), "no panel was rendered"
+    for i in range(panels.count()):
+        name, panel = f"panel {i + 1} of {panels.count()}", panels.nth(i)
+        readout = panel.locator(".dlmone-readout").first
+        assert readout.count(), f"{name} has no readout"
+        panel.scroll_into_view_if_needed()
+        before = readout.inner_text()
+        use_first_control(page, panel)
+        wait_for(f"{name} to change", PANEL_TIMEOUT, lambda: readout.inner_text() != before)  # noqa: B023
+
+
+def check_images(page: Page) -> None:
+    """Every picture in an output was loaded and says in words what it shows."""
+    bad = (
+        "all => all.filter(i => !i.alt.trim() || !i.naturalWidth).map(i => i.alt + ' ' + i.src.slice(0, 60))"
+    )
+    assert page.locator(".jp-OutputArea img").evaluate_all(bad) == [], "pictures without alt text, or broken"
+
+
+def screenshots(page: Page, name: str) -> None:
+    """Save the whole notebook as pieces of one screen each."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    for old in SHOTS.glob(f"{name}-*.png"):
+        old.unlink()
+    if page.locator("#jp-left-stack:visible").count():  # the file browser takes a quarter of the screen
+        page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    scroller = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer").first
+    bottom = "e => [...e.querySelectorAll('.jp-Cell')].at(-1).getBoundingClientRect().bottom + e.scrollTop"
+    total, screen = scroller.evaluate(bottom), scroller.evaluate("e => e.clientHeight")
+    for piece, top in enumerate(range(0, int(total), screen - 40), start=1):
+        scroller.evaluate("(e, top) => { e.scrollTop = top; }", top)
+        page.wait_for_timeout(150)
+        page.screenshot(path=SHOTS / f"{name}-{piece:02d}.png")
+
+
+def check_notebook(browser: Browser, url: str, shots: str = "") -> None:
+    """Run one notebook as a reader would; AssertionError for what a reader would stumble over."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    try:
+        run_all(page, f"{url}?reset")
+        try:
+            check_panels(page)
+            check_images(page)
+        finally:
+            if shots:
+                screenshots(page, shots)
+            page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    finally:
+        page.close()
+    assert complaints == [], "errors in the browser's console"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_in_the_browser(lab: tuple[Path, str], browser: Browser, path: Path) -> None:
+    check_notebook(browser, f"{lab[1]}/lab/tree/notebooks/{path.name}", shots=path.stem)
+
+
+# The check itself: a good notebook passes, each planted fault is named.
+
+PANEL = """import ipywidgets as w
+def panel(control, connect, name="dlmone-readout"):
+    readout = w.HTML(f"<p class='{name}'>0</p>")
+    box = w.VBox([control, readout])
+    box.add_class("dlmone-panel")
+    def answer(change):
+        readout.value = f"<p class='{name}'>1</p>"
+    connect(answer)
+    return box
+slider, menu = w.FloatSlider(value=0.5, max=1.0, continuous_update=False), w.Dropdown(options="ab")
+last, button = w.IntSlider(value=9, max=9), w.Button()
+panel(slider, slider.observe)"""
+GOOD = [PANEL, "panel(last, last.observe)", "panel(menu, menu.observe)", "panel(button, button.on_click)"]
+FAULTS = {
+    "raises": ("raise KeyError('planted')", "raised KeyError"),
+    "kernel_dies": ("import os\nos._exit(1)", "kernel died"),
+    "dead_panel": ("panel(button, print)", "panel 2 of 2 to change"),
+    "no_readout": ("panel(menu, menu.observe, 'text')", "no readout"),
+    "no_control": ("panel(w.HTML(), print)", "no control"),
+    "no_alt": ("from IPython.display import HTML\nHTML('<img src=data:,>')", "alt text"),
+    "console": ("from IPython.display import Javascript\nJavascript('console.error(404)')", "console"),
+}
+
+
+def write_notebook(folder: Path, name: str, *sources: str) -> str:
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [new_code_cell(source) for source in sources]
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / f"{name}.ipynb")
+    return f"/lab/tree/{name}.ipynb"
+
+
+def test_good_panels_pass(lab: tuple[Path, str], browser: Browser) -> None:
+    check_notebook(browser, lab[1] + write_notebook(lab[0], "good", "1 + 1", "", *GOOD))
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, "no_panel"])
+def test_planted_fault_is_caught(
+    lab: tuple[Path, str], browser: Browser, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "PANEL_TIMEOUT", 3.0)
+    source, complaint = FAULTS.get(fault, ("1 + 1", "no panel"))
+    sources = [source] if fault == "no_panel" else [PANEL, source]
+    with pytest.raises(AssertionError, match=complaint):
+        check_notebook(browser, lab[1] + write_notebook(lab[0], fault, *sources))
