@@ -25,8 +25,8 @@ def _abar_cosine(T: int) -> Tensor:
 
 
 def _abar_linear(T: int) -> Tensor:
-    """Ho et al. 2020: betas linear from 1e-4 to .02 at T = 1000, rescaled to other T."""
-    return torch.cumprod(1 - torch.linspace(0.1 / T, 20 / T, T, dtype=torch.float64), 0)
+    """Ho et al. 2020: betas linear from 1e-4 to .02 at T = 1000, rescaled to other T and clipped at .999."""
+    return torch.cumprod(1 - torch.linspace(0.1 / T, 20 / T, T, dtype=torch.float64).clamp(max=0.999), 0)
 
 
 SCHEDULES = {"sqrt": _abar_sqrt, "cosine": _abar_cosine, "linear": _abar_linear}
@@ -49,18 +49,22 @@ class Schedule:
 
     def __call__(self, t: Tensor | int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """(alpha_t, sigma_t), each with the shape of t, on t's device."""
-        index = torch.as_tensor(t)
-        if index.numel() and (index.min() < 0 or index.max() > self.T):
-            raise InputError(f"t must lie in 0..{self.T}, got {int(index.min())}..{int(index.max())}")
+        index = self._check(torch.as_tensor(t))
         alpha, sigma = self._tables(index.device, dtype)
         return alpha[index], sigma[index]
+
+    def _check(self, index: Tensor) -> Tensor:
+        """A negative index would silently count from T, so it is refused."""
+        if index.numel() and (index.min() < 0 or index.max() > self.T):
+            raise InputError(f"t must lie in 0..{self.T}, got {int(index.min())}..{int(index.max())}")
+        return index
 
     def _tables(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         return self._alpha.to(device, dtype), self._sigma.to(device, dtype)
 
     def like(self, t: Tensor | int, x: Tensor) -> tuple[Tensor, Tensor]:
         """(alpha_t, sigma_t) shaped to broadcast over x (B, ...), in x's dtype and on its device."""
-        index = torch.as_tensor(t, device=x.device)
+        index = self._check(torch.as_tensor(t)).to(x.device)
         shape = index.shape + (1,) * (x.ndim - 1 if index.ndim else 0)
         alpha, sigma = self._tables(x.device, x.dtype)
         return alpha[index].reshape(shape), sigma[index].reshape(shape)
@@ -72,6 +76,8 @@ class Schedule:
 
     def at_ratio(self, ratio: float) -> int:
         """The step whose sigma/alpha is nearest to `ratio` (in log)."""
+        if not ratio > 0:
+            raise InputError(f"a noise level sigma/alpha is a positive number, got {ratio}")
         levels = (self._sigma[1:] / self._alpha[1:]).log()
         return int((levels - math.log(ratio)).abs().argmin()) + 1
 
