@@ -11,7 +11,7 @@ from dlmone_lite.errors import InputError
 
 
 def _abar_sqrt(T: int) -> Tensor:
-    """DiffuSeq's square-root schedule: betas from 1 - sqrt(s + 1e-4), clipped at .999 (`gaussian_diffusion.py`)."""
+    """DiffuSeq's square-root schedule: betas from 1 - sqrt(s + 1e-4), clipped (`gaussian_diffusion.py`)."""
     s = torch.arange(T + 1, dtype=torch.float64) / T
     closed = 1 - (s + 1e-4).sqrt()
     return torch.cumprod(1 - (1 - closed[1:] / closed[:-1]).clamp(max=0.999), 0)
@@ -33,7 +33,7 @@ SCHEDULES = {"sqrt": _abar_sqrt, "cosine": _abar_cosine, "linear": _abar_linear}
 
 
 class Schedule:
-    """A variance-preserving schedule with steps t = 0 (clean) to T; DiffuSeq's code index i is t = i + 1 here.
+    """A variance-preserving schedule with steps t = 0 (clean) to T; DiffuSeq's code index i is t = i + 1.
 
     `schedule(t)` is the whole contract: alpha_t^2 + sigma_t^2 = 1, sigma_t/alpha_t increasing in t.
     """

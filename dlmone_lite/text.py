@@ -92,8 +92,8 @@ class Batch:
 class Codec:
     """Sentences <-> batches in the aligned layout `src [SEP] [PAD].. | trg [SEP] [PAD]..`.
 
-    The target block starts at a fixed position, so that position i of every target is the same place; DiffuSeq's
-    free-running offset learns several times slower at this size. [PAD] after the target is a target too.
+    The target block starts at a fixed position, so that position i of every target is the same place;
+    DiffuSeq's free-running offset learns several times slower at this size. [PAD] after the target is a target too.
     """
 
     vocabulary: Vocabulary
@@ -119,9 +119,14 @@ class Codec:
         """A batch (B, L); without targets their block is [PAD], to be generated."""
         if not len(sources):
             raise InputError("there is no sentence to encode; give at least one")
+        if targets is not None and len(targets) != len(sources):
+            raise InputError(f"there are {len(sources)} sources and {len(targets)} targets; give one for each")
         rows = [self._block(sentence, self.source_length, "source") for sentence in sources]
         for i, row in enumerate(rows):
-            row += self._block(targets[i], self.target_length, "target") if targets else [PAD] * self.target_length
+            if targets is None:
+                row += [PAD] * self.target_length
+            else:
+                row += self._block(targets[i], self.target_length, "target")
         target = torch.zeros(len(rows), self.length, dtype=torch.bool)
         target[:, self.source_length :] = True
         return Batch(torch.tensor(rows), target)
