@@ -1,4 +1,4 @@
-"""schedule: DiffuSeq's own loop over betas, published end values, and the contract that every schedule obeys."""
+"""schedule: DiffuSeq's own loop over betas, published values, and what every schedule obeys."""
 
 from __future__ import annotations
 

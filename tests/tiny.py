@@ -1,4 +1,4 @@
-"""What the unit tests share: a world small enough to check by hand, its codec, pairs and a very small network."""
+"""What the unit tests share: a tiny world, its codec and pairs, and a very small network."""
 
 from __future__ import annotations
 
@@ -103,14 +103,10 @@ def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 class ExactModel(Denoiser):
     """A network whose answer is replaced by the world's exact posterior mean."""
 
-    def __init__(self, world: World, codec: Codec, seed: int = 0):
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            super().__init__(
-                ModelConfig(
-                    vocab_size=len(codec.vocabulary), length=codec.length, embed_dim=8, width=32, depth=1, heads=2
-                )
-            )
+    def __init__(self, world: World, codec: Codec):
+        model = make_model(codec)
+        super().__init__(model.config)
+        self.load_state_dict(model.state_dict())
         self.exact = ExactDenoiser(world.support, codec, self.embedding(), Schedule(self.config.schedule))
 
     def forward(self, x_t: torch.Tensor, t: torch.Tensor, batch: Batch) -> torch.Tensor:
