@@ -1,8 +1,8 @@
 """Every notebook in a real JupyterLab, driven by headless Chromium: Run All, then one control of every panel.
 
 A panel is a widget container with the CSS class `dlmone-panel`; it holds controls and a numeric line with the
-class `dlmone-readout`, which must change when the panel's first slider (else first menu, else first button)
-is used. Screenshots land in build/screenshots/. Skipped where no Chromium is installed.
+class `dlmone-readout`, which must change when the panel's first slider (else menu, else check box, else
+button) is used. Screenshots land in build/screenshots/. Skipped where no Chromium is installed.
 """
 
 from __future__ import annotations
@@ -97,8 +97,9 @@ def run_all(page: Page, url: str) -> None:
 
 
 def use_first_control(page: Page, panel: Locator) -> None:
-    """Move the panel's first slider, or else choose in its first menu, or else click its first button."""
-    slider, menu, button = (panel.locator(css).first for css in (".noUi-handle", "select", "button"))
+    """Move the panel's first slider, or else choose in its menu, tick its check box, click its button."""
+    slider, menu = panel.locator(".noUi-handle").first, panel.locator("select").first
+    box, button = panel.locator("input[type=checkbox]").first, panel.locator("button").first
     if slider.count():
         at_end = slider.get_attribute("aria-valuenow") == slider.get_attribute("aria-valuemax")
         slider.focus()
@@ -108,8 +109,8 @@ def use_first_control(page: Page, panel: Locator) -> None:
         chosen = menu.evaluate("menu => menu.selectedIndex")
         menu.select_option(index=0 if chosen else 1)
     else:
-        assert button.count(), "a panel has no control"
-        button.click()
+        assert box.count() or button.count(), "a panel has no control"
+        (box if box.count() else button).click()
 
 
 def check_panels(page: Page) -> None:
@@ -124,6 +125,7 @@ def check_panels(page: Page) -> None:
         before = readout.inner_text()
         use_first_control(page, panel)
         wait_for(f"{name} to change", PANEL_TIMEOUT, lambda: readout.inner_text() != before)  # noqa: B023
+        assert not panel.locator("[role=alert]").count(), f"{name} shows an error: {panel.inner_text()}"
 
 
 def check_images(page: Page) -> None:
@@ -187,14 +189,17 @@ def panel(control, connect, name="dlmone-readout"):
     connect(answer)
     return box
 slider, menu = w.FloatSlider(value=0.5, max=1.0, continuous_update=False), w.Dropdown(options="ab")
-last, button = w.IntSlider(value=9, max=9), w.Button()
+last, box, button = w.IntSlider(value=9, max=9), w.Checkbox(), w.Button()
 panel(slider, slider.observe)"""
-GOOD = [PANEL, "panel(last, last.observe)", "panel(menu, menu.observe)", "panel(button, button.on_click)"]
+GOOD = [f"panel({name}, {name}.observe)" for name in ("last", "menu", "box")] + [
+    "panel(button, button.on_click)"
+]
 FAULTS = {
     "raises": ("raise KeyError('planted')", "raised KeyError"),
     "kernel_dies": ("import os\nos._exit(1)", "kernel died"),
     "dead_panel": ("panel(button, print)", "panel 2 of 2 to change"),
     "no_readout": ("panel(menu, menu.observe, 'text')", "no readout"),
+    "panel_error": ("panel(menu, menu.observe, \"dlmone-readout' role='alert\")", "shows an error"),
     "no_control": ("panel(w.HTML(), print)", "no control"),
     "no_alt": ("from IPython.display import HTML\nHTML('<img src=data:,>')", "alt text"),
     "console": ("from IPython.display import Javascript\nJavascript('console.error(404)')", "console"),
@@ -209,7 +214,7 @@ def write_notebook(folder: Path, name: str, *sources: str) -> str:
 
 
 def test_good_panels_pass(lab: tuple[Path, str], browser: Browser) -> None:
-    check_notebook(browser, lab[1] + write_notebook(lab[0], "good", "1 + 1", "", *GOOD))
+    check_notebook(browser, lab[1] + write_notebook(lab[0], "good", PANEL, "", *GOOD))
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "no_panel"])
