@@ -102,6 +102,8 @@ def check(name: str, answer: Any) -> None:
         print(f"{name}: not attempted yet. {exercise.task}")
     except Wrong as feedback:
         print(f"{name}: not yet. {feedback}")
+    except Exception as error:  # an answer of a kind the check cannot even compare
+        print(f"{name}: not yet. The check cannot use this answer ({type(error).__name__}: {error}).")
     else:
         print(f"{name}: {exercise.praise}")
 

@@ -1,0 +1,135 @@
+"""Exercises: stubs are not attempted, solutions pass, each planted mistake gets the feedback meant for it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlmone_lite import exercises
+from dlmone_lite.errors import InputError
+from dlmone_lite.exercises import Exercise, check, get, hint, reveal, solution
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted(path.stem for path in (ROOT / "dlmone_lite" / "exercises").glob("nb*.py"))
+
+
+def exercises_of(module: str) -> tuple[Exercise, ...]:
+    return importlib.import_module(f"dlmone_lite.exercises.{module}").EXERCISES
+
+
+def planted_in(module: str) -> dict[str, list[tuple[Any, str]]]:
+    path = ROOT / "tests" / "planted" / f"{module}.py"
+    spec = importlib.util.spec_from_file_location(f"planted_{module}", path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded.WRONG
+
+
+ALL = [exercise for module in MODULES for exercise in exercises_of(module)]
+PLANTED = [
+    pytest.param(name, wrong, piece, id=f"{name}-{i}")
+    for module in MODULES
+    for name, cases in planted_in(module).items()
+    for i, (wrong, piece) in enumerate(cases)
+]
+
+
+def is_question(exercise: Exercise) -> bool:
+    return not exercise.name.split(".")[1].isdigit()
+
+
+def said(capsys: pytest.CaptureFixture[str], name: str, answer: Any) -> str:
+    check(name, answer)
+    return capsys.readouterr().out
+
+
+def raises_not_implemented(*arguments: Any) -> None:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_a_stub_is_not_attempted(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
+    stubs: list[Any] = [None, ...]
+    if not is_question(exercise) and "def " in exercise.solution:
+        stubs += [raises_not_implemented, lambda *arguments: None, lambda *arguments: ...]
+    for stub in stubs:
+        out = said(capsys, exercise.name, stub)
+        assert out == f"{exercise.name}: not attempted yet. {exercise.task}\n"
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_the_solution_is_right(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    exec("import math\nimport torch\nimport torch.nn.functional as F\n" + exercise.solution, names)
+    assert said(capsys, exercise.name, names[exercise.variable]) == f"{exercise.name}: {exercise.praise}\n"
+
+
+@pytest.mark.parametrize(("name", "wrong", "piece"), PLANTED)
+def test_a_planted_mistake_gets_its_own_feedback(
+    name: str, wrong: Any, piece: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = said(capsys, name, wrong)
+    assert out.startswith(f"{name}: not yet. ") and piece in out
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_hints_and_mistakes_are_there(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(set(exercise.hints)) == 2 and all(exercise.hints)
+    if not is_question(exercise):
+        planted = planted_in(f"nb{exercise.name.split('.')[0]}")
+        assert len(planted.get(exercise.name, [])) >= 2, "plant at least two wrong answers"
+        return
+    right = exercise.solution.split("'")[1]
+    replies = {said(capsys, exercise.name, letter) for letter in "abc" if letter != right}
+    assert len(replies) == 2 and all("not yet" in reply and "not one of" not in reply for reply in replies)
+    assert "not one of the choices" in said(capsys, exercise.name, "z")
+    assert all(f"({letter})" in exercise.task for letter in "abc"), "the task names the choices (a), (b), (c)"
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_a_strange_answer_is_no_crash(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
+    for strange in ("words", {"a": 1}, object(), lambda *arguments: "words", lambda *arguments: {"a": 1}):
+        assert said(capsys, exercise.name, strange).startswith(f"{exercise.name}: not yet. ")
+
+
+def test_names_are_unique_and_found() -> None:
+    names = [exercise.name for exercise in ALL]
+    assert len(names) == len(set(names))
+    for module in MODULES:
+        for exercise in exercises_of(module):
+            assert exercise.name.startswith(module[2:] + ".") and get(exercise.name) is exercise
+
+
+def test_an_unknown_name_says_what_there_is() -> None:
+    with pytest.raises(InputError, match=r"01\.9.*01\.1"):
+        get("01.9")
+    with pytest.raises(InputError, match="look like 01.1"):
+        get("77.1")
+
+
+def test_hints_come_one_by_one(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exercises, "_SHOWN", exercises._Shown())
+    shown = []
+    for _ in range(3):
+        hint("01.1")
+        shown.append(capsys.readouterr().out)
+    first, second = get("01.1").hints
+    assert first in shown[0] and "again" in shown[0] and second not in shown[0]
+    assert shown[1] == shown[2] == f"Hint 2 of 2: {second}\n"
+    solution("01.1")
+    assert capsys.readouterr().out.strip() == get("01.1").solution.strip()
+
+
+def test_reveal_judges_a_guess(capsys: pytest.CaptureFixture[str]) -> None:
+    for guess, truth, within, piece in [
+        (None, 0.5, 0.1, "No guess yet. It is 0.5."),
+        (0.55, 0.5, 0.1, "well judged"),
+        (0.7, 0.5, 0.1, "not what"),
+        ("Middle", "middle", 0.0, "well judged"),
+        ("left", "middle", 0.0, "it is middle: not what"),
+    ]:
+        reveal(guess, truth, within)
+        assert piece in capsys.readouterr().out
