@@ -85,7 +85,7 @@ def test_posterior_is_ddpms_at_neighbouring_steps(name):
 
 
 def test_posterior_leads_to_the_right_marginal():
-    # If x_t ~ N(alpha_t x0, sigma_t^2), then q(x_s | x_t, x0) draws from N(alpha_s x0, sigma_s^2): in closed form.
+    # If x_t ~ N(alpha_t x0, sigma_t^2), then q(x_s | x_t, x0) draws from N(alpha_s x0, sigma_s^2).
     schedule, x0 = Schedule(), torch.tensor(1.3, dtype=torch.float64)
     for t, s in [(2000, 1500), (1490, 3), (900, 899)]:
         at_t, at_s = schedule(t, torch.float64), schedule(s, torch.float64)
