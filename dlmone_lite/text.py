@@ -93,7 +93,8 @@ class Codec:
     """Sentences <-> batches in the aligned layout `src [SEP] [PAD].. | trg [SEP] [PAD]..`.
 
     The target block starts at a fixed position, so that position i of every target is the same place;
-    DiffuSeq's free-running offset learns several times slower at this size. [PAD] after the target is a target too.
+    DiffuSeq's free-running offset learns several times slower at this size.
+    [PAD] after the target is a target too.
     """
 
     vocabulary: Vocabulary
@@ -120,7 +121,7 @@ class Codec:
         if not len(sources):
             raise InputError("there is no sentence to encode; give at least one")
         if targets is not None and len(targets) != len(sources):
-            raise InputError(f"there are {len(sources)} sources and {len(targets)} targets; give one for each")
+            raise InputError(f"there are {len(sources)} sources and {len(targets)} targets; give one each")
         rows = [self._block(sentence, self.source_length, "source") for sentence in sources]
         for i, row in enumerate(rows):
             if targets is None:
