@@ -1,0 +1,54 @@
+"""Wrong answers to the exercises of notebook 03, each with a piece of the feedback it must get."""
+
+from __future__ import annotations
+
+import torch
+
+
+def target_of(combine):
+    """A stable target (as in 03.2) whose weights are combined in a wrong way."""
+
+    def wrong(x_t, references, counts, alpha, sigma):
+        def distance(scale):
+            return (x_t[:, None] - scale * references).square().sum(-1)
+
+        return combine(counts, distance, alpha, sigma).softmax(-1) @ references
+
+    return wrong
+
+
+def weights_only(x_t, references, counts, alpha, sigma):
+    distance = (x_t[:, None] - alpha * references).square().sum(-1)
+    return (counts.log() - distance / (2 * sigma**2)).softmax(-1)
+
+
+WRONG = {
+    "03.1": [
+        (lambda x0, f, m: (x0 - f).square().mean((1, 2)), "DiffuSeq's own"),
+        (lambda x0, f, m: ((x0 - f).square().mean(-1) * m).mean(1), "divide by the target's number"),
+        (lambda x0, f, m: ((x0 - f).square().sum(-1) * m).sum(1) / m.sum(1), "grow with D"),
+        (lambda x0, f, m: ((x0 - f).square().mean(-1) * m).sum(1), "how many there are"),
+        (lambda x0, f, m: ((x0 - f).abs().mean(-1) * m).sum(1) / m.sum(1), "absolute"),
+        (lambda x0, f, m: (x0 - f)[m].square().mean(), "one loss per row"),
+        (lambda x0, f, m: torch.zeros(3), "Square the difference"),
+        (lambda x0, f, m: x0 @ f, "raised RuntimeError"),
+    ],
+    "03.2": [
+        (target_of(lambda c, d, a, s: -d(a) / (2 * s**2)), "counts play no part"),
+        (target_of(lambda c, d, a, s: c - d(a) / (2 * s**2)), "stands a logarithm"),
+        (target_of(lambda c, d, a, s: c.log() - d(1.0) / (2 * s**2)), "alpha is missing"),
+        (target_of(lambda c, d, a, s: c.log() - d(a) / s**2), "factor 1/2"),
+        (target_of(lambda c, d, a, s: c.log() - d(a) / (2 * s)), "the variance"),
+        (weights_only, "weighted mean"),
+        (lambda *a: a[1][weights_only(*a).argmax(-1)], "likeliest"),
+        (lambda x, r, c, a, s: (c / c.sum() @ r).expand(5, 6), "before x_t was seen"),
+        (lambda x, r, c, a, s: x / a, "softmax over references"),
+    ],
+    "03.3": [
+        ((1300, 2000), "700 wide"),
+        ((1500, 1700), "falls above it"),
+        ((1960, 2000), "falls below it"),
+        ((2000, 1800), "no range of t"),
+        (1900, "two whole numbers"),
+    ],
+}
