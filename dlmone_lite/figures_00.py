@@ -1,0 +1,233 @@
+"""Figures of notebook 00 and of the README: the duel of a teacher and its student, and a world's truth."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from dlmone_lite import plots
+from dlmone_lite.checkpoint import Checkpoint
+from dlmone_lite.generate import generate_batch
+from dlmone_lite.metrics import coverage, total_variation, validity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOOKS = {"teacher": (plots.BLUE, "o", ""), "student": (plots.RED, "D", "//")}  # colour, marker, hatch
+LONGEST = 80  # characters of a sentence that fit beside its label
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One run of a duel: the sentence that x0_hat spells after each network call; seconds for all calls."""
+
+    role: str
+    readings: tuple[str, ...]
+    seconds: float
+
+    @property
+    def calls(self) -> int:
+        """Network evaluations (NFE)."""
+        return len(self.readings)
+
+    @property
+    def sentence(self) -> str:
+        """What is read off in the end."""
+        return self.readings[-1]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What many samples of one source say: NFE, seconds a sentence, validity, coverage, total variation."""
+
+    role: str
+    calls: int
+    seconds: float
+    validity: float
+    coverage: float
+    tv: float
+
+
+def run_lane(checkpoint: Checkpoint, source: str, steps: int, seed: int) -> Lane:
+    """Sample one sentence, keep the reading of every call; lanes of one seed start from the same noise."""
+    model, codec = checkpoint.model, checkpoint.codec
+    batch = codec.encode([source]).to(model.words.device)
+
+    said: list[torch.Tensor] = []
+
+    def trace(t: int, x_t: torch.Tensor, x0_hat: torch.Tensor) -> None:
+        said.append(model.round(x0_hat))
+
+    began = time.perf_counter()
+    generate_batch(checkpoint, batch, steps=steps, generator=torch.Generator().manual_seed(seed), trace=trace)
+    seconds = time.perf_counter() - began
+    return Lane(checkpoint.role, tuple(codec.decode(ids.cpu())[0] for ids in said), seconds)
+
+
+def score(
+    role: str, calls: int, seconds: float, samples: Sequence[str], support: Mapping[str, float]
+) -> Score:
+    """The scores of a role's samples of one source."""
+    return Score(
+        role, calls, seconds, validity(samples, support), coverage(samples, support),
+        total_variation(samples, support),
+    )  # fmt: skip
+
+
+# ---- the duel
+
+
+def _verdict(sentence: str, support: Mapping[str, float]) -> str:
+    """Whether a sentence is right, with its exact probability."""
+    return f"✓ right (p = {support[sentence]:.2f})" if sentence in support else "✗ not a right answer"
+
+
+def _row(ax: Axes, y: float, label: str, sentence: str, final: str) -> None:
+    """A sentence in two layers of fixed-width type: words that stay to the end, words that still change."""
+    said, last = sentence.split(), final.split()
+    stays = [i < len(last) and word == last[i] for i, word in enumerate(said)]
+    ax.text(0.0, y, label, ha="left", va="center", color=plots.GREY)
+    for keep, color, style in ((True, plots.BLACK, "normal"), (False, plots.GREY, "italic")):
+        shown = " ".join(w if s is keep else " " * len(w) for w, s in zip(said, stays))
+        if len(shown) > LONGEST:
+            shown = shown[: LONGEST - 1] + "…"
+        if shown.strip():
+            ax.text(0.115, y, shown, va="center", color=color, family="DejaVu Sans Mono", style=style)
+
+
+def _lanes(ax: Axes, source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> None:
+    """Both lanes as text: the teacher's reading after 1, 2, 4, ... calls, the student's after its one."""
+    shown = [n for n in (2**i for i in range(12)) if n < teacher.calls] + [teacher.calls]
+    rows = len(shown) + student.calls + 4.9
+    ax.set_axis_off()
+    ax.set(xlim=(0, 1), ylim=(rows - 0.5, -0.6))
+    ax.text(0.0, 0.0, "source", color=plots.GREY, va="center")
+    ax.text(0.115, 0.0, source, va="center", family="DejaVu Sans Mono", weight="bold")
+    y = 1.3
+    for lane, counts in ((teacher, shown), (student, range(1, student.calls + 1))):
+        color = LOOKS[lane.role][0]
+        title = f"{lane.role}: {lane.calls} call{'s' * (lane.calls > 1)} of the network"
+        ax.text(0.0, y, title, color=color, weight="bold", va="center")
+        ax.text(1.0, y, _verdict(lane.sentence, support), color=color, weight="bold", va="center", ha="right")
+        for n in counts:
+            y += 1
+            _row(ax, y, f"call {n}", lane.readings[n - 1], lane.sentence)
+        y += 1.3
+    note = "black: words that stay to the end; grey italics: words that still change"
+    ax.text(1.0, y, note, color=plots.GREY, ha="right", va="center")
+
+
+def duel(source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> Figure:
+    """One sentence each: how the teacher's reading settles call by call, and the student's single call."""
+    from matplotlib import rc_context
+
+    fig, (ax,) = plots.canvas(height=4.1)
+    with rc_context(plots.STYLE):
+        _lanes(ax, source, teacher, student, support)
+    return fig
+
+
+def duel_alt(source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> str:
+    """What `duel` shows, in words."""
+    ends = "; ".join(
+        f"the {lane.role} after {lane.calls} network calls writes '{lane.sentence}', "
+        + ("a right answer" if lane.sentence in support else "not a right answer")
+        for lane in (teacher, student)
+    )
+    return f"The duel for the source '{source}': {ends}."
+
+
+# ---- many samples
+
+
+def _bars(ax: Axes, title: str, values: Mapping[str, float], text: str, log: bool = False) -> None:
+    """One small panel: a bar for each role, with its value."""
+    for i, (role, value) in enumerate(values.items()):
+        color, _, hatch = LOOKS[role]
+        ax.bar(i, value, color=color, hatch=hatch, edgecolor="white", width=0.7)
+        label = ax.annotate(text.format(value), (i, value), (0, 3), textcoords="offset points", ha="center")
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+    if log:
+        ax.set_yscale("log")
+        low = min(values.values()) / 3
+        ax.set_ylim(low, max(values.values()) * 4)
+    else:
+        ax.margins(y=0.18)
+    ax.set_title(title, fontsize=11)
+    ax.set_xticks(range(len(values)), list(values))
+    ax.set_yticks([])
+    ax.minorticks_off()
+    ax.spines["left"].set_visible(False)
+    ax.grid(False)
+
+
+def _scores(axes: Sequence[Axes], scores: Sequence[Score], floor: float) -> None:
+    """Cost on the left, quality and diversity on the right."""
+    _bars(axes[0], "network calls", {s.role: s.calls for s in scores}, "{:.0f}", log=True)
+    _bars(axes[1], "ms a sentence", {s.role: 1000 * s.seconds for s in scores}, "{:.3g}", log=True)
+    _bars(axes[2], "right, of 100", {s.role: 100 * s.validity for s in scores}, "{:.0f}")
+    _bars(axes[3], "variety (coverage)", {s.role: s.coverage for s in scores}, "{:.2f}")
+    _bars(axes[4], "TV to the truth", {s.role: s.tv for s in scores}, "{:.2f}")
+    for ax, ideal in ((axes[2], 100.0), (axes[3], 1.0), (axes[4], floor)):
+        ax.axhline(ideal, color=plots.BLACK, linestyle="--", linewidth=1.2)
+
+
+def scoreboard(scores: Sequence[Score], floor: float) -> Figure:
+    """Cost, quality and diversity side by side; dashed: what samples of the exact truth would score."""
+    from matplotlib import rc_context
+
+    fig, axes = plots.canvas(1, 5, height=2.6)
+    with rc_context(plots.STYLE):
+        _scores(axes, scores, floor)
+        fig.supxlabel("dashed: as many samples of the exact truth", fontsize=11)
+    return fig
+
+
+def whole_duel(
+    source: str, teacher: Lane, student: Lane, support: Mapping[str, float], scores: Sequence[Score],
+    floor: float,
+) -> Figure:  # fmt: skip
+    """`duel` above `scoreboard`: the README's picture."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(plots.STYLE):
+        fig = Figure(figsize=(plots.WIDTH, 6.6), dpi=plots.DPI, layout="constrained")
+        above, below = fig.subfigures(2, 1, height_ratios=[1.5, 1.0])
+        _lanes(above.subplots(), source, teacher, student, support)
+        _scores(below.subplots(1, 5), scores, floor)
+        below.supxlabel("many samples of this source; dashed: as many of the exact truth", fontsize=11)
+    return fig
+
+
+# ---- a world's truth
+
+
+def truth(support: Mapping[str, float], samples: Mapping[str, Sequence[str]]) -> Figure:
+    """All right answers of a source with their exact probabilities, and how often each role wrote them."""
+    from matplotlib import rc_context
+
+    names = [*support, "anything else (wrong)"]
+    fig, (ax,) = plots.canvas(height=0.9 + 0.3 * len(names))
+    with rc_context(plots.STYLE):
+        ax.barh(range(len(names)), [*support.values(), 0.0], color="#cfcfcf", label="exact probability")
+        for i, (role, texts) in enumerate(samples.items()):
+            counts = Counter(text if text in support else names[-1] for text in texts)
+            color, marker, _ = LOOKS[role]
+            heights = [j + (i - (len(samples) - 1) / 2) * 0.3 for j in range(len(names))]
+            shares = [counts[name] / len(texts) for name in names]
+            label = f"{role}, of {len(texts)}"
+            ax.plot(shares, heights, color=color, marker=marker, linestyle="", label=label)
+        ax.set_yticks(range(len(names)), names)
+        ax.invert_yaxis()
+        ax.grid(axis="y", visible=False)
+        ax.set(xlabel="share of the answers", xlim=(0, None))
+        ax.locator_params(axis="x", nbins=6)
+        ax.legend(loc="lower right")
+    return fig
