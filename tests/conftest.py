@@ -32,12 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
-def pytest_collectstart(collector: pytest.Collector) -> None:
-    """Notebook comparison skips stderr: warnings and progress bars differ between honest runs."""
-    if getattr(collector, "skip_compare", None) is not None:
-        collector.skip_compare += ("stderr",)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Cheap tests first: unit tests and lint, then notebooks, then the browser (a stable sort)."""
+    """Order, and what the notebooks' comparison leaves out.
+
+    Cheap tests first: unit tests and lint, then notebooks, then the browser (a stable sort). stderr is not
+    compared: warnings and progress bars differ between honest runs.
+    """
     items.sort(key=lambda item: 2 if item.path.name == "test_browser.py" else item.path.suffix == ".ipynb")
+    for notebook in {item.parent for item in items if item.path.suffix == ".ipynb"}:
+        notebook.skip_compare += ("stderr",)

@@ -7,6 +7,7 @@ button) is used. Screenshots land in build/screenshots/. Skipped where no Chromi
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from lab import copy_unexecuted, jupyterlab, wait_for
 from nbformat.v4 import new_code_cell, new_notebook
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, Route
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -31,6 +32,10 @@ FLAGS = (
 ).split()
 RUN_TIMEOUT = 300.0  # seconds for all cells of one notebook
 PANEL_TIMEOUT = 15.0  # seconds for a panel to answer
+
+# The one thing a notebook may ask the network for is answered here.
+BADGE_IMAGE = "https://colab.research.google.com/assets/colab-badge.svg"
+BLANK = '<svg xmlns="http://www.w3.org/2000/svg" width="117" height="20"/>'
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: the browser check did not run")
 
@@ -156,6 +161,13 @@ def check_notebook(browser: Browser, url: str, shots: str = "") -> None:
     """Run one notebook as a reader would; AssertionError for what a reader would stumble over."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     complaints: list[str] = []
+
+    def stay_here(route: Route) -> None:
+        if route.request.url != BADGE_IMAGE:
+            complaints.append(f"asks for {route.request.url}")
+        route.fulfill(status=200, content_type="image/svg+xml", body=BLANK)
+
+    page.route(re.compile(r"^https?://(?!127\.0\.0\.1[:/])"), stay_here)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     try:
@@ -169,7 +181,7 @@ def check_notebook(browser: Browser, url: str, shots: str = "") -> None:
             page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     finally:
         page.close()
-    assert complaints == [], "errors in the browser's console"
+    assert complaints == [], "complaints of the browser's console"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -202,6 +214,7 @@ FAULTS = {
     "panel_error": ("panel(menu, menu.observe, \"dlmone-readout' role='alert\")", "shows an error"),
     "no_control": ("panel(w.HTML(), print)", "no control"),
     "no_alt": ("from IPython.display import HTML\nHTML('<img src=data:,>')", "alt text"),
+    "network": ("from IPython.display import HTML\nHTML('<img alt=x src=http://example.org/x>')", "console"),
     "console": ("from IPython.display import Javascript\nJavascript('console.error(404)')", "console"),
 }
 
