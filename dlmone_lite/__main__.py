@@ -1,0 +1,69 @@
+"""`python -m dlmone_lite <command>`: demo, generate, evaluate, train, distill, world, bench."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from dlmone_lite.cli import bench, demo, distill, evaluate, generate, train, world
+from dlmone_lite.errors import InputError
+
+COMMANDS = (demo, generate, evaluate, train, distill, world, bench)
+ABOUT = (
+    """One-step diffusion language models: train a teacher, distil it, measure it against an exact truth."""
+)
+EPILOG = """example: python -m dlmone_lite demo
+Every command explains itself: python -m dlmone_lite COMMAND --help"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are one line, like every other mistake here."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print after its usage."""
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    plain = argparse.RawDescriptionHelpFormatter
+    top = Parser(prog="python -m dlmone_lite", description=ABOUT, epilog=EPILOG, formatter_class=plain)
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    for command in COMMANDS:
+        command.add(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Exit code: 0 done, 2 bad input, 3 training diverged, 130 stopped by Ctrl-C."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = parser().parse_args(argv)
+        args.argv = argv
+        args.run(args)
+    except InputError as error:
+        return _fail(error, 2)
+    except KeyboardInterrupt as stop:
+        print(f"stopped{': ' if str(stop) else ''}{stop}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe went away, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except RuntimeError as error:  # torch must not be imported to name its `Diverged`
+        if type(error).__name__ != "Diverged":
+            raise
+        return _fail(error, 3)
+    return 0
+
+
+def _fail(error: Exception, code: int) -> int:
+    """One line on stderr, whatever the message held."""
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""`demo`: one sentence, a teacher in many steps against its student in one."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from typing import TYPE_CHECKING
+
+from dlmone_lite.cli.common import Table, command, count, device_option, fixed, positive
+from dlmone_lite.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dlmone_lite.checkpoint import Checkpoint
+    from dlmone_lite.worlds import World
+
+TEACHER_STEPS, STUDENT_STEPS, FULL = (1, 4, 16, 64, 256), (1, 2, 4), 2000
+EXAMPLES = """
+"how can i learn french in a month ?" --seed 3
+--world paraphrase --full --samples 64"""
+MORE = """
+The table gives, for each: network evaluations (NFE), milliseconds for one sentence, the sentence, and
+over K more samples how many are right (valid), how many different right ones there are and their share
+of what as many true samples would show (coverage), and the distance of their distribution to the exact
+truth (TV).
+"""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Declare the command."""
+    parser = command(
+        commands, "demo", "a teacher in many steps against its student in one", EXAMPLES, run, MORE
+    )
+    parser.add_argument(
+        "sentence", nargs="?", metavar="SENTENCE", help="source (default: one held out from training)"
+    )
+    parser.add_argument("--world", default="paraphrase", help="name or .grammar file (default paraphrase)")
+    parser.add_argument("--teacher", metavar="NAME_OR_FILE", help="default: <world>-teacher")
+    parser.add_argument("--student", metavar="NAME_OR_FILE", help="default: <world>-student")
+    parser.add_argument("--full", action="store_true", help=f"the teacher in {FULL} steps as well")
+    parser.add_argument("--seed", type=count, default=0, help="of the noise (default 0)")
+    parser.add_argument(
+        "--samples", type=positive, default=32, metavar="K", help="samples for the scores (default 32)"
+    )
+    device_option(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the duel, row by row."""
+    print(f"The world {args.world!r}: a teacher in many steps, its student in one.", flush=True)
+    from dlmone_lite import zoo
+    from dlmone_lite.checkpoint import pick_device
+    from dlmone_lite.generate import held_out_sources
+    from dlmone_lite.worlds import World
+
+    world, device = World.load(args.world), pick_device(args.device)
+    teacher = zoo.load(args.teacher or f"{world.name}-teacher", device, world.name)
+    student = zoo.load(args.student or f"{world.name}-student", device, world.name)
+    if (teacher.role, student.role) != ("teacher", "student"):
+        raise InputError(f"the demo needs a teacher and a student, got a {teacher.role} and a {student.role}")
+    source = tidy(args.sentence) if args.sentence is not None else held_out_sources(world, 1)[0]
+    teacher.codec.encode([source])  # an unknown word is named before anything else happens
+    support = truth(world, source, args.samples)
+    table = Table(
+        ("", -8),
+        ("NFE", 5),
+        ("ms", 8),
+        ("valid", 6),
+        ("distinct", 8),
+        ("coverage", 8),
+        ("TV", 5),
+        ("sentence", -40),
+    )
+    if support is not None:
+        truth_row(table, world, source, support, args)
+    steps = (*TEACHER_STEPS, FULL) if args.full else TEACHER_STEPS
+    for checkpoint, counts in ((teacher, steps), (student, STUDENT_STEPS)):
+        for nfe in counts:
+            row(table, checkpoint, source, support, nfe, args)
+    print("SiD matches distributions, not trajectories: the same seed need not mean the same sentence.")
+
+
+def tidy(sentence: str) -> str:
+    """Lower case, punctuation as words of its own: the form that the worlds are written in."""
+    return " ".join(re.sub(r"([.,?!;:])", r" \1 ", sentence.lower()).split())
+
+
+def truth(world: World, source: str, samples: int) -> dict[str, float] | None:
+    """The exact right targets of a source, if the world knows it; says what is known."""
+    from dlmone_lite.metrics import expected_distinct, tv_floor
+
+    print(f"source: {source}")
+    try:
+        support = world.support(source)
+    except InputError as unknown:
+        print(f"note: {unknown}; so its truth is not known, and only the sentences are shown", flush=True)
+        return None
+    where = "a training source" if source in set(world.split_sources("train")) else "held out from training"
+    seen, least = expected_distinct(support, samples), tv_floor(support, samples)
+    print(
+        f"{where}; {len(support)} right sentences; {samples} true samples show {seen:.1f}, at TV {least:.2f}",
+        flush=True,
+    )
+    return support
+
+
+def truth_row(
+    table: Table, world: World, source: str, support: Mapping[str, float], args: argparse.Namespace
+) -> None:
+    """A row of draws from the exact distribution."""
+    import random
+
+    generator = random.Random(args.seed)
+    texts = [world.sample(source, generator) for _ in range(args.samples + 1)]
+    table.row("truth", "-", "-", *scores(texts[1:], support), texts[0])
+
+
+def scores(texts: list[str], support: Mapping[str, float] | None) -> list[str]:
+    """The cells valid, distinct, coverage, TV."""
+    from dlmone_lite.metrics import coverage, total_variation, validity
+
+    if support is None:
+        return ["-", str(len(set(texts))), "-", "-"]
+    right = len(set(texts) & set(support))
+    return [
+        f"{validity(texts, support):.0%}",
+        str(right),
+        fixed(coverage(texts, support), 2),
+        fixed(total_variation(texts, support), 2),
+    ]
+
+
+def row(
+    table: Table,
+    checkpoint: Checkpoint,
+    source: str,
+    support: Mapping[str, float] | None,
+    nfe: int,
+    args: argparse.Namespace,
+) -> None:
+    """Generate and time one sentence, then K more for the scores."""
+    from dlmone_lite.generate import generate
+
+    generate(checkpoint, [source], steps=min(nfe, 4), seed=args.seed)  # the first call of a size is slower
+    began = time.perf_counter()
+    sentence = generate(checkpoint, [source], steps=nfe, seed=args.seed)[0][0]
+    milliseconds = 1000 * (time.perf_counter() - began)
+    texts = generate(checkpoint, [source], steps=nfe, samples=args.samples, seed=args.seed + 1)[0]
+    table.row(
+        checkpoint.role, str(nfe), f"{milliseconds:.1f}", *scores(texts, support), sentence or "(empty)"
+    )

@@ -1,0 +1,225 @@
+"""`evaluate`: a checkpoint, or the exact oracle, against a world's truth and the field's scores."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+from dlmone_lite.cli.common import (
+    Table,
+    check_output,
+    command,
+    command_line,
+    count,
+    device_option,
+    environment,
+    fixed,
+    positive,
+    rows_bar,
+    step_list,
+    with_error,
+    write_json,
+)
+from dlmone_lite.errors import InputError
+
+if TYPE_CHECKING:
+    from dlmone_lite.checkpoint import Checkpoint
+    from dlmone_lite.worlds import World
+
+SEEDS = 3  # the field's scores use the first three samples of a source, DiffuSeq's three seeds
+STEPS = {"teacher": [64, 256], "student": [1, 2, 4]}
+EXAMPLES = """--checkpoint paraphrase-teacher --steps 64,256 --json teacher.json
+--checkpoint runs/student.safetensors --sources 64 --samples 256
+--exact paraphrase --steps 16,64,256
+--floor paraphrase-teacher --draws 512 --json floor.json"""
+MORE = """
+World scores, averaged over sources (± standard error): validity (share of right sentences), TV (distance
+to the exact distribution), floor (TV that as many true samples have), excess = sqrt(TV^2 - floor^2),
+coverage (different right sentences over the number that true samples show). The field's scores (BLEU,
+ROUGE-L, dist-1, self-BLEU, div-4) use the first three samples of each source and the split's references;
+beside them stand copying the source and true samples. --exact puts the world's exact denoiser in place
+of a network. --floor gives a teacher's loss above the exact Bayes loss for each tenth of t.
+"""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Declare the command."""
+    parser = command(
+        commands, "evaluate", "measure a checkpoint against the exact truth", EXAMPLES, run, MORE
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--checkpoint", metavar="C", help="name of a shipped checkpoint, or a .safetensors file"
+    )
+    what.add_argument("--exact", metavar="WORLD", help="the exact denoiser of this world")
+    what.add_argument("--floor", metavar="TEACHER", help="a teacher's loss above the Bayes loss")
+    parser.add_argument(
+        "--embeddings", metavar="C", help="with --exact: whose embeddings (default <world>-teacher)"
+    )
+    parser.add_argument("--world", help="name or .grammar file (default: the checkpoint's)")
+    parser.add_argument(
+        "--steps", type=step_list, help="NFE, as 64,256 (default: teacher 64,256; student 1,2,4)"
+    )
+    parser.add_argument("--sources", type=positive, default=64, help="sources (default 64)")
+    parser.add_argument("--samples", type=positive, default=256, help="samples a source (default 256)")
+    parser.add_argument("--split", choices=("train", "valid", "test"), default="test")
+    parser.add_argument(
+        "--draws", type=positive, default=256, help="with --floor: noisy targets a decile (256)"
+    )
+    parser.add_argument(
+        "--clamp", action="store_true", help="a teacher's x0_hat on its nearest embedding at each step"
+    )
+    parser.add_argument("--batch-size", type=positive, default=512, help="rows at a time (default 512)")
+    parser.add_argument("--seed", type=count, default=0)
+    parser.add_argument("--json", metavar="FILE", help="write everything there")
+    device_option(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, print, write."""
+    from dlmone_lite import zoo
+    from dlmone_lite.bayes import perfect
+    from dlmone_lite.checkpoint import pick_device
+    from dlmone_lite.worlds import World
+
+    check_output(args.json)
+    if args.embeddings and not args.exact:
+        raise InputError("--embeddings belongs to --exact; leave it out")
+    began, device = time.perf_counter(), pick_device(args.device)
+    named = World.load(args.exact or args.world) if args.exact or args.world else None
+    origin = args.checkpoint or args.floor or args.embeddings or f"{named.name}-teacher"
+    checkpoint = zoo.load(origin, device, named.name if named else None)
+    world = named or World.load(checkpoint.world)
+    if args.clamp and checkpoint.role == "student":
+        raise InputError("--clamp belongs to a teacher's sampler; a student has no such step")
+    result: dict[str, Any] = {"command": command_line(args.argv), "checkpoint": origin, "world": world.name}
+    result |= {"role": "exact" if args.exact else checkpoint.role, "provenance": checkpoint.provenance}
+    if args.floor:
+        result["floor"] = floor(checkpoint, world, args)
+    else:
+        subject = perfect(checkpoint, world) if args.exact else checkpoint
+        result |= scores(subject, world, args, "exact" if args.exact else checkpoint.role)
+    result |= {**environment(device), "seconds": round(time.perf_counter() - began, 2)}
+    if args.json:
+        write_json(args.json, result)
+
+
+def floor(checkpoint: Checkpoint, world: World, args: argparse.Namespace) -> dict[str, Any]:
+    """Table of the loss above the Bayes loss by tenths of t."""
+    from dlmone_lite.bayes import loss_by_decile
+
+    if checkpoint.role != "teacher":
+        raise InputError(
+            f"--floor compares a teacher's loss with the Bayes loss; this is a {checkpoint.role}"
+        )
+    sigma_0 = float(checkpoint.provenance.get("config", {}).get("sigma_0", 0.0))
+    result = loss_by_decile(checkpoint, world, args.draws, args.seed, args.split, sigma_0)
+    print(f"squared error per element, {args.draws} draws of {args.split} sources in each tenth of t")
+    table = Table(("t", -11), ("Bayes", 15), ("teacher", 15), ("above", 15), ("above/Bayes", 12))
+    for row in result["deciles"]:
+        cells = [f"{row[key]:.4f} ±{row[f'{key}_se']:.4f}" for key in ("bayes", "teacher", "excess")]
+        ratio = "-" if row["ratio"] is None else f"{row['ratio']:.1%}"
+        table.row(f"{row['t_from']}-{row['t_to']}", *cells, ratio)
+    print(f"a dash: Bayes loss below 5% of the embeddings' variance ({result['embedding_variance']:.2f})")
+    return result
+
+
+def scores(checkpoint: Checkpoint, world: World, args: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Both tables, one row for each number of steps."""
+    from dlmone_lite.generate import generate, held_out_sources
+    from dlmone_lite.metrics import world_metrics
+
+    sources = held_out_sources(world, args.sources, args.split)
+    references = reference(world, args.split, sources)
+    supports = [world.support(source) for source in sources]
+    print(f"{name}, world {world.name}: {args.sources} {args.split} sources, {args.samples} samples each")
+    table = Table(
+        ("", -8),
+        ("NFE", 5),
+        ("validity", 13),
+        ("TV", 13),
+        ("floor", 6),
+        ("excess", 6),
+        ("coverage", 13),
+        ("distinct (truth)", 16),
+        ("seconds", 8),
+    )
+    rows, field = [], [("copy", "-", [[source] * SEEDS for source in sources])]
+    field.append(("truth", "-", truth(world, sources, args.seed)))
+    for nfe in args.steps or STEPS[checkpoint.role]:
+        began = time.perf_counter()
+        bar, progress = rows_bar(f"{nfe} steps")
+        with bar:
+            texts = generate(
+                checkpoint,
+                sources,
+                steps=nfe,
+                samples=args.samples,
+                seed=args.seed,
+                clamp=args.clamp,
+                batch_size=args.batch_size,
+                progress=progress,
+            )
+        m = {"nfe": nfe, **world_metrics(texts, supports), "seconds": round(time.perf_counter() - began, 2)}
+        table.row(
+            name,
+            str(nfe),
+            *(with_error(m[key], m[f"{key}_se"]) for key in ("validity", "tv")),
+            fixed(m["tv_floor"]),
+            fixed(m["tv_excess"]),
+            with_error(m["coverage"], m["coverage_se"]),
+            f"{m['distinct']:.1f} ({m['distinct_truth']:.1f})",
+            f"{m['seconds']:.1f}",
+        )
+        rows.append(m)
+        field.append((name, str(nfe), [hypotheses[:SEEDS] for hypotheses in texts]))
+    print()
+    columns = Table(
+        ("", -8), ("NFE", 5), ("BLEU", 6), ("ROUGE-L", 7), ("dist-1", 6), ("self-BLEU", 9), ("div-4", 6)
+    )
+    fields = {}
+    for who, nfe, texts in field:
+        values = field_scores(texts, references)
+        columns.row(who, nfe, *(fixed(value) for value in values.values()))
+        fields[who if nfe == "-" else f"{who} {nfe}"] = values
+    settings = {
+        key: getattr(args, key) for key in ("sources", "samples", "split", "seed", "clamp", "batch_size")
+    }
+    return {"settings": settings, "world_scores": rows, "field_scores": fields}
+
+
+def reference(world: World, split: str, sources: list[str]) -> list[str]:
+    """One reference a source: the split's own where its file has one, else an exact draw."""
+    import random
+
+    from dlmone_lite.cli.common import split_pairs
+
+    _, left, right = split_pairs(world, split)
+    known = dict(zip(reversed(left), reversed(right), strict=True))  # the first of several
+    generator = random.Random(f"{world.name} {split} references")
+    return [known.get(source) or world.sample(source, generator) for source in sources]
+
+
+def truth(world: World, sources: list[str], seed: int) -> list[list[str]]:
+    """Fresh draws from the exact conditional: what a perfect model would score."""
+    import random
+
+    generator = random.Random(f"{world.name} truth {seed}")
+    return [[world.sample(source, generator) for _ in range(SEEDS)] for source in sources]
+
+
+def field_scores(texts: list[list[str]], references: list[str]) -> dict[str, float | None]:
+    """The field's scores of a few hypotheses a source; the last two need at least two."""
+    from dlmone_lite import metrics
+
+    flat = [hypothesis for hypotheses in texts for hypothesis in hypotheses]
+    targets = [target for target, hypotheses in zip(references, texts, strict=True) for _ in hypotheses]
+    several = len(texts[0]) > 1
+    return {
+        "bleu": metrics.bleu(flat, targets),
+        "rouge_l": metrics.rouge_l(flat, targets),
+        "dist_1": metrics.distinct_1(flat),
+        "self_bleu": metrics.self_bleu(texts) if several else None,
+        "div_4": metrics.div_4(texts) if several else None,
+    }

@@ -1,0 +1,181 @@
+"""The loop around a training `Run`: progress, log, evaluation, saved state, Ctrl-C, the best network."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlmone_lite.cli.common import count, device_option, positive, share
+from dlmone_lite.cli.record import Log, Stopper, best_of
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from dlmone_lite.checkpoint import Checkpoint
+    from dlmone_lite.model import Denoiser
+    from dlmone_lite.training import Run, Step
+
+Wrap = Callable[["Denoiser", dict[str, Any]], "Checkpoint"]
+
+
+def options(parser: argparse.ArgumentParser, eval_every: int, eval_steps: int) -> None:
+    """The options that `train` and `distill` share."""
+    parser.add_argument("--world", help="name of a shipped world, or a .grammar file")
+    parser.add_argument("--seed", type=count, default=0, help="of weights, batches and noise (default 0)")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where FILE.state stands, to the same numbers"
+    )
+    parser.add_argument(
+        "--save-every", type=positive, default=500, metavar="N", help="state every N steps (500)"
+    )
+    parser.add_argument(
+        "--log", metavar="FILE.jsonl", help="one JSON line a step: losses, norms, lr, evaluation"
+    )
+    parser.add_argument(
+        "--eval-every",
+        type=count,
+        default=eval_every,
+        metavar="N",
+        help=f"evaluate on held-out valid sources every N steps; 0: never (default {eval_every})",
+    )
+    parser.add_argument("--eval-sources", type=positive, default=32, metavar="N", help="sources of it (32)")
+    parser.add_argument(
+        "--eval-samples", type=positive, default=16, metavar="N", help="samples a source (16)"
+    )
+    parser.add_argument(
+        "--eval-steps",
+        type=positive,
+        default=eval_steps,
+        metavar="N",
+        help=f"network evaluations (NFE, {eval_steps})",
+    )
+    parser.add_argument(
+        "--time-to",
+        type=share,
+        metavar="V",
+        help="stop when that validity is reached; reports training seconds without evaluation",
+    )
+    parser.add_argument(
+        "--settings", action="store_true", help="list what can be set, with defaults, and stop"
+    )
+    device_option(parser)
+
+
+@dataclass
+class Loop:
+    """One run to its end. `state` is the file of its training state; `state`.best holds the best network.
+
+    evaluate takes the averaged network; wrap(network, provenance) makes a checkpoint of it. With keep "best",
+    the network with the lowest validation TV is the result, else the last one.
+    """
+
+    run: Run
+    title: str
+    state: Path
+    wrap: Wrap
+    evaluate: Callable[[Denoiser], dict[str, float]]
+    args: argparse.Namespace
+    stage: int = 1
+    keep: str = "last"
+    best: dict[str, Any] | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    saved: int = 0
+    seconds_before: float = 0.0  # of training in earlier stages
+
+    def open(self) -> None:
+        """Load the state under --resume, else write the first one: whatever happens, there is a state."""
+        if self.args.resume and self.state.is_file():
+            self.run.load(self.state)
+            if self.keep == "best" and best_of(self.state).is_file():
+                from dlmone_lite.checkpoint import load
+
+                self.best = load(best_of(self.state)).provenance
+            self.saved = self.run.step
+        else:
+            best_of(self.state).unlink(missing_ok=True)
+            self.save()
+
+    def save(self) -> None:
+        """Write the training state."""
+        self.run.save(self.state)
+        self.saved = self.run.step
+
+    def train(self) -> Denoiser:
+        """Train to the end (or to --time-to) and return the network to keep."""
+        from tqdm import tqdm
+
+        from dlmone_lite.training import Diverged
+
+        self.open()
+        run = self.run
+        log = Log(self.args.log, self.stage, run.step)
+        bar = tqdm(
+            desc=self.title, total=run.total, initial=run.step, unit="step", disable=None, file=sys.stderr
+        )
+        try:
+            with Stopper() as stopper:
+                while run.step < run.total and "time_to" not in self.notes:
+                    self.advance(log, bar)
+                    if stopper.asked:
+                        self.save()
+                        raise KeyboardInterrupt(
+                            f"{self.title} at step {run.step} of {run.total}; go on with --resume"
+                        )
+                self.save()
+        except Diverged as error:
+            raise Diverged(f"{error} (the state of step {self.saved} is kept in {self.state})") from error
+        finally:
+            bar.close()
+            log.close()
+        return self.result()
+
+    def advance(self, log: Log, bar: tqdm) -> None:
+        """One update and what is due after it. The state comes last: a resumed run repeats what was lost."""
+        run, every = self.run, self.args.eval_every
+        due = every and ((run.step + 1) % every == 0 or run.step + 1 == run.total)
+        step = run.advance(self.evaluate if due else None)
+        log.write(step)
+        losses = {name: f"{value:.3g}" for name, value in step.losses.items()}
+        bar.set_postfix(losses, refresh=False)
+        bar.update()
+        if step.evaluation:
+            self.judge(step, bar.write)
+        if run.step % self.args.save_every == 0:
+            self.save()
+            if bar.disable:  # no terminal: a line now and then
+                bar.write(f"{self.title} step {run.step} of {run.total}: {losses}")
+
+    def judge(self, step: Step, say: Callable[[str], None]) -> None:
+        """Report an evaluation, remember the best, and see whether --time-to is reached."""
+        e = step.evaluation
+        say(
+            f"{self.title} step {step.step}: validity {e['validity']:.3f}, TV {e['tv']:.3f} "
+            f"(floor {e['tv_floor']:.3f}), coverage {e['coverage']:.2f}, {step.seconds:.0f} s of training"
+        )
+        if self.keep == "best" and (self.best is None or e["tv"] < self.best["validation"]["tv"]):
+            from dlmone_lite.checkpoint import save
+
+            self.best = {"kept_step": step.step, "validation": e}
+            save(best_of(self.state), self.wrap(self.run.result, self.best))
+        if self.args.time_to is not None and e["validity"] >= self.args.time_to:
+            seconds = self.seconds_before + step.seconds
+            reached = {"validity": self.args.time_to, "step": step.step, "seconds": round(seconds, 3)}
+            self.notes["time_to"] = reached
+            say(f"validity {self.args.time_to:g} reached at step {step.step} in {seconds:.1f} s of training")
+
+    def result(self) -> Denoiser:
+        """The network to keep; under --time-to the one that reached the goal."""
+        if self.args.time_to is not None and "time_to" not in self.notes:
+            self.notes["time_to"] = None
+            print(f"validity {self.args.time_to:g} was not reached in {self.run.step} steps")
+        self.notes.update(kept="last", kept_step=self.run.step)
+        if self.keep == "best" and self.best is not None and not self.notes.get("time_to"):
+            from dlmone_lite.checkpoint import load
+
+            self.notes.update(kept="best", **self.best)
+            return load(best_of(self.state), str(self.run.device)).model
+        return self.run.result

@@ -1,0 +1,81 @@
+"""`--set name=value`: fields of a configuration by name, with their types checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection, Sequence
+from typing import Any, TypeVar
+
+from dlmone_lite.errors import InputError, nearest
+
+Config = TypeVar("Config")
+KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a word"}
+
+
+def _read(text: str, kind: str) -> Any:
+    """`text` as a value of the annotated type `kind`; ValueError where it is none."""
+    if kind == "bool":
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    if kind == "int":
+        return int(text)
+    if kind == "float":
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError
+        return value
+    return text
+
+
+def settings(
+    pairs: Sequence[str] | None, config: Any, option: str = "--set", fixed: Collection[str] = ()
+) -> dict:
+    """{field: value} of `name=value` texts for the dataclass `config`, `fixed` fields excepted."""
+    known = {f.name: str(f.type) for f in dataclasses.fields(config) if f.name not in fixed}
+    chosen = {}
+    for pair in pairs or ():
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InputError(
+                f"{option} takes name=value, not {pair!r}; for example {option} {next(iter(known))}=..."
+            )
+        if name in fixed:
+            raise InputError(
+                f"{option} does not change {name!r}; it has an option of its own or follows from the data"
+            )
+        if name not in known:
+            hint = nearest(name, known)
+            raise InputError(f"{option} knows no {name!r}{hint}; known: {', '.join(known)}")
+        try:
+            chosen[name] = _read(text, known[name])
+        except (ValueError, KeyError):
+            kind = KINDS.get(known[name], known[name])
+            raise InputError(f"{option} {pair}: {name} is {kind}, not {text!r}") from None
+    return chosen
+
+
+def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
+    """`config` with `changes`, if the values make sense: counts of at least 1, steps t in 1..T."""
+    new = dataclasses.replace(config, **changes)
+    values = dataclasses.asdict(new)
+    for name in ("steps", "batch_size", "psi_steps"):
+        if values.get(name, 1) < 1:
+            raise InputError(f"{name} must be at least 1, not {values[name]}")
+    for name in ("lr", "lr_psi", "clip"):
+        if values.get(name, 1.0) <= 0:
+            raise InputError(f"{name} must be above 0, not {values[name]}")
+    for name in ("t_init", "t_min", "t_max", "late_from"):
+        if not 1 <= values.get(name, 1) <= T:
+            raise InputError(f"{name} must lie in 1..{T}, not {values[name]}")
+    if values.get("t_min", 1) > values.get("t_max", T):
+        raise InputError(f"t_min = {values['t_min']} lies above t_max = {values['t_max']}")
+    return new
+
+
+def listing(title: str, config: Any, fixed: Collection[str] = ()) -> str:
+    """The names, types and defaults that an option knows, one a line."""
+    lines = [f"{title}:"]
+    for f in dataclasses.fields(config):
+        if f.name not in fixed:
+            lines.append(f"  {f'{f.name}={getattr(config, f.name)}':28} {KINDS.get(str(f.type), f.type)}")
+    return "\n".join(lines)

@@ -1,0 +1,89 @@
+"""`world`: what a world holds, samples from it, its exact targets, its files."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from typing import TYPE_CHECKING
+
+from dlmone_lite.cli.common import check_output, command, count, positive, write_json
+from dlmone_lite.cli.demo import tidy
+
+if TYPE_CHECKING:
+    from dlmone_lite.worlds import World
+
+EXAMPLES = """paraphrase --sample 5
+paraphrase --support "how can i learn french in a month ?" --json targets.json
+my.grammar --build"""
+MORE = """
+NAME is a shipped world or a .grammar file; a mistake in the file is reported with its line, what is
+allowed but unwise as a warning. --json writes the exact targets of --support as [{"text": ..., "p":
+...}]. --build writes train.jsonl, valid.jsonl and test.jsonl into a folder with the world's name beside
+its grammar file.
+"""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Declare the command."""
+    parser = command(commands, "world", "describe and check a world", EXAMPLES, run, MORE)
+    parser.add_argument("name", metavar="NAME", help="shipped world or .grammar file")
+    parser.add_argument("--sample", type=positive, metavar="N", help="print N random pairs")
+    parser.add_argument("--seed", type=count, default=0, help="of --sample (default 0)")
+    parser.add_argument(
+        "--support", metavar="SENTENCE", help="all right targets of this source, with probabilities"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the targets of --support, or else the description"
+    )
+    parser.add_argument("--build", action="store_true", help="write the splits")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do what was asked; without anything asked, describe."""
+    from dlmone_lite.worlds import World
+
+    check_output(args.json)
+    world = World.load(args.name)
+    if args.support is not None:
+        support(world, tidy(args.support), args.json)
+    if args.sample:
+        sample(world, args.sample, args.seed)
+    if args.build:
+        print(f"written: train.jsonl, valid.jsonl and test.jsonl in {world.write_splits()}")
+    if args.support is None and not args.sample and not args.build:
+        describe(world, args.json)
+
+
+def support(world: World, source: str, path: str | None) -> None:
+    """The exact targets of a source, most likely first."""
+    targets = world.support(source)
+    if path:
+        write_json(path, [{"text": text, "p": p} for text, p in targets.items()])
+        return
+    for text, p in targets.items():
+        print(f"{p:.4f}  {text}")
+
+
+def sample(world: World, pairs: int, seed: int) -> None:
+    """Random pairs: a source of any split, a target from its exact conditional."""
+    generator = random.Random(seed)
+    sources = [source for split in ("train", "valid", "test") for source in world.split_sources(split)]
+    for _ in range(pairs):
+        source = generator.choice(sources)
+        print(f"{source}\n  -> {world.sample(source, generator)}")
+
+
+def describe(world: World, path: str | None) -> None:
+    """What the world holds, and the warnings of its own checks."""
+    facts, warnings = world.describe(), world.validate()
+    if path:
+        write_json(path, {**facts, "warnings": warnings})
+        return
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {number:g}" for key, number in value.items())
+        print(f"{name.replace('_', ' '):20} {value}")
+    for warning in warnings:
+        print(f"warning: {warning}")
+    if not warnings:
+        print("no warnings")
