@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -23,8 +22,8 @@ FORMAT = "dlmone_lite 1"
 class Checkpoint:
     """A network with all that is needed to use it.
 
-    role is "teacher" or "student"; sampling holds what a sampler must know (a student's t_init); provenance says
-    how it was made: command, seed, steps, device, versions, data hash, metrics.
+    role is "teacher" or "student"; sampling holds what a sampler must know (a student's t_init); provenance
+    says how it was made: command, seed, steps, device, versions, data hash, metrics.
     """
 
     model: Denoiser
@@ -35,24 +34,32 @@ class Checkpoint:
     provenance: dict = field(default_factory=dict)
 
 
+def _canonical(data: bytes) -> bytes:
+    """The same safetensors file with a sorted header: the writer's order is random, hashes would differ."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[start:]
+
+
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file completely or not at all: the old file stays until the new one is on disk."""
     from safetensors.torch import save
 
     path = Path(path)
-    temporary = None
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")  # on the same disk: it takes its place
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        data = _canonical(save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata))
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:  # whatever happened, the Stop button of a notebook included, leave no half file behind
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
         raise InputError(
             f"{path} could not be written ({error.strerror or error}); what was there before is intact: "
             "free some space or choose another folder"
@@ -69,7 +76,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(str(path), framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is damaged or no safetensors file ({error}); fetch or train it again") from error
+        raise InputError(f"{path} is damaged or no safetensors file ({error}); make it again") from error
 
 
 def save(path: str | Path, checkpoint: Checkpoint) -> None:

@@ -29,14 +29,15 @@ def path_of(name: str) -> Path:
     """The file of a shipped checkpoint, whose hash is right; else an InputError."""
     known = hashes()
     if name + SUFFIX not in known:
+        shipped = ", ".join(names()) or "none"
         raise InputError(
-            f"there is no checkpoint {name!r}{nearest(name, names())}; shipped: {', '.join(names())}, or give a file"
+            f"there is no checkpoint {name!r}{nearest(name, names())}; shipped: {shipped}, or give a file"
         )
     path = FOLDER / (name + SUFFIX)
     if not path.is_file():
-        raise InputError(f"{path} is missing; restore it with: git checkout -- {path.name}")
+        raise InputError(f"{path} is missing; restore it with: git checkout -- {path}")
     if ckpt.digest(path) != known[path.name]:
-        raise InputError(f"{path} is not the file that was shipped (wrong SHA-256); restore it with git checkout")
+        raise InputError(f"{path} was changed (wrong SHA-256); restore it with: git checkout -- {path}")
     return path
 
 
@@ -45,7 +46,7 @@ def load(name_or_file: str | Path, device: str = "cpu", world: str | None = None
     path = Path(name_or_file) if str(name_or_file).endswith(SUFFIX) else path_of(str(name_or_file))
     loaded = ckpt.load(path, device)
     if world is not None and loaded.world != world:
-        raise InputError(f"{name_or_file} was made for the world {loaded.world!r}, not {world!r}; choose another")
+        raise InputError(f"{name_or_file} is of the world {loaded.world!r}, not {world!r}; choose another")
     return loaded
 
 
