@@ -26,7 +26,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 # each other), and so is a file whose name goes on after the room's: figures_04.py stands in `figures`.
 ROOMS = """
     errors schedule tweedie text exact grammar worlds corpora metrics model sample checkpoint training teacher
-    sid adversarial distill bayes degeneration zoo generate bayes plots figures widgets live exercises cli __main__
+    sid adversarial distill bayes degeneration zoo generate plots figures widgets live exercises cli __main__
 """.split()
 
 # Imported when a module is loaded; whatever else is needed is imported where it is used.
