@@ -25,7 +25,7 @@ LONGEST = 80  # characters of a sentence that fit beside its label
 
 @dataclass(frozen=True)
 class Lane:
-    """One run of a duel: the sentence that x0_hat spells after each network call; seconds for all calls."""
+    """One run of a duel: the sentence that x0_hat spells after each network call; seconds to text."""
 
     role: str
     readings: tuple[str, ...]
@@ -35,6 +35,11 @@ class Lane:
     def calls(self) -> int:
         """Network evaluations (NFE)."""
         return len(self.readings)
+
+    @property
+    def cost(self) -> str:
+        """`1 call`, `32 calls`."""
+        return f"{self.calls} call{'s' * (self.calls > 1)}"
 
     @property
     def sentence(self) -> str:
@@ -66,8 +71,8 @@ def run_lane(checkpoint: Checkpoint, source: str, steps: int, seed: int) -> Lane
 
     began = time.perf_counter()
     generate_batch(checkpoint, batch, steps=steps, generator=torch.Generator().manual_seed(seed), trace=trace)
-    seconds = time.perf_counter() - began
-    return Lane(checkpoint.role, tuple(codec.decode(ids.cpu())[0] for ids in said), seconds)
+    readings = tuple(codec.decode(torch.cat(said).cpu()))  # on the CPU a GPU's work is known to be done
+    return Lane(checkpoint.role, readings, time.perf_counter() - began)
 
 
 def score(
@@ -112,8 +117,7 @@ def _lanes(ax: Axes, source: str, teacher: Lane, student: Lane, support: Mapping
     y = 1.3
     for lane, counts in ((teacher, shown), (student, range(1, student.calls + 1))):
         color = LOOKS[lane.role][0]
-        title = f"{lane.role}: {lane.calls} call{'s' * (lane.calls > 1)} of the network"
-        ax.text(0.0, y, title, color=color, weight="bold", va="center")
+        ax.text(0.0, y, f"{lane.role}: {lane.cost} of the network", color=color, weight="bold", va="center")
         ax.text(1.0, y, _verdict(lane.sentence, support), color=color, weight="bold", va="center", ha="right")
         for n in counts:
             y += 1
@@ -136,7 +140,7 @@ def duel(source: str, teacher: Lane, student: Lane, support: Mapping[str, float]
 def duel_alt(source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> str:
     """What `duel` shows, in words."""
     ends = "; ".join(
-        f"the {lane.role} after {lane.calls} network calls writes '{lane.sentence}', "
+        f"the {lane.role} writes '{lane.sentence}' ({lane.cost}), "
         + ("a right answer" if lane.sentence in support else "not a right answer")
         for lane in (teacher, student)
     )

@@ -86,10 +86,10 @@ def _check_tv(answer: Any) -> None:
 EXERCISES = (
     Exercise(
         "00.1",
-        "Write validity(samples, support): the share of the samples that are right answers.",
+        "Write my_validity(samples, support): the share of the samples that are right answers.",
         _check_validity,
-        "validity",
-        "def validity(samples, support):\n    return sum(s in support for s in samples) / len(samples)",
+        "my_validity",
+        "def my_validity(samples, support):\n    return sum(s in support for s in samples) / len(samples)",
         (
             "support is a dictionary {right answer: probability}; `s in support` is True for a right one.",
             "sum() counts the True values of a generator; divide by len(samples).",
@@ -98,11 +98,11 @@ EXERCISES = (
     ),
     Exercise(
         "00.2",
-        "Write total_variation(samples, support): half the sum of |frequency - probability|.",
+        "Write my_total_variation(samples, support): half the sum of |frequency - probability|.",
         _check_tv,
-        "total_variation",
+        "my_total_variation",
         "from collections import Counter\n\n\n"
-        "def total_variation(samples, support):\n"
+        "def my_total_variation(samples, support):\n"
         "    said = Counter(samples)\n"
         "    sentences = set(samples) | set(support)\n"
         "    return sum(abs(said[s] / len(samples) - support.get(s, 0.0)) for s in sentences) / 2",

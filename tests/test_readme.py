@@ -1,0 +1,136 @@
+"""The README tells the truth: its numbers, commands, links, picture, example world and library map."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from dlmone_lite.__main__ import parser
+from dlmone_lite.cli import readme
+from dlmone_lite.errors import InputError
+from dlmone_lite.worlds import World
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+PROSE = readme.split(TEXT)[0] + readme.split(TEXT)[2]  # without the results, which have a test of their own
+COMMANDS = [line.strip() for line in PROSE.splitlines() if line.startswith("    python -m dlmone_lite ")]
+START = json.loads((ROOT / "notebooks" / "00_start_here.ipynb").read_text(encoding="utf-8"))
+MAP = "\n".join("".join(cell["source"]) for cell in START["cells"] if cell["cell_type"] == "markdown")
+
+
+def test_the_results_are_those_of_the_records() -> None:
+    assert readme.split(TEXT)[1] == readme.table(), "run: python -m dlmone_lite.cli.readme table"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_line_accepts_each_example(command: str) -> None:
+    parser().parse_args(shlex.split(command)[3:])
+
+
+def test_every_command_has_an_example() -> None:
+    (commands,) = [action.choices for action in parser()._actions if isinstance(action.choices, dict)]
+    assert {shlex.split(line)[3] for line in COMMANDS} == set(commands)
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"), [(TEXT, ROOT), (MAP, ROOT / "notebooks")], ids=["README", "notebook 00"]
+)
+def test_links_lead_somewhere(text: str, folder: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("https://")]
+    assert links and [link for link in links if not (folder / link).is_file()] == []
+
+
+def test_the_map_links_every_notebook() -> None:
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        assert f"(notebooks/{path.name})" in TEXT
+        assert path.name == "00_start_here.ipynb" or f"({path.name})" in MAP
+
+
+def test_the_picture_is_light_and_stands_on_the_first_screen() -> None:
+    name = readme.PICTURE.relative_to(ROOT).as_posix()
+    line = next(number for number, line in enumerate(TEXT.splitlines()) if line.endswith(f"]({name})"))
+    assert line < 10 and readme.PICTURE.stat().st_size < 150_000
+
+
+def test_the_library_map_names_every_module() -> None:
+    package = ROOT / "dlmone_lite"
+    first_cells = re.findall(r"^\| (`.*?) \|", TEXT, re.MULTILINE)
+    named = {name for cell in first_cells for name in re.findall(r"`(.*?)`", cell)}
+    patterns = [name for name in named if name.endswith(".py")]
+    missing = {p.name for p in package.glob("*.py") if not any(p.match(pattern) for pattern in patterns)}
+    assert missing == {"__init__.py"}
+    assert [name for name in patterns if not any(package.glob(name))] == []
+    folders = {f"{p.name}/" for p in package.iterdir() if (p / "__init__.py").is_file()}
+    assert folders == {name for name in named if name.endswith("/") and not name.startswith("data/")}
+
+
+def test_the_example_world_is_a_world(tmp_path: Path) -> None:
+    (grammar,) = re.findall(r"```\n(world .*?)```", TEXT, re.DOTALL)
+    (tmp_path / "travel.grammar").write_text(grammar, encoding="utf-8")
+    support = World.load(tmp_path / "travel.grammar").support("how do i get to new york ?")
+    shares = {"which way is it to": 2 / 3, "how can i reach": 1 / 5, "how could i reach": 2 / 15}
+    assert support == pytest.approx({f"{said} new york ?": p for said, p in shares.items()})
+
+
+# ---- the table itself, from records made by hand
+
+
+def evaluation(role: str, nfe: int, validity: float, world: str = "toys") -> dict:
+    scores = {"validity": validity, "tv": 0.25, "coverage": 0.9}
+    errors = {f"{name}_se": 0.01 for name in scores}
+    counts = {"nfe": nfe, "distinct": 7.25, "distinct_truth": 9.0, "tv_floor": 0.125}
+    field = {"truth": {"bleu": 0.3, "self_bleu": 0.2}, f"{role} {nfe}": {"bleu": 0.28, "self_bleu": None}}
+    made = {"command": f"make {role}", "checkpoint": f"{world}-{role}", "world": world, "role": role}
+    return {**made, "world_scores": [{**scores, **errors, **counts}], "field_scores": field}
+
+
+def write(folder: Path, **contents: object) -> None:
+    for name, content in contents.items():
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_the_table_by_hand(tmp_path: Path) -> None:
+    times = {"teacher_ms": [70.0, 60.0, 90.0], "student_ms": [2.0, 1.0, 4.0], "ratio": 35.0}
+    speed = {"command": "make speed", "device": "cpu", "batches": [{"batch": 1, **times}]}
+    speed |= {"teacher": "t", "student": "s", "teacher_nfe": 64, "student_nfe": 1}
+    write(tmp_path, a=evaluation("student", 1, 0.875), b=evaluation("teacher", 64, 0.96875), speed=speed)
+    write(tmp_path, other=[1], floor={"floor": {}, "command": "make floor"})
+    lines = readme.table(tmp_path).splitlines()
+    assert lines[2:5] == [
+        "| toys | the truth itself |  | 1 | 0.125 | 1 | 9.0 | 0.300 | 0.200 |",
+        "| toys | `toys-teacher` | 64 | 0.969 ± 0.010 | 0.250 ± 0.010 | 0.900 ± 0.010 | 7.2 | 0.280 |  |",
+        "| toys | `toys-student` | 1 | 0.875 ± 0.010 | 0.250 ± 0.010 | 0.900 ± 0.010 | 7.2 | 0.280 |  |",
+    ]
+    assert lines[6] == "- Batch 1 on cpu: `t` at 64 NFE 70.0 ms, `s` at 1 NFE 2.00 ms, a factor of 35."
+    assert lines[-3:] == ["    make teacher", "    make student", "    make speed"]
+
+
+def test_each_world_has_its_own_truth(tmp_path: Path) -> None:
+    write(tmp_path, a=evaluation("teacher", 64, 0.9), b=evaluation("exact", 16, 1.0, "zoo"))
+    names = [line.split(" | ")[:2] for line in readme.table(tmp_path).splitlines()[2:6]]
+    assert names == [
+        ["| toys", "the truth itself"], ["| toys", "`toys-teacher`"],
+        ["| zoo", "the truth itself"], ["| zoo", "exact denoiser"],
+    ]  # fmt: skip
+
+
+def test_without_records_the_table_says_how_to_make_one(tmp_path: Path) -> None:
+    assert readme.table(tmp_path) == readme.table(tmp_path / "nowhere") == readme.EMPTY
+
+
+def test_a_readme_without_its_marks_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="once each"):
+        readme.split("# no marks")
+    monkeypatch.setattr(readme, "README", tmp_path / "README.md")
+    readme.README.write_text(f"above\n{readme.BEGIN}\nold\n{readme.END}\nbelow\n", encoding="utf-8")
+    monkeypatch.setattr(readme, "table", lambda: "new")
+    assert readme.main(["table"]) == 0
+    assert readme.README.read_text(encoding="utf-8") == f"above\n{readme.BEGIN}\nnew\n{readme.END}\nbelow\n"
+    readme.README.write_text("no marks", encoding="utf-8")
+    assert readme.main(["table"]) == 2 and "error: README.md needs" in capsys.readouterr().err
