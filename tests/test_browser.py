@@ -234,7 +234,7 @@ def test_good_panels_pass(lab: tuple[Path, str], browser: Browser) -> None:
 def test_planted_fault_is_caught(
     lab: tuple[Path, str], browser: Browser, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules[__name__], "PANEL_TIMEOUT", 3.0)
+    monkeypatch.setattr(sys.modules[__name__], "PANEL_TIMEOUT", 6.0)
     source, complaint = FAULTS.get(fault, ("1 + 1", "no panel"))
     sources = [source] if fault == "no_panel" else [PANEL, source]
     with pytest.raises(AssertionError, match=complaint):
