@@ -138,9 +138,8 @@ class DistillRun(Run):
                     x_g = self.generate(batch, clean, z)
                 terms = {k: v.mean() for k, v in psi_loss(self.psi, x_g, clean, batch, t, noise, c.b_d).items()}
             loss = terms["dsm"] + c.b_d * terms.get("discriminator", 0.0)
-            values, norms["psi"] = apply_update(
-                self.opt_psi, loss, terms, step, lr * c.lr_psi / c.lr, c.clip
-            )
+            rate = lr * c.lr_psi / c.lr
+            values, norms["psi"] = apply_update({self.opt_psi: rate}, loss, terms, step, c.clip)
             losses.update(values)
             tokens += int(batch.target.sum())
         if step <= c.psi_warmup:
@@ -151,6 +150,6 @@ class DistillRun(Run):
             terms = theta_loss(self.phi, self.psi, x_g, clean, batch, t, noise, c)
         terms = {k: v.mean() for k, v in terms.items()}
         loss = terms["sid"] + c.b_g * terms.get("generator", 0.0) + c.commitment * terms.get("commitment", 0.0)
-        values, norms["theta"] = apply_update(self.opt_theta, loss, terms, step, lr, c.clip)
+        values, norms["theta"] = apply_update({self.opt_theta: lr}, loss, terms, step, c.clip)
         self.ema.update(self.theta, step)
         return {**losses, **values}, norms, tokens + int(batch.target.sum())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.schedule import Schedule
-from dlmone_lite.text import Batch
+from dlmone_lite.text import Batch, Codec
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,16 @@ class ModelConfig:
     """Shape of a denoiser. `vocab_size` and `length` come from the codec, the rest from a preset."""
 
     vocab_size: int = 0
-    length: int = 32
+    length: int = 32  # L, positions of source and target together
+    source_length: int = 16  # of these, the source's
     embed_dim: int = 32  # D, the space in which noise is added
     width: int = 128  # W, the residual stream
     depth: int = 6
     heads: int = 4
     expand: int = 4  # feed-forward width / W
     dropout: float = 0.0
-    output: str = "softmax"  # "linear": x0_hat is read off; "softmax": expected embedding over words (CDCD)
+    rope: float = 100.0  # base of rotary positions, which restart at the target block; 0: none
+    output: str = "linear"  # "linear": x0_hat is read off; "softmax": expected embedding over words (CDCD)
     evidence: bool = True  # softmax only: add each word's own Gaussian log-likelihood to its logit
     schedule: str = "sqrt"
     T: int = 2000
@@ -55,6 +57,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
 
 
+def sized(config: ModelConfig, codec: Codec) -> ModelConfig:
+    """`config` with the sizes that follow from the codec."""
+    return replace(
+        config, vocab_size=len(codec.vocabulary), length=codec.length, source_length=codec.source_length
+    )
+
+
 class Block(nn.Module):
     """Pre-norm transformer block: full self-attention, then a GELU feed-forward layer."""
 
@@ -65,15 +74,24 @@ class Block(nn.Module):
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, expand * width), nn.Linear(expand * width, width)
 
-    def forward(self, h: Tensor) -> Tensor:
-        """h (B, L, W) -> (B, L, W)."""
+    def forward(self, h: Tensor, angles: Tensor | None = None) -> Tensor:
+        """h (B, L, W), angles (L, W / heads / 2) of rotary positions -> (B, L, W)."""
         B, L, W = h.shape
         qkv = self.qkv(self.norm1(h)).view(B, L, 3, self.heads, W // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, L, W / heads) each
+        if angles is not None:
+            q, k = rotate(q, angles), rotate(k, angles)
         drop = self.dropout if self.training else 0.0
         mixed = attend(q, k, v, drop).transpose(1, 2).reshape(B, L, W)
         h = h + F.dropout(self.proj(mixed), drop)
         return h + F.dropout(self.down(F.gelu(self.up(self.norm2(h)))), drop)
+
+
+def rotate(x: Tensor, angles: Tensor) -> Tensor:
+    """Rotary position encoding (Su et al. 2021): x (B, heads, L, 2 F) turned by angles (L, F)."""
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
 def time_features(level: Tensor, width: int) -> Tensor:
@@ -101,6 +119,12 @@ class Denoiser(nn.Module):
             Block(W, config.heads, config.expand, config.dropout) for _ in range(config.depth)
         )
         self.norm, self.down = nn.LayerNorm(W), nn.Linear(W, D)
+        angles = None
+        if config.rope:
+            place = torch.arange(config.length)
+            place = torch.where(place < config.source_length, place, place - config.source_length)
+            angles = place[:, None] * config.rope ** -torch.linspace(0, 1, W // config.heads // 2)
+        self.register_buffer("angles", angles, persistent=False)
         for block in self.blocks:  # residual branches start small, so that depth does not change the scale
             for layer in (block.proj, block.down):
                 nn.init.normal_(layer.weight, std=0.5 / math.sqrt(2 * config.depth * layer.in_features))
@@ -127,7 +151,7 @@ class Denoiser(nn.Module):
         level = self.schedule.ratio(t).clamp(min=1e-3).log().to(x_t.dtype)
         h = self.up(x_t) + self.position[: x_t.shape[1]] + self.time(time_features(level, 64))[:, None]
         for block in self.blocks:
-            h = block(h)
+            h = block(h, self.angles)
         return h
 
     def logits(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
+from dlmone_lite.muon import Muon
 from dlmone_lite.sample import anchor
 from dlmone_lite.text import Batch, Codec
 from dlmone_lite.training import EMA, Run, apply_update
@@ -30,15 +31,17 @@ class TeacherConfig:
 
     steps: int = 6000
     batch_size: int = 64
-    lr: float = 2e-3
+    optimiser: str = "muon"  # "muon" for the matrices of the blocks, AdamW for the rest; or "adamw" for all
+    lr: float = 4e-3  # of AdamW
+    lr_muon: float = 0.02
     lr_shape: str = "cosine"
     warmup: int = 100
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.998
     target: str = "stable"
-    loss: str = "ce"
-    t_sampling: str = "late"
+    loss: str = "mse"
+    t_sampling: str = "uniform"
     late_from: int = 1300
     late_share: float = 0.75
     sigma_0: float = 0.0  # noise on the clean embeddings; DiffuSeq: .121
@@ -49,7 +52,7 @@ class TeacherConfig:
 
 
 DIFFUSEQ = TeacherConfig(
-    lr=1e-4, lr_shape="linear", ema=0.9999, target="sample", loss="mse", t_sampling="loss-aware", sigma_0=0.121
+    optimiser="adamw", lr=1e-4, lr_shape="linear", ema=0.9999, target="sample", loss="mse", t_sampling="loss-aware", sigma_0=0.121
 )
 
 
@@ -178,11 +181,17 @@ class TeacherRun(Run):
     def __init__(self, model: Denoiser, data: PairedText, config: TeacherConfig):
         self.model, self.data = model.train(), data
         self.ema, self.times = EMA(model, config.ema), TimeSampler(config, model.schedule.T)
-        self.optimiser = torch.optim.AdamW(
-            model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
-        )
-        modules = {"model": model, "ema": self.ema.model}
-        super().__init__(config, modules, {"model": self.optimiser})
+        if config.optimiser not in ("muon", "adamw"):
+            raise InputError(f"unknown optimiser {config.optimiser!r}; known: muon, adamw")
+        hidden = [p for p in model.blocks.parameters() if p.ndim == 2 and config.optimiser == "muon"]
+        rest = [p for p in model.parameters() if all(p is not q for q in hidden)]
+        betas = (0.9, 0.98)
+        optimisers = {"adamw": torch.optim.AdamW(rest, config.lr, betas, weight_decay=config.weight_decay, fused=True)}
+        if hidden:
+            optimisers["muon"] = Muon(hidden, weight_decay=config.weight_decay)
+        super().__init__(config, {"model": model, "ema": self.ema.model}, optimisers)
+        if hidden:
+            self.optimisers["muon"].dtype = self.dtype
 
     @property
     def result(self) -> Denoiser:
@@ -203,6 +212,8 @@ class TeacherRun(Run):
         terms["denoising"] = terms["denoising"] * importance.to(device)
         means = {name: term.mean() for name, term in terms.items()}
         loss = means["denoising"] + c.rounding * means["rounding"] + c.prior * means["prior"]
-        values, norm = apply_update(self.optimiser, loss, means, self.step + 1, lr, c.clip)
+        rates = {"adamw": lr, "muon": lr * c.lr_muon / c.lr}
+        optimisers = {optimiser: rates[name] for name, optimiser in self.optimisers.items()}
+        values, norm = apply_update(optimisers, loss, means, self.step + 1, c.clip)
         self.ema.update(model, self.step + 1)
         return values, {"teacher": norm}, int(batch.target.sum())

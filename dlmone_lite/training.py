@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, is_dataclass
@@ -67,6 +69,17 @@ def fast_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if seconds[torch.bfloat16] < 0.6 * seconds[torch.float32] else torch.float32
 
 
+def reuse_memory() -> None:
+    """Let glibc keep freed memory instead of returning it after every step, which costs a fifth of the time."""
+    if sys.platform == "linux":
+        try:
+            mallopt = ctypes.CDLL(None).mallopt
+        except AttributeError:  # another C library
+            return
+        for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+            mallopt(option, 2**31 - 1)
+
+
 class EMA:
     """Exponential moving average of a model's weights, held in `.model`; early on it averages over few steps."""
 
@@ -91,6 +104,7 @@ class Run:
     kind = "run"
 
     def __init__(self, config, modules: dict[str, nn.Module], optimisers: dict[str, torch.optim.Optimizer]):
+        reuse_memory()
         self.config, self.modules, self.optimisers = config, modules, optimisers
         self.step, self.seconds, self.tokens = 0, 0.0, 0
         self.device = next(iter(modules.values())).words.device
@@ -178,9 +192,12 @@ class Run:
 
 
 def apply_update(
-    optimiser: torch.optim.Optimizer, loss: Tensor, terms: dict[str, Tensor], step: int, lr: float, clip: float
+    optimisers: dict[torch.optim.Optimizer, float], loss: Tensor, terms: dict[str, Tensor], step: int, clip: float
 ) -> tuple[dict[str, float], float]:
-    """Back-propagate `loss` and step, unless a term is not finite (Diverged). Returns terms and gradient norm."""
+    """Back-propagate `loss` and step each optimiser at its learning rate, unless a term is not finite (Diverged).
+
+    Returns the terms and the gradient's norm before clipping. Only these optimisers' parameters get gradients.
+    """
     values = {name: float(term.detach()) for name, term in terms.items()}
     for name, value in values.items():
         if not math.isfinite(value):
@@ -188,15 +205,16 @@ def apply_update(
                 f"the loss term {name!r} is {value} at step {step}; "
                 "lower the learning rate or the coefficient and resume from the last checkpoint"
             )
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    optimiser.zero_grad(set_to_none=True)
+    parameters = [p for optimiser in optimisers for group in optimiser.param_groups for p in group["params"]]
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients):
         parameter.grad = gradient
     norm = float(nn.utils.clip_grad_norm_(parameters, clip))
     if not math.isfinite(norm):
-        raise Diverged(f"the gradient is not finite at step {step}; lower the learning rate and resume")
-    for group in optimiser.param_groups:
-        group["lr"] = lr
-    optimiser.step()
+        raise Diverged(f"the gradient is {norm} at step {step}; lower the learning rate and resume")
+    for optimiser, lr in optimisers.items():
+        for group in optimiser.param_groups:
+            group["lr"] = lr
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
     return values, norm

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dlmone_lite.training import Run
     from dlmone_lite.worlds import World
 
-FIXED_MODEL = ("vocab_size", "length")  # follow from the world
+FIXED_MODEL = ("vocab_size", "length", "source_length")  # follow from the world
 EXAMPLES = """--world paraphrase --out runs/teacher.safetensors --eval-every 1000 --log runs/teacher.jsonl
 --world paraphrase --steps 2000 --set lr=1e-3 loss=mse --set-model depth=3 --time-to .9 --eval-every 250"""
 MORE = """
@@ -114,11 +114,11 @@ def steps_and_settings(
 
 def model_config(args: argparse.Namespace, codec: Any) -> ModelConfig:
     """The network's shape: preset, --set-model, and what the world's sentences need."""
-    from dlmone_lite.model import preset
+    from dlmone_lite.model import preset, sized
 
     base = preset(args.preset)
     changes = settings(args.set_model, base, "--set-model", FIXED_MODEL)
-    shape = preset(args.preset, **changes, vocab_size=len(codec.vocabulary), length=codec.length)
+    shape = sized(preset(args.preset, **changes), codec)
     for name in ("embed_dim", "width", "depth", "heads", "expand"):
         if getattr(shape, name) < 1:
             raise InputError(f"--set-model {name} must be at least 1, not {getattr(shape, name)}")

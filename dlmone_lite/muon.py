@@ -1,0 +1,52 @@
+"""The Muon optimiser for the matrices of hidden layers: momentum, then the nearest orthogonal matrix as update.
+
+`torch.optim.Muon` came with torch 2.9; this one also runs on 2.6, and handles matrices of one shape together.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import torch
+from torch import Tensor
+
+
+def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32, iterations: int = 5) -> Tensor:
+    """Nearly the nearest semi-orthogonal matrices (N, a, b), by a quintic Newton-Schulz iteration in `dtype`.
+
+    Coefficients from Jordan et al. 2024 (Muon): singular values end in about .7 to 1.2, which suffices.
+    """
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = (matrices.mT if tall else matrices).contiguous()
+    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(dtype)
+    for _ in range(iterations):
+        gram = x @ x.mT
+        x = 3.4445 * x + (2.0315 * gram @ gram - 4.7750 * gram) @ x
+    return (x.mT if tall else x).to(matrices.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon with Nesterov momentum. Embeddings, vectors and read-outs belong to another optimiser."""
+
+    def __init__(self, params: list[Tensor], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.01):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.dtype = torch.float32  # of the iteration; bfloat16 where products are faster in it
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One update of every matrix that has a gradient."""
+        for group in self.param_groups:
+            alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            for p in group["params"]:
+                if p.grad is not None:
+                    alike[p.shape].append(p)
+            for shape, params in alike.items():
+                gradients = [p.grad for p in params]
+                for p in params:
+                    self.state[p].setdefault("momentum", torch.zeros_like(p))
+                buffers = [self.state[p]["momentum"] for p in params]
+                torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
+                ahead = torch.stack(torch._foreach_lerp(gradients, buffers, group["momentum"]))  # Nesterov
+                updates = orthogonalise(ahead, self.dtype) * max(1.0, shape[0] / shape[1]) ** 0.5
+                torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(params, list(updates), alpha=-group["lr"])

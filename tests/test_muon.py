@@ -1,0 +1,49 @@
+"""Muon: its update is nearly orthogonal, and its momentum is what the definition says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dlmone_lite.muon import Muon, orthogonalise
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 24), (3, 24, 8), (2, 16, 16)])
+def test_singular_values_end_near_one_and_singular_vectors_stay(shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    left, values, right = torch.linalg.svd(x, full_matrices=False)
+    got = orthogonalise(x, iterations=8)
+    kept = torch.diagonal(left.mT @ got @ right.mT, dim1=-2, dim2=-1)
+    assert kept.min() > 0.6 and kept.max() < 1.3  # the exact nearest orthogonal matrix has 1
+    off = left.mT @ got @ right.mT - torch.diag_embed(kept)
+    assert off.abs().max() < 1e-4
+
+
+def test_against_a_plain_loop():
+    torch.manual_seed(0)
+    start, gradients = torch.randn(6, 4), [torch.randn(6, 4) for _ in range(3)]
+    p = torch.nn.Parameter(start.clone())
+    optimiser = Muon([p], lr=0.1, momentum=0.9, weight_decay=0.5)
+    expected, momentum = start.clone(), torch.zeros(6, 4)
+    for g in gradients:
+        p.grad = g.clone()
+        optimiser.step()
+        momentum = 0.9 * momentum + 0.1 * g
+        update = orthogonalise((0.1 * g + 0.9 * momentum)[None])[0] * (6 / 4) ** 0.5
+        expected = expected * (1 - 0.1 * 0.5) - 0.1 * update
+    assert torch.allclose(p, expected, atol=1e-5)
+
+
+def test_agrees_with_torch_where_torch_has_it():
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip("this torch has no Muon to compare with")
+    torch.manual_seed(0)
+    start, gradients = torch.randn(6, 12), [torch.randn(6, 12) for _ in range(3)]
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    a = Muon([ours], lr=0.1, momentum=0.9, weight_decay=0.0)
+    b = torch.optim.Muon([theirs], lr=0.1, momentum=0.9, weight_decay=0.0, nesterov=True)
+    for g in gradients:
+        ours.grad, theirs.grad = g.clone(), g.clone()
+        a.step()
+        b.step()
+    assert torch.allclose(ours, theirs, atol=0.03)  # torch iterates in bfloat16
