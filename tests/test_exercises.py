@@ -128,6 +128,7 @@ def test_reveal_judges_a_guess(capsys: pytest.CaptureFixture[str]) -> None:
         (None, 0.5, 0.1, "No guess yet. It is 0.5."),
         (0.55, 0.5, 0.1, "well judged"),
         (0.7, 0.5, 0.1, "not what"),
+        (1900, 1920.0, 50, "it is 1920: well judged"),
         ("Middle", "middle", 0.0, "well judged"),
         ("left", "middle", 0.0, "it is middle: not what"),
     ]:

@@ -134,7 +134,7 @@ def solution(name: str) -> None:
 
 def reveal(guess: float | str | None, truth: float | str, within: float = 0.0) -> None:
     """Set a learner's guess beside the truth: `within` is how far off a number may be to count as right."""
-    shown = truth if isinstance(truth, str) else f"{truth:.2g}"
+    shown = truth if isinstance(truth, str) else f"{truth:.0f}" if abs(truth) >= 100 else f"{truth:.2g}"
     if guess is None or guess is ...:
         print(f"No guess yet. It is {shown}.")
         return
