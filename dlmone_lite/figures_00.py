@@ -125,6 +125,8 @@ def _lanes(ax: Axes, source: str, teacher: Lane, student: Lane, support: Mapping
         y += 1.3
     note = "black: words that stay to the end; grey italics: words that still change"
     ax.text(1.0, y, note, color=plots.GREY, ha="right", va="center")
+    for text in ax.texts:
+        text.set_in_layout(False)  # a long sentence must not squeeze the others
 
 
 def duel(source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> Figure:
@@ -233,5 +235,6 @@ def truth(support: Mapping[str, float], samples: Mapping[str, Sequence[str]]) ->
         ax.grid(axis="y", visible=False)
         ax.set(xlabel="share of the answers", xlim=(0, None))
         ax.locator_params(axis="x", nbins=6)
-        ax.legend(loc="lower right")
+        if samples:
+            fig.legend(loc="outside upper right", ncols=1 + len(samples))
     return fig

@@ -31,6 +31,11 @@ def test_the_command_line_accepts_each_example(command: str) -> None:
     parser().parse_args(shlex.split(command)[3:])
 
 
+def test_the_example_sentence_is_one_of_the_world() -> None:
+    sentences = set(re.findall(r'"(how [^"]+\?)"', PROSE))
+    assert sentences and all(World.load("paraphrase").support(sentence) for sentence in sentences)
+
+
 def test_every_command_has_an_example() -> None:
     (commands,) = [action.choices for action in parser()._actions if isinstance(action.choices, dict)]
     assert {shlex.split(line)[3] for line in COMMANDS} == set(commands)
