@@ -17,13 +17,13 @@ from dlmone_lite.text import Batch
 from dlmone_lite.worlds import World
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def generate_batch(
     checkpoint: Checkpoint, batch: Batch, *, steps: int, generator: torch.Generator, clamp: bool = False,
     trace: sample.Trace | None = None,
 ) -> Tensor:
-    """Clean target embeddings x (B, L, D) sampled for the sources of a batch: a teacher's ancestral sampler, or
-    the student's own; `steps` is the number of network evaluations (NFE)."""
+    """Clean target embeddings x (B, L, D) sampled for the sources of a batch, without gradients: a teacher's
+    ancestral sampler, or the student's own; `steps` is the number of network evaluations (NFE)."""
     model = checkpoint.model
     clean = model.embed(batch.ids)
     if checkpoint.role == "student":
@@ -37,6 +37,7 @@ def generate_batch(
     )
 
 
+@torch.no_grad()
 def generate(
     checkpoint: Checkpoint, sources: Sequence[str], *, steps: int = 1, samples: int = 1, seed: int = 0,
     clamp: bool = False, batch_size: int = 512, progress: Callable[[int, int], None] | None = None,
@@ -71,8 +72,8 @@ def held_out_sources(world: World, count: int, split: str = "test", seed: int = 
 
 
 def measure(
-    checkpoint: Checkpoint, world: World, *, steps: int, sources: int = 64, samples: int = 256, split: str = "test",
-    seed: int = 0, progress: Callable[[int, int], None] | None = None,
+    checkpoint: Checkpoint, world: World, *, steps: int, sources: int = 64, samples: int = 256,
+    split: str = "test", seed: int = 0, progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """World metrics of a checkpoint on held-out sources (`metrics.world_metrics`), with NFE and seconds."""
     chosen = held_out_sources(world, sources, split)
