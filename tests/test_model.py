@@ -12,7 +12,17 @@ from torch import nn
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.exact import GaussianMixture
-from dlmone_lite.model import PRESETS, Block, Denoiser, ModelConfig, attend, preset, time_features
+from dlmone_lite.model import (
+    PRESETS,
+    Block,
+    Denoiser,
+    ModelConfig,
+    attend,
+    preset,
+    rotate,
+    sized,
+    time_features,
+)
 from dlmone_lite.schedule import Schedule
 
 
@@ -81,6 +91,28 @@ def test_time_features_by_hand():
     for row, x in enumerate(level.tolist()):
         expected = [math.sin(x * f) for f in frequencies] + [math.cos(x * f) for f in frequencies]
         assert features[row].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_rotary_positions_turn_complex_numbers():
+    x, angles = normal(2, 3, 5, 8), normal(5, 4, seed=1)
+    turned = torch.view_as_complex(torch.stack(x.chunk(2, -1), -1)) * torch.polar(torch.ones(5, 4), angles)
+    assert torch.allclose(rotate(x, angles), torch.cat([turned.real, turned.imag], -1), atol=1e-6)
+    # What attention sees of two positions is their distance: turning both by the same angle changes nothing.
+    q, k = normal(1, 1, 1, 8, seed=2), normal(1, 1, 1, 8, seed=3)
+    place = torch.arange(9.0)[:, None] * torch.tensor([1.0, 0.5, 0.2, 0.1])
+    scores = rotate(q.expand(1, 1, 9, 8), place) @ rotate(k.expand(1, 1, 9, 8), place).mT
+    for distance in (-3, 0, 4):
+        diagonal = scores[0, 0].diagonal(distance)
+        assert torch.allclose(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-5)
+    assert abs(scores[0, 0, 0, 3] - scores[0, 0, 0, 0]) > 0.1
+
+
+def test_rotary_positions_restart_at_the_target(codec):
+    angles = make_model(codec, rope=100.0).angles
+    frequencies = torch.tensor([100.0 ** -(i / 7) for i in range(8)])  # from 1 down to 1 / base
+    expected = torch.tensor([0, 1, 2, 3, 4, 5] * 2)[:, None] * frequencies
+    assert torch.allclose(angles, expected, atol=1e-6)
+    assert make_model(codec, rope=0.0).angles is None
 
 
 # ---- embeddings and rounding
@@ -221,6 +253,12 @@ def test_discriminator_logits_are_channel_means(codec, batch):
 
 
 # ---- configuration
+
+
+def test_sizes_follow_the_codec(codec):
+    config = sized(ModelConfig(width=64), codec)
+    assert (config.vocab_size, config.length, config.source_length) == (len(codec.vocabulary), 12, 6)
+    assert config.width == 64
 
 
 def test_presets_and_mistakes():

@@ -163,7 +163,7 @@ def test_gradient_in_closed_form_for_gaussians(mu):
     (gradient,) = torch.autograd.grad(losses.mean(), m)
     expected = m.detach() * (sigma**2 / v) ** 2
     assert torch.allclose(gradient, expected, rtol=1e-9)  # linear networks: the samples cancel
-    assert float((gradient * m).sum()) > 0.1  # descent brings the student to the teacher, at mu = 1 too
+    assert (gradient * m).sum().item() > 0.1  # descent brings the student to the teacher, at mu = 1 too
     # The loss itself, whose expectation is (1 - mu) |m|^2 (sigma^2 / v)^2, says nothing of that at mu = 1.
     value, error = mean_and_error(losses.detach())
     expected = float((1 - mu) * (m.detach() * sigma**2 / v).square().sum())

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from dlmone_lite.exact import ExactDenoiser
-from dlmone_lite.model import Denoiser, ModelConfig
+from dlmone_lite.model import Denoiser, ModelConfig, sized
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.teacher import PairedText
 from dlmone_lite.text import Batch, Codec, Vocabulary
@@ -62,10 +62,10 @@ def make_codec(world: World) -> Codec:
 
 def make_model(codec: Codec, seed: int = 0, **changes: int | float | str | bool) -> Denoiser:
     """A network of width 32 and depth 1, with the same random weights for the same seed."""
-    shape = {"embed_dim": 8, "width": 32, "depth": 1, "heads": 2, **changes}
+    shape = {"embed_dim": 8, "width": 32, "depth": 1, "heads": 2, "output": "softmax", **changes}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Denoiser(ModelConfig(vocab_size=len(codec.vocabulary), length=codec.length, **shape))
+        return Denoiser(sized(ModelConfig(**shape), codec))
 
 
 def make_pairs(world: World, codec: Codec, sources: list[str] = SOURCES) -> PairedText:
