@@ -29,7 +29,7 @@ class TeacherConfig:
     "late", which spends `late_share` of the batch where this world's modes are decided, t >= late_from.
     """
 
-    steps: int = 6000
+    steps: int = 3000
     batch_size: int = 64
     optimiser: str = "muon"  # "muon" for the matrices of the blocks, AdamW for the rest; or "adamw" for all
     lr: float = 4e-3  # of AdamW
@@ -41,9 +41,9 @@ class TeacherConfig:
     ema: float = 0.998
     target: str = "stable"
     loss: str = "mse"
-    t_sampling: str = "uniform"
-    late_from: int = 1300
-    late_share: float = 0.75
+    t_sampling: str = "late"
+    late_from: int = 1650
+    late_share: float = 0.5
     sigma_0: float = 0.0  # noise on the clean embeddings; DiffuSeq: .121
     rounding: float = 1.0  # weight of the rounding cross-entropy
     prior: float = 1.0  # weight of ||alpha_T x0||^2
