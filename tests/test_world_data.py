@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -69,15 +70,24 @@ def test_shipped_worlds_have_no_warning(world: World) -> None:
 
 def test_sizes(world: World, supports: dict[str, dict[str, float]]) -> None:
     about = world.describe()
-    assert about["frames"] >= 14 and 3000 <= len(supports) <= 8000
+    assert about["frames"] == 8 and 3000 <= len(supports) <= 3500
     assert sum(about["sources"].values()) == len(supports)
     assert sum(about["meanings"].values()) == len(world.meanings())
-    assert 9 <= about["targets_per_source"]["median"] <= 13 and about["target_length"]["median"] <= 11
+    assert about["target_length"]["median"] <= 8
     for source, support in supports.items():
-        assert len(source.split()) <= world.max_source == 15
-        assert all(len(target.split()) <= world.max_target == 15 for target in support)
+        assert len(source.split()) <= world.max_source == 11
+        assert all(len(target.split()) <= world.max_target == 11 for target in support)
+        assert 6 <= len(support) <= 8 and min(support.values()) >= 0.04
     for frame in world.frames.values():
-        assert len(frame.slots) >= 2 and len(frame.sources) >= 4 and len(frame.targets) >= 7
+        assert len(frame.slots) == 2 and 4 <= len(frame.sources) <= 6 and 5 <= len(frame.targets) <= 6
+
+
+def test_right_targets_differ_clearly(world: World, supports: dict[str, dict[str, float]]) -> None:
+    """At most one pair of a source's right targets differs in a single word: its synonym."""
+    for frame in world.frames.values():
+        source = next(iter(world.sources(next(m for m in world.meanings() if m.frame == frame.name))))
+        pairs = itertools.combinations([set(target.split()) for target in supports[source]], 2)
+        assert sum(len(one - two) <= 1 and len(two - one) <= 1 for one, two in pairs) <= 1, source
 
 
 def test_articles_and_repetitions(supports: dict[str, dict[str, float]]) -> None:
@@ -92,7 +102,7 @@ def test_shared_vocabulary_is_the_union() -> None:
     vocabulary = worlds.shared_vocabulary()
     assert vocabulary.words[3:] == worlds.shared_words()
     assert sorted(vocabulary.words[3:]) == sorted(set().union(*words))
-    assert 250 <= len(vocabulary) <= 500
+    assert 250 <= len(vocabulary) <= 353  # with the three special tokens
     for ours in words:  # transfer between worlds needs words in common
         others = set().union(*(theirs for theirs in words if theirs is not ours))
         assert len(set(ours) & others) > 0.6 * len(ours)
