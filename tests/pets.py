@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a small world on disk, tiny networks, and one way to call commands."""
+"""What the tests of the command line share: a small world on disk, tiny networks, ways to call it."""
 
 from __future__ import annotations
 

@@ -74,14 +74,11 @@ def run(args: argparse.Namespace) -> None:
     out, device = output(args.out), pick_device(args.device)
     if args.out_stage1:
         output(args.out_stage1)
-    teacher = zoo.load(args.teacher, device)
+    named = World.load(args.world) if args.world else None
+    teacher = zoo.load(args.teacher, device, named.name if named else None)
     if teacher.role != "teacher":
         raise InputError(f"{args.teacher} is a {teacher.role}; distill a teacher")
-    world = World.load(args.world or teacher.world)
-    if world.name != teacher.world:
-        raise InputError(
-            f"{args.teacher} was made for the world {teacher.world!r}, not {world.name!r}; choose another"
-        )
+    world = named or World.load(teacher.world)
     configs, states = plan(args, out, teacher.model.schedule.T)
     check_evaluation(args, world, min(config.t_init for config in configs))
     data, made = training_data(world, teacher.codec)

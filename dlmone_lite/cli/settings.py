@@ -61,7 +61,7 @@ def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
     for name in ("steps", "batch_size", "psi_steps"):
         if values.get(name, 1) < 1:
             raise InputError(f"{name} must be at least 1, not {values[name]}")
-    for name in ("lr", "lr_psi", "clip"):
+    for name in ("lr", "lr_muon", "lr_psi", "clip"):
         if values.get(name, 1.0) <= 0:
             raise InputError(f"{name} must be above 0, not {values[name]}")
     for name in ("t_init", "t_min", "t_max", "late_from"):
