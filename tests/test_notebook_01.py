@@ -36,10 +36,10 @@ def names() -> dict[str, Any]:
 CHANGES = [
     ("plane_panel", {"t": 1200}),
     ("plane_panel", {"schedule": "linear"}),
-    ("plane_panel", {"observation": 7}),
+    ("plane_panel", {"observation": 50}),
     ("sentence_panel", {"t": 1200}),
     ("sentence_panel", {"schedule": "cosine"}),
-    ("sentence_panel", {"observation": 7}),
+    ("sentence_panel", {"observation": 50}),
     ("sentence_panel", {"source": "another"}),
 ]
 

@@ -87,7 +87,7 @@ def test_show_displays_html_with_its_numbers(monkeypatch: pytest.MonkeyPatch) ->
     plots.show(plots.canvas()[0], "an empty plot", "TV < 0.1")
     page = Page(shown[0].data)
     assert page.tags[0][1]["alt"] == "an empty plot" and page.text == ["TV < 0.1"]
-    assert not hasattr(shown[0], "savefig")  # the figure itself would be shown a second time, without alt text
+    assert not hasattr(shown[0], "savefig")  # a figure would be shown a second time, without alt text
 
 
 def test_the_same_figure_gives_the_same_bytes() -> None:
