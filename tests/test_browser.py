@@ -96,7 +96,10 @@ def run_all(page: Page, url: str) -> None:
         ran = state["run"] == state["total"] and state["idle"]
         return ran or state["died"] or bool(state["error"])
 
-    wait_for("Run All", RUN_TIMEOUT, finished)
+    try:
+        wait_for("Run All", RUN_TIMEOUT, finished)
+    finally:
+        print("Run All:", state)  # pytest shows it beside a failure
     assert not state["error"], f"a cell raised {state['error']}"
     assert not state["died"], f"the kernel died after {state['run']} of {state['total']} cells"
 
@@ -149,6 +152,9 @@ def screenshots(page: Page, name: str) -> None:
     if page.locator("#jp-left-stack:visible").count():  # the file browser takes a quarter of the screen
         page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     scroller = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer").first
+    if not scroller.count():
+        page.screenshot(path=SHOTS / f"{name}-not-opened.png")
+        return
     bottom = "e => [...e.querySelectorAll('.jp-Cell')].at(-1).getBoundingClientRect().bottom + e.scrollTop"
     total, screen = scroller.evaluate(bottom), scroller.evaluate("e => e.clientHeight")
     for piece, top in enumerate(range(0, int(total), screen - 40), start=1):
@@ -172,14 +178,12 @@ def check_notebook(browser: Browser, url: str, shots: str = "") -> None:
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     try:
         run_all(page, f"{url}?reset")
-        try:
-            check_panels(page)
-            check_images(page)
-        finally:
-            if shots:
-                screenshots(page, shots)
-            page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        check_panels(page)
+        check_images(page)
     finally:
+        if shots:
+            screenshots(page, shots)
+        page.evaluate("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.shutdown()")
         page.close()
     assert complaints == [], "complaints of the browser's console"
 
