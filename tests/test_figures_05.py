@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlmone_lite import plots, plots_student
+from dlmone_lite import figures_05, plots
 
 CURVE = [
     {"step": 100 * i, "validity": 0.2 + 0.1 * i, "tv": 0.9 - 0.1 * i, "tv_floor": 0.15, "stage": 1 + (i > 2)}
@@ -24,7 +24,7 @@ def line(axes, label):
 
 
 def test_levels_shows_each_share_and_marks_t_init() -> None:
-    fig = plots_student.levels(LEVELS, 1490)
+    fig = figures_05.levels(LEVELS, 1490)
     left, right = fig.axes
     assert line(right, "sentences right") == ([500, 1490, 2000], [0.1, 0.3, 0.0])
     assert line(right, "sentences distinct")[1] == [0.5, 0.5, 0.5]
@@ -34,7 +34,7 @@ def test_levels_shows_each_share_and_marks_t_init() -> None:
 
 
 def test_rise_draws_the_curve_the_teacher_and_the_floor() -> None:
-    left, right = plots_student.rise(CURVE, {"teacher": TEACHER}).axes
+    left, right = figures_05.rise(CURVE, {"teacher": TEACHER}).axes
     assert line(left, "student") == ([0, 100, 200, 300, 400], pytest.approx([0.2, 0.3, 0.4, 0.5, 0.6]))
     assert line(right, "student")[1] == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5])
     assert line(left, "teacher")[1] == [0.95, 0.95] and line(right, "teacher")[1] == [0.3, 0.3]
@@ -43,22 +43,22 @@ def test_rise_draws_the_curve_the_teacher_and_the_floor() -> None:
 
 
 def test_rise_pales_what_comes_later() -> None:
-    left, _ = plots_student.rise(CURVE, {}, until=250).axes
+    left, _ = figures_05.rise(CURVE, {}, until=250).axes
     assert line(left, "student")[0] == [0, 100, 200]
     assert line(left, "recorded later")[0] == [0, 100, 200, 300, 400]
-    whole, _ = plots_student.rise(CURVE, {}, until=400).axes
+    whole, _ = figures_05.rise(CURVE, {}, until=400).axes
     assert "recorded later" not in [drawn.get_label() for drawn in whole.get_lines()]
 
 
 def test_rise_stands_a_single_point() -> None:
-    fig = plots_student.rise(CURVE[:1], {"teacher": TEACHER})
+    fig = figures_05.rise(CURVE[:1], {"teacher": TEACHER})
     assert line(fig.axes[0], "student") == ([0], [0.2]) and "<img" in plots.html(fig, "one point")
 
 
 def test_frequencies_are_shares_with_the_wrong_ones_last() -> None:
     support = {"a b": 0.75, "a c": 0.25}
     outputs = {"student": ["a b", "a b", "a c", "x"], "teacher": ["a b"] * 4}
-    (axes,) = plots_student.frequencies(support, outputs).axes
+    (axes,) = figures_05.frequencies(support, outputs).axes
     student, teacher = ([bar.get_width() for bar in group] for group in axes.containers[:2])
     assert student == [0.5, 0.25, 0.25] and teacher == [1.0, 0.0, 0.0]
     assert [text.get_text() for text in axes.get_yticklabels()][-1].startswith("any other")
@@ -68,7 +68,7 @@ def test_frequencies_are_shares_with_the_wrong_ones_last() -> None:
 
 
 def test_frequencies_spread_is_the_binomial_one() -> None:
-    (axes,) = plots_student.frequencies({"a": 0.5, "b": 0.5}, {"student": ["a"] * 25}).axes
+    (axes,) = figures_05.frequencies({"a": 0.5, "b": 0.5}, {"student": ["a"] * 25}).axes
     (segments,) = axes.containers[1].lines[2]
     (start, end) = segments.get_segments()[0][:, 0]
     assert end - start == pytest.approx(2 * (0.25 / 25) ** 0.5)
@@ -76,7 +76,7 @@ def test_frequencies_spread_is_the_binomial_one() -> None:
 
 def test_refinement_puts_the_teacher_at_its_own_evaluations() -> None:
     rows = [{**TEACHER, "nfe": k, "validity": 0.8 + k / 50, "coverage": 1 - k / 20} for k in (1, 2, 4, 8)]
-    left, right = plots_student.refinement(rows, {"teacher": TEACHER}).axes
+    left, right = figures_05.refinement(rows, {"teacher": TEACHER}).axes
     assert line(left, "validity: quality") == ([1, 2, 4, 8], pytest.approx([0.82, 0.84, 0.88, 0.96]))
     assert line(left, "coverage: diversity")[1] == pytest.approx([0.95, 0.9, 0.8, 0.6])
     assert [text.get_text() for text in right.get_xticklabels()] == ["1", "2", "4", "8", "16"]
@@ -88,10 +88,10 @@ def test_refinement_puts_the_teacher_at_its_own_evaluations() -> None:
 def test_text_is_large_enough_to_read(name: str) -> None:
     rows = [{**TEACHER, "nfe": k} for k in (1, 2)]
     made = {
-        "levels": lambda: plots_student.levels(LEVELS, 1490),
-        "rise": lambda: plots_student.rise(CURVE, {"teacher": TEACHER}),
-        "frequencies": lambda: plots_student.frequencies({"a": 0.5, "b": 0.5}, {"student": ["a", "b"]}),
-        "refinement": lambda: plots_student.refinement(rows, {"teacher": TEACHER}),
+        "levels": lambda: figures_05.levels(LEVELS, 1490),
+        "rise": lambda: figures_05.rise(CURVE, {"teacher": TEACHER}),
+        "frequencies": lambda: figures_05.frequencies({"a": 0.5, "b": 0.5}, {"student": ["a", "b"]}),
+        "refinement": lambda: figures_05.refinement(rows, {"teacher": TEACHER}),
     }[name]()
     plots.html(made, name)
     legends = [axes.get_legend() for axes in made.axes if axes.get_legend()] + made.legends
