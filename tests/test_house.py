@@ -23,10 +23,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 # From the ground up; a room imports from rooms before it only. A folder is one room (its files may import
-# each other), and so is a file whose name goes on after the room's: figures_04.py stands in `figures`.
+# each other); a file whose name goes on after the room's, like figures_04.py, stands in `figures` as well.
 ROOMS = """
-    errors schedule tweedie text exact grammar worlds corpora metrics model sample checkpoint training teacher
-    sid adversarial distill bayes degeneration zoo generate plots figures widgets live exercises cli __main__
+    errors schedule tweedie text exact grammar worldcheck worlds corpora metrics model sample checkpoint muon
+    training teacher sid adversarial distill bayes degeneration zoo generate plots figures widgets live
+    exercises cli __main__
 """.split()
 
 # Imported when a module is loaded; whatever else is needed is imported where it is used.
@@ -83,8 +84,8 @@ def rank(path: Path) -> int:
 def upward(path: Path, tree: ast.Module) -> list[str]:
     """Imports of `tree`, standing at `path`, that do not point downward."""
     inside = [name.split(".", 1)[1] for name in imports(tree, deep=True) if name.startswith("dlmone_lite.")]
-    folder = path.parent != PACKAGE
-    return [name for name in inside if ROOMS.index(room(name)) + (not folder) > rank(path)]
+    alone = path.parent == PACKAGE and path.stem in ROOMS  # nobody else is in the room
+    return [name for name in inside if ROOMS.index(room(name)) + alone > rank(path)]
 
 
 @ids
@@ -98,6 +99,8 @@ def test_an_upward_import_is_noticed() -> None:
     )
     assert upward(PACKAGE / "model.py", tree) == ["widgets.Panel", "model"]
     assert upward(PACKAGE / "cli" / "common.py", tree) == []
+    assert upward(PACKAGE / "widgets_more.py", tree) == []
+    assert upward(PACKAGE / "widgets.py", tree) == ["widgets.Panel"]
     with pytest.raises(AssertionError, match="no place in ROOMS"):
         upward(PACKAGE / "model.py", ast.parse("from dlmone_lite import __version__"))
 
