@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from dlmone_lite.adversarial import discriminator_loss, generator_loss
+from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
+from dlmone_lite.muon import Muon
 from dlmone_lite.sample import anchor
 from dlmone_lite.sid import error_weight, over_target, score_estimator_loss, sid_loss
 from dlmone_lite.teacher import PairedText
@@ -26,8 +28,11 @@ class DistillConfig:
 
     steps: int = 2000
     batch_size: int = 64
-    lr: float = 4e-4
+    optimiser: str = "muon"  # "muon" for the matrices of the blocks, Adam for the rest; or "adam" for all (SiD)
+    lr: float = 4e-4  # of theta, under Adam
     lr_psi: float = 4e-4
+    lr_muon: float = 4e-3  # of theta's matrices; psi's is larger by lr_psi / lr
+    momentum: float = 0.9  # of Muon
     lr_shape: str = "linear"
     warmup: int = 20
     beta1: float = 0.0
@@ -95,14 +100,25 @@ class DistillRun(Run):
         for network in (self.theta, self.psi):
             network.words.requires_grad_(False)  # embeddings stay the teacher's
         self.ema, self.data = EMA(self.theta, config.ema), data
-        betas = (config.beta1, config.beta2)
-        self.opt_theta = torch.optim.Adam([p for p in self.theta.parameters() if p.requires_grad], betas=betas, fused=True)
-        self.opt_psi = torch.optim.Adam([p for p in self.psi.parameters() if p.requires_grad], betas=betas, fused=True)
-        super().__init__(
-            config,
-            {"theta": self.theta, "psi": self.psi, "ema": self.ema.model},
-            {"theta": self.opt_theta, "psi": self.opt_psi},
-        )
+        if config.optimiser not in ("muon", "adam"):
+            raise InputError(f"unknown optimiser {config.optimiser!r}; known: muon, adam")
+        optimisers: dict[str, torch.optim.Optimizer] = {}
+        for name, network in (("theta", self.theta), ("psi", self.psi)):
+            hidden = [p for p in network.blocks.parameters() if p.ndim == 2 and config.optimiser == "muon"]
+            taken = {id(p) for p in hidden}
+            rest = [p for p in network.parameters() if p.requires_grad and id(p) not in taken]
+            optimisers[name] = torch.optim.Adam(rest, betas=(config.beta1, config.beta2), fused=True)
+            if hidden:
+                optimisers[f"{name}_muon"] = Muon(hidden, momentum=config.momentum, weight_decay=0.0)
+        super().__init__(config, {"theta": self.theta, "psi": self.psi, "ema": self.ema.model}, optimisers)
+        for optimiser in optimisers.values():
+            if isinstance(optimiser, Muon):
+                optimiser.dtype = self.dtype
+
+    def rates(self, name: str, lr: float) -> dict[torch.optim.Optimizer, float]:
+        """The optimisers of a network with their learning rates, at Adam's rate `lr`."""
+        muon = self.optimisers.get(f"{name}_muon")
+        return {self.optimisers[name]: lr} | ({muon: lr * self.config.lr_muon / self.config.lr} if muon else {})
 
     @property
     def result(self) -> Denoiser:
@@ -139,7 +155,7 @@ class DistillRun(Run):
                 terms = {k: v.mean() for k, v in psi_loss(self.psi, x_g, clean, batch, t, noise, c.b_d).items()}
             loss = terms["dsm"] + c.b_d * terms.get("discriminator", 0.0)
             rate = lr * c.lr_psi / c.lr
-            values, norms["psi"] = apply_update({self.opt_psi: rate}, loss, terms, step, c.clip)
+            values, norms["psi"] = apply_update(self.rates("psi", rate), loss, terms, step, c.clip)
             losses.update(values)
             tokens += int(batch.target.sum())
         if step <= c.psi_warmup:
@@ -150,6 +166,6 @@ class DistillRun(Run):
             terms = theta_loss(self.phi, self.psi, x_g, clean, batch, t, noise, c)
         terms = {k: v.mean() for k, v in terms.items()}
         loss = terms["sid"] + c.b_g * terms.get("generator", 0.0) + c.commitment * terms.get("commitment", 0.0)
-        values, norms["theta"] = apply_update({self.opt_theta: lr}, loss, terms, step, c.clip)
+        values, norms["theta"] = apply_update(self.rates("theta", lr), loss, terms, step, c.clip)
         self.ema.update(self.theta, step)
         return {**losses, **values}, norms, tokens + int(batch.target.sum())
