@@ -1,7 +1,7 @@
 """Adversarial terms on the score estimator's own features (SiDA, arXiv 2410.14919): no discriminator network.
 
-The paper weights them by b_d (psi) and b_g (theta); which of its two numbers is which is inferred, and where the
-features are read is a reconstruction.
+The paper weights them by b_d (psi) and b_g (theta); which of its two numbers is which is inferred, and where
+the features are read is a reconstruction.
 """
 
 from __future__ import annotations

@@ -28,7 +28,9 @@ class DistillConfig:
 
     steps: int = 2000
     batch_size: int = 64
-    optimiser: str = "muon"  # "muon" for the matrices of the blocks, Adam for the rest; or "adam" for all (SiD)
+    optimiser: str = (
+        "muon"  # "muon" for the matrices of the blocks, Adam for the rest; or "adam" for all (SiD)
+    )
     lr: float = 4e-4  # of theta, under Adam
     lr_psi: float = 4e-4
     lr_muon: float = 4e-3  # of theta's matrices; psi's is larger by lr_psi / lr
@@ -55,7 +57,7 @@ class DistillConfig:
 def psi_loss(
     psi: Denoiser, x_g: Tensor, real: Tensor, batch: Batch, t: Tensor, noise: Tensor, b_d: float
 ) -> dict[str, Tensor]:
-    """Named terms of the score estimator (B,): real and fake share t and noise; x_g, real, noise (B, L, D)."""
+    """Named terms of psi (B,): real and fake share t and noise; x_g, real, noise (B, L, D)."""
     fake_t = anchor(psi.schedule.diffuse(x_g.detach(), t, noise), real, batch)
     if not b_d:
         return {"dsm": score_estimator_loss(x_g, psi(fake_t, t, batch), batch.target)}
@@ -69,9 +71,16 @@ def psi_loss(
 
 
 def theta_loss(
-    phi: Denoiser, psi: Denoiser, x_g: Tensor, clean: Tensor, batch: Batch, t: Tensor, noise: Tensor, c: DistillConfig
+    phi: Denoiser,
+    psi: Denoiser,
+    x_g: Tensor,
+    clean: Tensor,
+    batch: Batch,
+    t: Tensor,
+    noise: Tensor,
+    c: DistillConfig,
 ) -> dict[str, Tensor]:
-    """Named terms of the student (B,), SiD and GAN already divided by w; clean (B, L, D) anchors the source."""
+    """Named terms of theta (B,), SiD and GAN already divided by w; clean (B, L, D) anchors the source."""
     x_t = anchor(phi.schedule.diffuse(x_g, t, noise), clean, batch)
     f_phi = phi(x_t, t, batch)
     f_psi, fake = psi.denoise_and_discriminate(x_t, t, batch)
@@ -87,13 +96,15 @@ def theta_loss(
 class DistillRun(Run):
     """Distil `teacher` on the pairs `data`; iterate for `Step`s. `.result` is the averaged (EMA) student.
 
-    theta and psi start as copies of the teacher. Stage two goes on with `student` = stage one's unaveraged theta,
-    while psi restarts from the teacher: see `second_stage`.
+    theta and psi start as copies of the teacher. Stage two goes on with `student`, stage one's unaveraged
+    theta, while psi restarts from the teacher: see `second_stage`.
     """
 
     kind = "distill"
 
-    def __init__(self, teacher: Denoiser, data: PairedText, config: DistillConfig, student: Denoiser | None = None):
+    def __init__(
+        self, teacher: Denoiser, data: PairedText, config: DistillConfig, student: Denoiser | None = None
+    ):
         self.phi = copy.deepcopy(teacher).eval().requires_grad_(False)
         self.theta = copy.deepcopy(student or teacher).train().requires_grad_(True)
         self.psi = copy.deepcopy(teacher).train().requires_grad_(True)
@@ -118,7 +129,9 @@ class DistillRun(Run):
     def rates(self, name: str, lr: float) -> dict[torch.optim.Optimizer, float]:
         """The optimisers of a network with their learning rates, at Adam's rate `lr`."""
         muon = self.optimisers.get(f"{name}_muon")
-        return {self.optimisers[name]: lr} | ({muon: lr * self.config.lr_muon / self.config.lr} if muon else {})
+        return {self.optimisers[name]: lr} | (
+            {muon: lr * self.config.lr_muon / self.config.lr} if muon else {}
+        )
 
     @property
     def result(self) -> Denoiser:
@@ -152,7 +165,9 @@ class DistillRun(Run):
             with self.autocast():
                 with torch.no_grad():
                     x_g = self.generate(batch, clean, z)
-                terms = {k: v.mean() for k, v in psi_loss(self.psi, x_g, clean, batch, t, noise, c.b_d).items()}
+                terms = {
+                    k: v.mean() for k, v in psi_loss(self.psi, x_g, clean, batch, t, noise, c.b_d).items()
+                }
             loss = terms["dsm"] + c.b_d * terms.get("discriminator", 0.0)
             rate = lr * c.lr_psi / c.lr
             values, norms["psi"] = apply_update(self.rates("psi", rate), loss, terms, step, c.clip)
@@ -165,7 +180,9 @@ class DistillRun(Run):
             x_g = self.generate(batch, clean, z)
             terms = theta_loss(self.phi, self.psi, x_g, clean, batch, t, noise, c)
         terms = {k: v.mean() for k, v in terms.items()}
-        loss = terms["sid"] + c.b_g * terms.get("generator", 0.0) + c.commitment * terms.get("commitment", 0.0)
+        loss = (
+            terms["sid"] + c.b_g * terms.get("generator", 0.0) + c.commitment * terms.get("commitment", 0.0)
+        )
         values, norms["theta"] = apply_update(self.rates("theta", lr), loss, terms, step, c.clip)
         self.ema.update(self.theta, step)
         return {**losses, **values}, norms, tokens + int(batch.target.sum())

@@ -1,6 +1,6 @@
 """The exact answer: posterior mean, score and density of noised distributions that we know completely.
 
-A finite set of points {y_k} with probabilities p_k, noised to x_t = alpha y + sigma eps, is a Gaussian mixture:
+Points {y_k} with probabilities p_k, noised to x_t = alpha y + sigma eps, are a Gaussian mixture:
 w_k(x_t) = softmax_k(log p_k - ||x_t - alpha y_k||^2 / (2 sigma^2)),  E[x0 | x_t] = sum_k w_k y_k.
 """
 
@@ -25,7 +25,7 @@ class GaussianMixture:
         self.log_p = log_p - log_p.logsumexp(0)
 
     def _logits(self, x_t: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
-        """log p_k + log N(x_t; alpha y_k, v I) without the constant (B, K), and v = sigma^2 + alpha^2 std^2."""
+        """log p_k + log N(x_t; alpha y_k, v I), no constant (B, K), and v = sigma^2 + alpha^2 std^2."""
         alpha, sigma = torch.as_tensor(alpha, dtype=x_t.dtype), torch.as_tensor(sigma, dtype=x_t.dtype)
         alpha, sigma = alpha.reshape(-1, 1).to(x_t.device), sigma.reshape(-1, 1).to(x_t.device)  # (B or 1, 1)
         variance = sigma**2 + (alpha * self.std) ** 2
@@ -67,7 +67,7 @@ class ExactDenoiser:
     """The perfect teacher of a world: `denoiser(x_t, t, batch) -> E[x0 | x_t, source]`, no training.
 
     `support` maps a source sentence to its exact {target: probability} (`World.support`). `sigma_0` is the
-    standard deviation of the noise that the embeddings themselves carry (DiffuSeq's x0 = Emb + sigma_0 noise).
+    standard deviation of noise that the embeddings themselves carry (DiffuSeq's x0 = Emb + sigma_0 noise).
     """
 
     def __init__(

@@ -19,7 +19,12 @@ from dlmone_lite.worlds import World
 
 @torch.no_grad()
 def generate_batch(
-    checkpoint: Checkpoint, batch: Batch, *, steps: int, generator: torch.Generator, clamp: bool = False,
+    checkpoint: Checkpoint,
+    batch: Batch,
+    *,
+    steps: int,
+    generator: torch.Generator,
+    clamp: bool = False,
     trace: sample.Trace | None = None,
 ) -> Tensor:
     """Clean target embeddings x (B, L, D) sampled for the sources of a batch, without gradients: a teacher's
@@ -28,19 +33,38 @@ def generate_batch(
     clean = model.embed(batch.ids)
     if checkpoint.role == "student":
         return sample.student(
-            model, model.schedule, batch, clean, t_init=checkpoint.sampling["t_init"], steps=steps,
-            generator=generator, trace=trace,
+            model,
+            model.schedule,
+            batch,
+            clean,
+            t_init=checkpoint.sampling["t_init"],
+            steps=steps,
+            generator=generator,
+            trace=trace,
         )
     return sample.ancestral(
-        model, model.schedule, batch, clean, steps=steps, generator=generator,
-        clamp=model.clamp if clamp else None, trace=trace,
+        model,
+        model.schedule,
+        batch,
+        clean,
+        steps=steps,
+        generator=generator,
+        clamp=model.clamp if clamp else None,
+        trace=trace,
     )
 
 
 @torch.no_grad()
 def generate(
-    checkpoint: Checkpoint, sources: Sequence[str], *, steps: int = 1, samples: int = 1, seed: int = 0,
-    clamp: bool = False, batch_size: int = 512, progress: Callable[[int, int], None] | None = None,
+    checkpoint: Checkpoint,
+    sources: Sequence[str],
+    *,
+    steps: int = 1,
+    samples: int = 1,
+    seed: int = 0,
+    clamp: bool = False,
+    batch_size: int = 512,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[list[str]]:
     """`samples` target sentences for every source. progress is called with (rows done, rows in all).
 
@@ -72,8 +96,15 @@ def held_out_sources(world: World, count: int, split: str = "test", seed: int = 
 
 
 def measure(
-    checkpoint: Checkpoint, world: World, *, steps: int, sources: int = 64, samples: int = 256,
-    split: str = "test", seed: int = 0, progress: Callable[[int, int], None] | None = None,
+    checkpoint: Checkpoint,
+    world: World,
+    *,
+    steps: int,
+    sources: int = 64,
+    samples: int = 256,
+    split: str = "test",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """World metrics of a checkpoint on held-out sources (`metrics.world_metrics`), with NFE and seconds."""
     chosen = held_out_sources(world, sources, split)

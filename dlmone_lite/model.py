@@ -49,7 +49,7 @@ def preset(name: str, **changes: int | float | str | bool) -> ModelConfig:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """Full attention over (B, heads, L, W / heads). On a CPU in float32, whose bfloat16 backward is far slower."""
+    """Full attention over (B, heads, L, W / heads); on a CPU in float32, its bfloat16 backward being slow."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         with torch.autocast("cpu", enabled=False):
             mixed = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), dropout_p=dropout)
@@ -139,7 +139,7 @@ class Denoiser(nn.Module):
         return self.embedding()[ids]
 
     def round(self, x: Tensor) -> Tensor:
-        """Nearest embedding of every position: x (..., D) -> ids (...). Equal norms make it the largest product."""
+        """Nearest embedding of every position, x (..., D) -> ids (...): with equal norms, the largest product."""
         return (x @ self.embedding().T).argmax(-1)
 
     def clamp(self, x: Tensor) -> Tensor:
@@ -157,8 +157,8 @@ class Denoiser(nn.Module):
     def logits(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """Word logits (B, L, V) from the residual stream.
 
-        With `evidence`, log p(word | all) = log p(word | the other positions) + log N(x_t; alpha e, sigma^2): the
-        second term is known, so the network only learns the first (it is the exact factorisation).
+        With `evidence`, log p(word | all) = log p(word | the other positions) + log N(x_t; alpha e, sigma^2):
+        the second term is known, so the network only learns the first (it is the exact factorisation).
         """
         with torch.autocast(h.device.type, enabled=False):  # large logits need full precision
             features = self.down(self.norm(h.to(x_t.dtype)))
@@ -181,7 +181,7 @@ class Denoiser(nn.Module):
     def denoise_and_discriminate(self, x_t: Tensor, t: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """(x0_hat (B, L, D), real-or-fake logits (B, L)); no extra parameters (SiDA).
 
-        The logit is the channel mean of the residual stream; after the normalisation that mean would be constant.
+        The logit is the channel mean of the residual stream; after normalisation it would be constant.
         """
         h = self.hidden(x_t, t)
         return self.read(x_t, t, h), h.float().mean(-1)

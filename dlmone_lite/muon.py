@@ -1,4 +1,4 @@
-"""The Muon optimiser for the matrices of hidden layers: momentum, then the nearest orthogonal matrix as update.
+"""The Muon optimiser for hidden layers' matrices: momentum, then the nearest orthogonal matrix as update.
 
 `torch.optim.Muon` came with torch 2.9; this one also runs on 2.6, and handles matrices of one shape together.
 """
@@ -28,7 +28,9 @@ def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32, iteratio
 class Muon(torch.optim.Optimizer):
     """Muon with Nesterov momentum. Embeddings, vectors and read-outs belong to another optimiser."""
 
-    def __init__(self, params: list[Tensor], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.01):
+    def __init__(
+        self, params: list[Tensor], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.01
+    ):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.dtype = torch.float32  # of the iteration; bfloat16 where products are faster in it
 

@@ -191,7 +191,7 @@ def decision(
     fig, (left, right) = canvas(1, 2, height=3.6)
     lines(left, t, decided, "step $t$", "share of observations decided")
     for i, (name, share) in enumerate(decided.items()):
-        right.plot(ratio[name], share, color=PALETTE[i], linestyle=LINES[i], marker=MARKERS[i], markevery=9)
+        right.plot(ratio[name], share, color=PALETTE[i], linestyle=LINES[i], marker=MARKERS[i], markevery=5)
     right.set(xscale="log", xlim=(0.05, 50), xlabel=r"noise level $\sigma/\alpha$")
     left.set_ylim(-0.03, 1.03)
     right.set_ylim(-0.03, 1.03)

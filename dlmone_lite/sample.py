@@ -25,7 +25,7 @@ def timesteps(T: int, steps: int, start: int | None = None) -> list[int]:
 
 
 def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Standard normal noise of x's shape, drawn on the generator's device, so a seed means the same everywhere."""
+    """Standard normal noise of x's shape, drawn on the generator's device: a seed means the same everywhere."""
     device = generator.device if generator is not None else x.device
     return torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)
 
@@ -85,7 +85,7 @@ def ddim(
     clamp: Callable[[Tensor], Tensor] | None = None,
     trace: Trace | None = None,
 ) -> Tensor:
-    """DDIM (Song et al. 2021, eq. 12). eta = 0 is deterministic, eta = 1 equals `ancestral` with its posterior."""
+    """DDIM (Song et al. 2021, eq. 12): eta = 0 is deterministic, eta = 1 equals `ancestral`'s posterior."""
     x = anchor(noise_like(clean, generator), clean, batch)
     times = timesteps(schedule.T, steps)
     for t, s in zip(times[:-1], times[1:]):
@@ -116,7 +116,7 @@ def student(
     generator: torch.Generator,
     trace: Trace | None = None,
 ) -> Tensor:
-    """One-step student: x0_hat = G(sigma z, t_init). More steps re-noise it to t_init (1 - i/steps) (SiD-LSG)."""
+    """One-step student: x0_hat = G(sigma z, t_init); more steps re-noise it to t_init (1 - i/steps) (SiD-LSG)."""
     if not 1 <= steps <= t_init:
         raise InputError(f"the student takes between 1 and {t_init} steps, got {steps}")
     sigma = schedule.like(t_init, clean)[1]
@@ -137,5 +137,8 @@ def mbr(hypotheses: Sequence[str]) -> str:
 
     if not hypotheses:
         raise InputError("minimum Bayes risk needs at least one hypothesis")
-    scores = [sum(bleu([h], [other]) for j, other in enumerate(hypotheses) if j != i) for i, h in enumerate(hypotheses)]
+    scores = [
+        sum(bleu([h], [other]) for j, other in enumerate(hypotheses) if j != i)
+        for i, h in enumerate(hypotheses)
+    ]
     return hypotheses[max(range(len(scores)), key=scores.__getitem__)]

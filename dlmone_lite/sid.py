@@ -1,8 +1,8 @@
-"""Score identity distillation (SiD, arXiv 2404.04057) as pure losses; every term is a mean over target positions.
+"""Score identity distillation (SiD, arXiv 2404.04057) as pure losses, means over target positions.
 
-Goal: E_t w(t) ||score_phi(x_t) - score_theta(x_t)||^2 over the student's noised samples, a Fisher divergence. By
-Tweedie it is a squared difference of x0 predictions; the student's own score is unknown, so psi is fitted to it,
-L1 = ||f_phi - f_psi||^2, and the identity E[u(x_t) . (E[x0 | x_t] - x0)] = 0 turns one factor into the sample
+Goal: E_t w(t) ||score_phi(x_t) - score_theta(x_t)||^2 over the student's noised samples, a Fisher divergence.
+By Tweedie it is a squared difference of x0 predictions; the student's own score is unknown, so psi is fitted to
+it, L1 = ||f_phi - f_psi||^2, and the identity E[u(x_t) . (E[x0 | x_t] - x0)] = 0 turns one factor into the sample
 itself, L2 = (f_phi - f_psi) . (f_phi - x_g). The loss is L2 - mu L1.
 """
 
@@ -19,17 +19,17 @@ def over_target(values: Tensor, target: Tensor) -> Tensor:
 
 
 def error_weight(x_g: Tensor, f_phi: Tensor, target: Tensor, least: float = 1e-5) -> Tensor:
-    """w (B,): mean |x_g - f_phi| without gradient, clipped below; SiD and GAN terms of theta are divided by it."""
+    """w (B,): mean |x_g - f_phi|, no gradient, clipped below; SiD and GAN terms of theta are divided by it."""
     return over_target((x_g - f_phi).detach().abs(), target).clamp(min=least)
 
 
 def sid_loss(x_g: Tensor, f_phi: Tensor, f_psi: Tensor, target: Tensor, mu: float) -> Tensor:
     """L2 - mu L1 (B,), not yet divided by w (SiD, eq. 23): x_g the student's sample, f_phi, f_psi the x0
-    predictions of teacher and score estimator at its noised version, all (B, L, D), gradients through all three."""
+    predictions of teacher and score estimator at its noised version, all (B, L, D), all with gradients."""
     difference = f_phi - f_psi
     return over_target(difference * ((f_phi - x_g) - mu * difference), target)
 
 
 def score_estimator_loss(x_g: Tensor, f_psi: Tensor, target: Tensor) -> Tensor:
-    """Denoising score matching of psi on student samples (B,): ||f_psi - x_g||^2 per element, x_g a constant."""
+    """Denoising score matching of psi on student samples (B,): ||f_psi - x_g||^2 per element, x_g constant."""
     return over_target((f_psi - x_g.detach()).square(), target)

@@ -24,8 +24,8 @@ class TeacherConfig:
 
     target: "sample" regresses on the x0 that was noised (DiffuSeq); "stable" on its posterior mean among all
     references of the same source in the training set, which has the same minimiser and far less variance
-    (Stable Target Field, Xu et al. 2023). loss: "mse" between embeddings (DiffuSeq) or "ce", the cross-entropy
-    of each position's word (CDCD). t_sampling: "uniform", "loss-aware" (DiffuSeq, after Nichol & Dhariwal) or
+    (Stable Target Field, Xu et al. 2023). loss: "mse" between embeddings (DiffuSeq) or "ce", cross-entropy of
+    each position's word (CDCD). t_sampling: "uniform", "loss-aware" (DiffuSeq, after Nichol & Dhariwal) or
     "late", which spends `late_share` of the batch where this world's modes are decided, t >= late_from.
     """
 
@@ -52,14 +52,21 @@ class TeacherConfig:
 
 
 DIFFUSEQ = TeacherConfig(
-    optimiser="adamw", lr=1e-4, lr_shape="linear", ema=0.9999, target="sample", loss="mse", t_sampling="loss-aware", sigma_0=0.121
+    optimiser="adamw",
+    lr=1e-4,
+    lr_shape="linear",
+    ema=0.9999,
+    target="sample",
+    loss="mse",
+    t_sampling="loss-aware",
+    sigma_0=0.121,
 )
 
 
 class PairedText:
     """Training pairs as ids, with all references of every source (for the stable target).
 
-    batch: all N pairs; references (S, R, L_t) ids of the distinct references of each of S sources and log_share
+    batch: all N pairs; references (S, R, L_t) ids of the distinct references of each of S sources, log_share
     (S, R) of their counts (-inf where a source has fewer); group (N,) says which source a pair belongs to.
     """
 
@@ -135,12 +142,18 @@ def stable_weights(x_t: Tensor, points: Tensor, log_share: Tensor, alpha: Tensor
 
 
 def teacher_loss(
-    model: Denoiser, batch: Batch, references: Tensor, log_share: Tensor, t: Tensor, noise: Tensor, config: TeacherConfig
+    model: Denoiser,
+    batch: Batch,
+    references: Tensor,
+    log_share: Tensor,
+    t: Tensor,
+    noise: Tensor,
+    config: TeacherConfig,
 ) -> dict[str, Tensor]:
-    """Named terms of DiffuSeq's loss, each (B,), a mean over target positions (the masked form its users prefer).
+    """Named terms of DiffuSeq's loss (B,), means over target positions (the masked form its users prefer).
 
-    denoising: ||x0 - x0_hat||^2 per element, or the cross-entropy per position; rounding: cross-entropy of the
-    noisy x0 against its ids (keeps embeddings apart); prior: ||alpha_T x0||^2, the mean that is left at t = T.
+    denoising: ||x0 - x0_hat||^2 per element, or the cross-entropy per position; rounding: cross-entropy of
+    the noisy x0 against its ids (keeps embeddings apart); prior: ||alpha_T x0||^2, the mean left at t = T.
     """
     cut = batch.ids.shape[1] - references.shape[-1]
     ids, emb = batch.ids, model.embed(batch.ids)  # (B, L), (B, L, D)
@@ -168,7 +181,9 @@ def teacher_loss(
         wanted = (weights[..., None, None] * points).sum(1)
         denoising = (model.read(x_t, t, h)[:, cut:] - wanted).square().mean((-2, -1))
     x0 = x0[:, cut:]
-    rounding = F.cross_entropy((x0 @ model.embedding().T).flatten(0, 1), ids[:, cut:].flatten(), reduction="none")
+    rounding = F.cross_entropy(
+        (x0 @ model.embedding().T).flatten(0, 1), ids[:, cut:].flatten(), reduction="none"
+    )
     prior = (model.schedule(model.schedule.T)[0] * x0).square().mean((-2, -1))
     return {"denoising": denoising, "rounding": rounding.view(len(ids), -1).mean(-1), "prior": prior}
 
@@ -186,7 +201,9 @@ class TeacherRun(Run):
         hidden = [p for p in model.blocks.parameters() if p.ndim == 2 and config.optimiser == "muon"]
         rest = [p for p in model.parameters() if all(p is not q for q in hidden)]
         betas = (0.9, 0.98)
-        optimisers = {"adamw": torch.optim.AdamW(rest, config.lr, betas, weight_decay=config.weight_decay, fused=True)}
+        optimisers = {
+            "adamw": torch.optim.AdamW(rest, config.lr, betas, weight_decay=config.weight_decay, fused=True)
+        }
         if hidden:
             optimisers["muon"] = Muon(hidden, weight_decay=config.weight_decay)
         super().__init__(config, {"model": model, "ema": self.ema.model}, optimisers)

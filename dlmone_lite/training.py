@@ -27,7 +27,7 @@ class Diverged(RuntimeError):
 
 @dataclass
 class Step:
-    """One finished update. seconds counts training only, tokens counts target positions seen since the start."""
+    """One finished update; seconds count training only, tokens the target positions seen since the start."""
 
     step: int
     losses: dict[str, float]
@@ -55,7 +55,7 @@ def lr_at(step: int, steps: int, lr: float, warmup: int, shape: str = "cosine") 
 
 
 def fast_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where this machine multiplies it clearly faster than float32 (measured in 50 ms), else float32."""
+    """bfloat16 where this machine multiplies it clearly faster than float32 (measured at once), else float32."""
     a = torch.randn(2048, 256, device=device)
     b = torch.randn(256, 256, device=device)
     seconds = {}
@@ -70,7 +70,7 @@ def fast_precision(device: torch.device) -> torch.dtype:
 
 
 def reuse_memory() -> None:
-    """Let glibc keep freed memory instead of returning it after every step, which costs a fifth of the time."""
+    """Let glibc keep freed memory instead of returning it after each step, which costs a fifth of the time."""
     if sys.platform == "linux":
         try:
             mallopt = ctypes.CDLL(None).mallopt
@@ -81,7 +81,7 @@ def reuse_memory() -> None:
 
 
 class EMA:
-    """Exponential moving average of a model's weights, held in `.model`; early on it averages over few steps."""
+    """Exponential moving average of a model's weights, held in `.model`; early on over few steps."""
 
     def __init__(self, model: nn.Module, decay: float):
         self.model, self.decay = copy.deepcopy(model).eval().requires_grad_(False), decay
@@ -130,7 +130,7 @@ class Run:
         raise NotImplementedError
 
     def update(self, generator: torch.Generator, lr: float) -> tuple[dict[str, float], dict[str, float], int]:
-        """One update at learning rate `lr` -> (losses by name, gradient norms by network, target positions)."""
+        """One update at `lr` -> (losses by name, gradient norms by network, target positions)."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[Step]:
@@ -172,7 +172,9 @@ class Run:
         tensors, metadata = read_tensors(path)
         progress = json.loads(metadata.get("training_state", "{}"))
         if progress.get("kind") != self.kind:
-            raise InputError(f"{path} holds no training state of a {self.kind} run; start anew without --resume")
+            raise InputError(
+                f"{path} holds no training state of a {self.kind} run; start anew without --resume"
+            )
         try:
             for name, module in self.modules.items():
                 prefix = f"module/{name}/"
@@ -180,23 +182,31 @@ class Run:
                     {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
                 )
         except RuntimeError as error:
-            raise InputError(f"{path} belongs to a differently shaped run; use its own options ({error})") from error
+            raise InputError(
+                f"{path} belongs to a differently shaped run; use its own options ({error})"
+            ) from error
         for name, optimiser in self.optimisers.items():
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in tensors.items():
                 if key.startswith(f"optimiser/{name}/"):
                     _, _, i, slot = key.split("/")
                     state.setdefault(int(i), {})[slot] = value
-            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+            optimiser.load_state_dict(
+                {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+            )
         self.step, self.seconds, self.tokens = (progress[key] for key in ("step", "seconds", "tokens"))
 
 
 def apply_update(
-    optimisers: dict[torch.optim.Optimizer, float], loss: Tensor, terms: dict[str, Tensor], step: int, clip: float
+    optimisers: dict[torch.optim.Optimizer, float],
+    loss: Tensor,
+    terms: dict[str, Tensor],
+    step: int,
+    clip: float,
 ) -> tuple[dict[str, float], float]:
-    """Back-propagate `loss` and step each optimiser at its learning rate, unless a term is not finite (Diverged).
+    """Back-propagate `loss`, step each optimiser at its learning rate; Diverged if a term is not finite.
 
-    Returns the terms and the gradient's norm before clipping. Only these optimisers' parameters get gradients.
+    Returns the terms and the gradient's norm before clipping. Only these parameters get gradients.
     """
     values = {name: float(term.detach()) for name, term in terms.items()}
     for name, value in values.items():

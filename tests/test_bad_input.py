@@ -180,6 +180,18 @@ def test_a_bad_option_is_named(
         (["evaluate", "--checkpoint", "{lab}/none.safetensors"], "there is no file"),
         (["evaluate", "--checkpoint", "paraphrase-teecher"], "there is no checkpoint 'paraphrase-teecher'"),
         (["evaluate", "--checkpoint", "x", "--steps", "4,0"], "at least 1, not '0'"),
+        (
+            [
+                "evaluate",
+                "--checkpoint",
+                "{lab}/student.safetensors",
+                "--world",
+                "{lab}/pets.grammar",
+                "--steps",
+                "1,1491",
+            ],
+            "between 1 and 1490 steps, got 1491",
+        ),
         (["evaluate"], "one of the arguments --checkpoint --exact --floor is required"),
         (
             ["bench", "--teacher", "{lab}/student.safetensors", "--student", "{lab}/student.safetensors"],

@@ -59,7 +59,7 @@ def test_the_floor_never_exceeds_the_prior_variance(lab: tuple[Checkpoint, World
 
 
 def test_noisy_embeddings_leave_their_share(lab: tuple[Checkpoint, World]) -> None:
-    """At t = 0+ the words are certain, and x0 = Emb + sigma_0 noise is nearly seen: the loss stays under sigma_0^2."""
+    """Where words are certain but x0's own noise drowns in that of x_t, it adds nearly its variance."""
     checkpoint, world = lab
     quiet = loss_by_decile(checkpoint, world, DRAWS)["deciles"][2]["bayes"]
     noisy = loss_by_decile(checkpoint, world, DRAWS, sigma_0=0.121)["deciles"][2]["bayes"]

@@ -28,6 +28,18 @@ if TYPE_CHECKING:
     from dlmone_lite.worlds import World
 
 SEEDS = 3  # the field's scores use the first three samples of a source, DiffuSeq's three seeds
+SETTINGS = ("sources", "samples", "split", "seed", "clamp", "batch_size")
+WORLD_COLUMNS = [("", -8), ("NFE", 5), ("validity", 13), ("TV", 13), ("floor", 6), ("excess", 6)]
+WORLD_COLUMNS += [("coverage", 13), ("distinct (truth)", 16), ("seconds", 8)]
+FIELD_COLUMNS = [
+    ("", -8),
+    ("NFE", 5),
+    ("BLEU", 6),
+    ("ROUGE-L", 7),
+    ("dist-1", 6),
+    ("self-BLEU", 9),
+    ("div-4", 6),
+]
 STEPS = {"teacher": [64, 256], "student": [1, 2, 4]}
 EXAMPLES = """--checkpoint paraphrase-teacher --steps 64,256 --json teacher.json
 --checkpoint runs/student.safetensors --sources 64 --samples 256
@@ -127,27 +139,40 @@ def floor(checkpoint: Checkpoint, world: World, args: argparse.Namespace) -> dic
 
 def scores(checkpoint: Checkpoint, world: World, args: argparse.Namespace, name: str) -> dict[str, Any]:
     """Both tables, one row for each number of steps."""
-    from dlmone_lite.generate import generate, held_out_sources
-    from dlmone_lite.metrics import world_metrics
+    from dlmone_lite.generate import held_out_sources
+    from dlmone_lite.sample import timesteps
 
+    steps = args.steps or STEPS[checkpoint.role]
+    for nfe in steps:  # refuse too many now, not after the first row's minutes
+        timesteps(checkpoint.model.schedule.T, nfe, checkpoint.sampling.get("t_init"))
     sources = held_out_sources(world, args.sources, args.split)
     references = reference(world, args.split, sources)
-    supports = [world.support(source) for source in sources]
     print(f"{name}, world {world.name}: {args.sources} {args.split} sources, {args.samples} samples each")
-    table = Table(
-        ("", -8),
-        ("NFE", 5),
-        ("validity", 13),
-        ("TV", 13),
-        ("floor", 6),
-        ("excess", 6),
-        ("coverage", 13),
-        ("distinct (truth)", 16),
-        ("seconds", 8),
-    )
-    rows, field = [], [("copy", "-", [[source] * SEEDS for source in sources])]
-    field.append(("truth", "-", truth(world, sources, args.seed)))
-    for nfe in args.steps or STEPS[checkpoint.role]:
+    rows, texts = world_table(checkpoint, world, sources, steps, args, name)
+    texts = {
+        "copy": [[source] * SEEDS for source in sources],
+        "truth": truth(world, sources, args.seed),
+        **texts,
+    }
+    settings = {key: getattr(args, key) for key in SETTINGS}
+    return {"settings": settings, "world_scores": rows, "field_scores": field_table(texts, references)}
+
+
+def world_table(
+    checkpoint: Checkpoint,
+    world: World,
+    sources: list[str],
+    steps: list[int],
+    args: argparse.Namespace,
+    name: str,
+) -> tuple[list[dict[str, float]], dict[str, list[list[str]]]]:
+    """The world scores for each number of steps, and `<name> <steps>` -> the first samples of each source."""
+    from dlmone_lite.generate import generate
+    from dlmone_lite.metrics import world_metrics
+
+    table = Table(*WORLD_COLUMNS)
+    rows, first = [], {}
+    for nfe in steps:
         began = time.perf_counter()
         bar, progress = rows_bar(f"{nfe} steps")
         with bar:
@@ -161,32 +186,33 @@ def scores(checkpoint: Checkpoint, world: World, args: argparse.Namespace, name:
                 batch_size=args.batch_size,
                 progress=progress,
             )
-        m = {"nfe": nfe, **world_metrics(texts, supports), "seconds": round(time.perf_counter() - began, 2)}
+        m = {"nfe": nfe, **world_metrics(texts, [world.support(source) for source in sources])}
+        m["seconds"] = round(time.perf_counter() - began, 2)
         table.row(
             name,
             str(nfe),
             *(with_error(m[key], m[f"{key}_se"]) for key in ("validity", "tv")),
-            fixed(m["tv_floor"]),
-            fixed(m["tv_excess"]),
+            *(fixed(m[key]) for key in ("tv_floor", "tv_excess")),
             with_error(m["coverage"], m["coverage_se"]),
             f"{m['distinct']:.1f} ({m['distinct_truth']:.1f})",
             f"{m['seconds']:.1f}",
         )
         rows.append(m)
-        field.append((name, str(nfe), [hypotheses[:SEEDS] for hypotheses in texts]))
+        first[f"{name} {nfe}"] = [hypotheses[:SEEDS] for hypotheses in texts]
+    return rows, first
+
+
+def field_table(
+    texts: dict[str, list[list[str]]], references: list[str]
+) -> dict[str, dict[str, float | None]]:
+    """The field's scores of each entry, printed and returned."""
     print()
-    columns = Table(
-        ("", -8), ("NFE", 5), ("BLEU", 6), ("ROUGE-L", 7), ("dist-1", 6), ("self-BLEU", 9), ("div-4", 6)
-    )
-    fields = {}
-    for who, nfe, texts in field:
-        values = field_scores(texts, references)
-        columns.row(who, nfe, *(fixed(value) for value in values.values()))
-        fields[who if nfe == "-" else f"{who} {nfe}"] = values
-    settings = {
-        key: getattr(args, key) for key in ("sources", "samples", "split", "seed", "clamp", "batch_size")
-    }
-    return {"settings": settings, "world_scores": rows, "field_scores": fields}
+    table, scored = Table(*FIELD_COLUMNS), {}
+    for name, hypotheses in texts.items():
+        scored[name] = field_scores(hypotheses, references)
+        who, _, nfe = name.partition(" ")
+        table.row(who, nfe or "-", *(fixed(value) for value in scored[name].values()))
+    return scored
 
 
 def reference(world: World, split: str, sources: list[str]) -> list[str]:
