@@ -139,7 +139,7 @@ class Denoiser(nn.Module):
         return self.embedding()[ids]
 
     def round(self, x: Tensor) -> Tensor:
-        """Nearest embedding of every position, x (..., D) -> ids (...): with equal norms, the largest product."""
+        """Nearest embedding of every position, x (..., D) -> ids (...): with equal norms, largest product."""
         return (x @ self.embedding().T).argmax(-1)
 
     def clamp(self, x: Tensor) -> Tensor:

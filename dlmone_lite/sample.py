@@ -25,7 +25,7 @@ def timesteps(T: int, steps: int, start: int | None = None) -> list[int]:
 
 
 def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Standard normal noise of x's shape, drawn on the generator's device: a seed means the same everywhere."""
+    """Standard normal noise of x's shape, drawn on the generator's device: a seed means one thing."""
     device = generator.device if generator is not None else x.device
     return torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)
 
@@ -116,7 +116,7 @@ def student(
     generator: torch.Generator,
     trace: Trace | None = None,
 ) -> Tensor:
-    """One-step student: x0_hat = G(sigma z, t_init); more steps re-noise it to t_init (1 - i/steps) (SiD-LSG)."""
+    """One-step student: x0_hat = G(sigma z, t_init); more steps re-noise to t_init (1 - i/steps) (SiD-LSG)."""
     if not 1 <= steps <= t_init:
         raise InputError(f"the student takes between 1 and {t_init} steps, got {steps}")
     sigma = schedule.like(t_init, clean)[1]

@@ -1,9 +1,9 @@
 """Score identity distillation (SiD, arXiv 2404.04057) as pure losses, means over target positions.
 
 Goal: E_t w(t) ||score_phi(x_t) - score_theta(x_t)||^2 over the student's noised samples, a Fisher divergence.
-By Tweedie it is a squared difference of x0 predictions; the student's own score is unknown, so psi is fitted to
-it, L1 = ||f_phi - f_psi||^2, and the identity E[u(x_t) . (E[x0 | x_t] - x0)] = 0 turns one factor into the sample
-itself, L2 = (f_phi - f_psi) . (f_phi - x_g). The loss is L2 - mu L1.
+By Tweedie it is a squared difference of x0 predictions; the student's own score is unknown, so psi is fitted
+to it, L1 = ||f_phi - f_psi||^2, and the identity E[u(x_t) . (E[x0 | x_t] - x0)] = 0 turns one factor into the
+sample itself, L2 = (f_phi - f_psi) . (f_phi - x_g). The loss is L2 - mu L1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def over_target(values: Tensor, target: Tensor) -> Tensor:
 
 
 def error_weight(x_g: Tensor, f_phi: Tensor, target: Tensor, least: float = 1e-5) -> Tensor:
-    """w (B,): mean |x_g - f_phi|, no gradient, clipped below; SiD and GAN terms of theta are divided by it."""
+    """w (B,): mean |x_g - f_phi|, no gradient, clipped below; theta's SiD and GAN terms are divided by it."""
     return over_target((x_g - f_phi).detach().abs(), target).clamp(min=least)
 
 
@@ -31,5 +31,5 @@ def sid_loss(x_g: Tensor, f_phi: Tensor, f_psi: Tensor, target: Tensor, mu: floa
 
 
 def score_estimator_loss(x_g: Tensor, f_psi: Tensor, target: Tensor) -> Tensor:
-    """Denoising score matching of psi on student samples (B,): ||f_psi - x_g||^2 per element, x_g constant."""
+    """Denoising score matching of psi on student samples (B,): ||f_psi - x_g||^2, x_g constant."""
     return over_target((f_psi - x_g.detach()).square(), target)

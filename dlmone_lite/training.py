@@ -55,7 +55,7 @@ def lr_at(step: int, steps: int, lr: float, warmup: int, shape: str = "cosine") 
 
 
 def fast_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where this machine multiplies it clearly faster than float32 (measured at once), else float32."""
+    """bfloat16 where this machine multiplies it clearly faster than float32 (it measures), else float32."""
     a = torch.randn(2048, 256, device=device)
     b = torch.randn(256, 256, device=device)
     seconds = {}
