@@ -116,7 +116,7 @@ def student(
     generator: torch.Generator,
     trace: Trace | None = None,
 ) -> Tensor:
-    """One-step student: x0_hat = G(sigma z, t_init); more steps re-noise to t_init (1 - i/steps) (SiD-LSG)."""
+    """One-step student: x0_hat = G(sigma z, t_init); more re-noise to t_init (1 - i/steps) (SiD-LSG)."""
     if not 1 <= steps <= t_init:
         raise InputError(f"the student takes between 1 and {t_init} steps, got {steps}")
     sigma = schedule.like(t_init, clean)[1]

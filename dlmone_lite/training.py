@@ -70,7 +70,7 @@ def fast_precision(device: torch.device) -> torch.dtype:
 
 
 def reuse_memory() -> None:
-    """Let glibc keep freed memory instead of returning it after each step, which costs a fifth of the time."""
+    """Let glibc keep freed memory instead of returning it each step, which costs a fifth of the time."""
     if sys.platform == "linux":
         try:
             mallopt = ctypes.CDLL(None).mallopt
