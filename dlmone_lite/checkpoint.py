@@ -79,8 +79,8 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path} is damaged or no safetensors file ({error}); make it again") from error
 
 
-def save(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically."""
+def save(path: str | Path, checkpoint: Checkpoint, half: bool = False) -> None:
+    """Write a checkpoint atomically; `half` stores float16, half the size, read back as float32."""
     codec = checkpoint.codec
     metadata = {
         "format": FORMAT,
@@ -92,7 +92,8 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
         "sampling": json.dumps(checkpoint.sampling),
         "provenance": json.dumps(checkpoint.provenance),
     }
-    write_tensors(path, checkpoint.model.state_dict(), metadata)
+    weights = checkpoint.model.state_dict()
+    write_tensors(path, {k: v.half() for k, v in weights.items()} if half else weights, metadata)
 
 
 def load(path: str | Path, device: str = "cpu") -> Checkpoint:

@@ -80,13 +80,17 @@ def ddim(
     clean: Tensor,
     *,
     steps: int,
-    generator: torch.Generator,
+    generator: torch.Generator | None = None,
+    start: Tensor | None = None,
     eta: float = 0.0,
     clamp: Callable[[Tensor], Tensor] | None = None,
     trace: Trace | None = None,
 ) -> Tensor:
-    """DDIM (Song et al. 2021, eq. 12): eta = 0 is deterministic, eta = 1 equals `ancestral`'s posterior."""
-    x = anchor(noise_like(clean, generator), clean, batch)
+    """DDIM (Song et al. 2021, eq. 12): eta = 0 is deterministic, eta = 1 equals `ancestral`'s posterior.
+
+    `start` (B, L, D) is the noise at t = T, in place of a draw from `generator`.
+    """
+    x = anchor(noise_like(clean, generator) if start is None else start, clean, batch)
     times = timesteps(schedule.T, steps)
     for t, s in zip(times[:-1], times[1:]):
         x0_hat = denoiser(x, torch.full((len(x),), t, device=x.device), batch)

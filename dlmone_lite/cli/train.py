@@ -208,7 +208,7 @@ def finish(
         "metrics": {"split": "test", **metrics},
         **environment(device),
     }
-    save(out, made)
+    save(out, made, args.half)
     if metrics:
         print(
             f"test: validity {metrics['validity']:.3f} ±{metrics['validity_se']:.3f}, TV {metrics['tv']:.3f} "
