@@ -94,7 +94,7 @@ def _verdict(sentence: str, support: Mapping[str, float]) -> str:
 
 
 def _row(ax: Axes, y: float, label: str, sentence: str, final: str) -> None:
-    """A sentence in two layers of fixed-width type: words that stay to the end, words that still change."""
+    """A sentence in two layers of fixed-width type: words as in the final one, and other words."""
     said, last = sentence.split(), final.split()
     stays = [i < len(last) and word == last[i] for i, word in enumerate(said)]
     ax.text(0.0, y, label, ha="left", va="center", color=plots.GREY)
@@ -123,7 +123,7 @@ def _lanes(ax: Axes, source: str, teacher: Lane, student: Lane, support: Mapping
             y += 1
             _row(ax, y, f"call {n}", lane.readings[n - 1], lane.sentence)
         y += 1.3
-    note = "black: words that stay to the end; grey italics: words that still change"
+    note = "black: as in the final sentence; grey italics: not so"
     ax.text(1.0, y, note, color=plots.GREY, ha="right", va="center")
     for text in ax.texts:
         text.set_in_layout(False)  # a long sentence must not squeeze the others
@@ -152,12 +152,13 @@ def duel_alt(source: str, teacher: Lane, student: Lane, support: Mapping[str, fl
 # ---- many samples
 
 
-def _bars(ax: Axes, title: str, values: Mapping[str, float], text: str, log: bool = False) -> None:
+def _bars(ax: Axes, title: str, values: Mapping[str, float], digits: int, log: bool = False) -> None:
     """One small panel: a bar for each role, with its value."""
     for i, (role, value) in enumerate(values.items()):
         color, _, hatch = LOOKS[role]
         ax.bar(i, value, color=color, hatch=hatch, edgecolor="white", width=0.7)
-        label = ax.annotate(text.format(value), (i, value), (0, 3), textcoords="offset points", ha="center")
+        shown = f"{value:,.{digits}f}" if value < 100 else f"{value:,.0f}"
+        label = ax.annotate(shown, (i, value), (0, 3), textcoords="offset points", ha="center")
         label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
     if log:
         ax.set_yscale("log")
@@ -175,11 +176,11 @@ def _bars(ax: Axes, title: str, values: Mapping[str, float], text: str, log: boo
 
 def _scores(axes: Sequence[Axes], scores: Sequence[Score], floor: float) -> None:
     """Cost on the left, quality and diversity on the right."""
-    _bars(axes[0], "network calls", {s.role: s.calls for s in scores}, "{:.0f}", log=True)
-    _bars(axes[1], "ms a sentence", {s.role: 1000 * s.seconds for s in scores}, "{:.3g}", log=True)
-    _bars(axes[2], "right, of 100", {s.role: 100 * s.validity for s in scores}, "{:.0f}")
-    _bars(axes[3], "variety (coverage)", {s.role: s.coverage for s in scores}, "{:.2f}")
-    _bars(axes[4], "TV to the truth", {s.role: s.tv for s in scores}, "{:.2f}")
+    _bars(axes[0], "network calls", {s.role: s.calls for s in scores}, 0, log=True)
+    _bars(axes[1], "ms a sentence", {s.role: 1000 * s.seconds for s in scores}, 1, log=True)
+    _bars(axes[2], "right, of 100", {s.role: 100 * s.validity for s in scores}, 0)
+    _bars(axes[3], "variety (coverage)", {s.role: s.coverage for s in scores}, 2)
+    _bars(axes[4], "TV to the truth", {s.role: s.tv for s in scores}, 2)
     for ax, ideal in ((axes[2], 100.0), (axes[3], 1.0), (axes[4], floor)):
         ax.axhline(ideal, color=plots.BLACK, linestyle="--", linewidth=1.2)
 

@@ -57,7 +57,7 @@ def test_the_duel_shows_calls_by_doubling_and_both_verdicts() -> None:
     assert "teacher: 4 calls of the network" in shown and "student: 1 call of the network" in shown
 
 
-def test_words_that_stay_are_told_from_words_that_change() -> None:
+def test_words_of_the_final_sentence_are_told_from_others() -> None:
     fig = figures.duel("ask", TEACHER, STUDENT, SUPPORT)
     drawn = {(t.get_text(), t.get_color()) for ax in fig.axes for t in ax.texts}
     assert {("c x", plots.GREY), ("a  ", plots.BLACK), ("  x", plots.GREY), ("a b", plots.BLACK)} <= drawn
