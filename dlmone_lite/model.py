@@ -30,12 +30,15 @@ class ModelConfig:
     rope: float = 100.0  # base of rotary positions, which restart at the target block; 0: none
     output: str = "linear"  # "linear": x0_hat is read off; "softmax": expected embedding over words (CDCD)
     evidence: bool = True  # softmax only: add each word's own Gaussian log-likelihood to its logit
+    discriminator: str = "head"  # real-or-fake logits: a linear "head", or the channel "mean" (SiDA)
     schedule: str = "sqrt"
     T: int = 2000
 
     def __post_init__(self):
         if self.output not in ("linear", "softmax"):
             raise InputError(f"unknown output {self.output!r}; known: linear, softmax")
+        if self.discriminator not in ("head", "mean"):
+            raise InputError(f"unknown discriminator {self.discriminator!r}; known: head, mean")
 
 
 PRESETS = {"classroom": ModelConfig()}
@@ -129,6 +132,10 @@ class Denoiser(nn.Module):
             for layer in (block.proj, block.down):
                 nn.init.normal_(layer.weight, std=0.5 / math.sqrt(2 * config.depth * layer.in_features))
                 nn.init.zeros_(layer.bias)
+        if config.discriminator == "head":
+            self.verdict = nn.Linear(W, 1)
+            nn.init.zeros_(self.verdict.weight)
+            nn.init.zeros_(self.verdict.bias)
 
     def embedding(self) -> Tensor:
         """All word embeddings (V, D), of norm sqrt(D)."""
@@ -179,13 +186,20 @@ class Denoiser(nn.Module):
             return self.logits(x_t, t, h).softmax(-1) @ self.embedding()
 
     def denoise_and_discriminate(self, x_t: Tensor, t: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(x0_hat (B, L, D), real-or-fake logits (B, L)); no extra parameters (SiDA).
-
-        The logit is the channel mean of the residual stream; after normalisation it would be constant.
-        """
+        """(x0_hat (B, L, D), real-or-fake logits (B, L)) from one pass: psi is its own discriminator (SiDA)."""
         h = self.hidden(x_t, t)
-        return self.read(x_t, t, h), h.float().mean(-1)
+        return self.read(x_t, t, h), self.verdicts(h)
 
     def discriminate(self, x_t: Tensor, t: Tensor) -> Tensor:
         """The real-or-fake logits alone (B, L)."""
-        return self.hidden(x_t, t).float().mean(-1)
+        return self.verdicts(self.hidden(x_t, t))
+
+    def verdicts(self, h: Tensor) -> Tensor:
+        """Real-or-fake logits (B, L) from the residual stream h (B, L, W).
+
+        SiDA takes the channel mean (after normalisation it would be constant), which at this width learns next to
+        nothing; W + 1 parameters more, which start at zero, make a discriminator of it.
+        """
+        if self.config.discriminator == "mean":
+            return h.float().mean(-1)
+        return self.verdict(F.layer_norm(h, h.shape[-1:])).squeeze(-1).float()
