@@ -160,11 +160,11 @@ def test_a_real_kernel_hears_the_slider_while_it_trains() -> None:
             "from test_live import make_panel\n"
             "panel = make_panel(); panel.run.config.steps = 2000; panel.start()"
         )
-        reply = client.execute_interactive(code, timeout=60, output_hook=lambda message: None)
+        reply = client.execute_interactive(code, timeout=120, output_hook=lambda message: None)
         assert reply["content"]["status"] == "ok", reply["content"]
         ask = "assert panel.running and 0 < panel.run.step < 2000; panel.set(mu=0.4); panel.stop()"
         time.sleep(0.3)
-        reply = client.execute_interactive(ask, timeout=60, output_hook=lambda message: None)
+        reply = client.execute_interactive(ask, timeout=120, output_hook=lambda message: None)
         assert reply["content"]["status"] == "ok", reply["content"]
     finally:
         client.stop_channels()
