@@ -50,6 +50,18 @@ def test_round_trip_is_exact(made, file):
     assert checkpoint.digest(file) == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def test_half_size(made, file):
+    small = file.with_name("small.safetensors")
+    checkpoint.save(small, made, half=True)
+    weights = sum(p.numel() for p in made.model.parameters())
+    assert file.stat().st_size - small.stat().st_size == pytest.approx(2 * weights, rel=0.01)
+    loaded = checkpoint.load(small)
+    assert loaded.model.config == made.model.config and loaded.provenance == PROVENANCE
+    for kept, given in zip(loaded.model.parameters(), made.model.parameters(), strict=True):
+        assert kept.dtype == torch.float32 and torch.equal(kept, given.half().float())
+    assert not same_weights(loaded.model, made.model)
+
+
 def test_folders_are_made_and_the_file_is_readable_by_others(made, tmp_path):
     path = tmp_path / "new" / "folder" / "made.safetensors"
     mask = os.umask(0o022)

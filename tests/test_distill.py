@@ -11,7 +11,8 @@ from tiny import make_codec, make_model, make_pairs, make_world, normal, rng, sa
 
 from dlmone_lite import distill, sample
 from dlmone_lite.distill import DistillConfig, DistillRun, psi_loss, theta_loss
-from dlmone_lite.training import apply_update
+from dlmone_lite.errors import InputError
+from dlmone_lite.training import apply_update, generator_at
 
 CUT = 6
 T = torch.tensor([1900, 1200, 300])
@@ -28,8 +29,9 @@ def pairs(codec, tmp_path):
 
 
 def make_run(codec, pairs, teacher=None, **changes):
-    defaults = {"steps": 6, "batch_size": 8, "warmup": 0, "psi_warmup": 0, "lr_shape": "constant"}
-    config = DistillConfig(**{**defaults, "precision": "float32", **changes})
+    defaults = {"steps": 6, "batch_size": 8, "warmup": 0, "psi_warmup": 0, "regression": 0}
+    plain = {"lr_shape": "constant", "optimiser": "adam", "precision": "float32"}
+    config = DistillConfig(**{**defaults, **plain, **changes})
     return DistillRun(teacher or make_model(codec), pairs, config)
 
 
@@ -175,7 +177,7 @@ def test_theta_step_leaves_phi_and_psi_alone(codec, pairs):
     batch, clean, z, t, noise = run.draw(rng(1))
     terms = theta_loss(run.phi, run.psi, run.generate(batch, clean, z), clean, batch, t, noise, run.config)
     loss = sum(v.mean() for v in terms.values())
-    apply_update({run.opt_theta: 1e-3}, loss, {"loss": loss}, 1, 1.0)
+    apply_update(run.rates("theta", 1e-3), loss, {"loss": loss}, 1, 1.0)
     assert no_gradients(run.phi, run.psi)
     assert unchanged(run.phi, phi) and unchanged(run.psi, psi) and not unchanged(run.theta, theta)
     moved = {name for name, p in run.theta.named_parameters() if not torch.equal(p, theta[name])}
@@ -190,13 +192,14 @@ def test_psi_step_leaves_theta_and_phi_alone(codec, pairs):
     assert x_g.requires_grad
     terms = psi_loss(run.psi, x_g, clean, batch, t, noise, 0.5)
     loss = sum(v.mean() for v in terms.values())
-    apply_update({run.opt_psi: 1e-3}, loss, {"loss": loss}, 1, 1.0)
+    apply_update(run.rates("psi", 1e-3), loss, {"loss": loss}, 1, 1.0)
     assert no_gradients(run.phi, run.theta)
     assert unchanged(run.phi, phi) and unchanged(run.theta, theta) and not unchanged(run.psi, psi)
 
 
-def test_every_update_of_a_run_touches_one_network(codec, pairs, monkeypatch):
-    run = make_run(codec, pairs, psi_steps=2, psi_warmup=1)
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_every_update_of_a_run_touches_one_network(codec, pairs, monkeypatch, optimiser):
+    run = make_run(codec, pairs, psi_steps=2, psi_warmup=1, optimiser=optimiser)
     networks = {"phi": run.phi, "psi": run.psi, "theta": run.theta}
     log = []
 
@@ -226,15 +229,17 @@ def test_student_waits_for_the_score_estimator(codec, pairs):
     assert not unchanged(run.theta, theta) and not unchanged(run.result, theta)
 
 
-def test_embeddings_stay_the_teachers(codec, pairs):
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_embeddings_stay_the_teachers(codec, pairs, optimiser):
     teacher = make_model(codec)
     words = teacher.words.detach().clone()
-    run = make_run(codec, pairs, teacher=teacher, lr=1e-2, lr_psi=1e-2)
+    run = make_run(codec, pairs, teacher=teacher, lr=1e-2, lr_psi=1e-2, regression=2, optimiser=optimiser)
     list(run)
     for network in (run.phi, run.psi, run.theta, run.ema.model, teacher):
         assert torch.equal(network.words, words)
-    for optimiser, network in [(run.opt_theta, run.theta), (run.opt_psi, run.psi)]:
-        learned = [p for group in optimiser.param_groups for p in group["params"]]
+    for name, network in [("theta", run.theta), ("psi", run.psi)]:
+        groups = [group for optimiser in run.rates(name, 1.0) for group in optimiser.param_groups]
+        learned = [p for group in groups for p in group["params"]]
         assert all(p is not network.words for p in learned)
         assert len(learned) == len(list(network.parameters())) - 1
     assert same_weights(run.phi, make_model(codec)) and same_weights(teacher, make_model(codec))
@@ -273,8 +278,16 @@ def test_learning_rates_of_both_networks(codec, pairs):
     run.advance()
     step = run.advance()
     assert step.lr == pytest.approx(1e-3 * (1 - 2 / 6))
-    assert run.opt_theta.param_groups[0]["lr"] == pytest.approx(step.lr)
-    assert run.opt_psi.param_groups[0]["lr"] == pytest.approx(0.4 * step.lr)
+    used = {name: optimiser.param_groups[0]["lr"] for name, optimiser in run.optimisers.items()}
+    assert used == pytest.approx({"theta": step.lr, "psi": 0.4 * step.lr})
+    run = make_run(codec, pairs, lr=1e-3, lr_psi=4e-4, lr_muon=0.02, lr_shape="linear", optimiser="muon")
+    run.advance()
+    run.advance()
+    used = {name: optimiser.param_groups[0]["lr"] for name, optimiser in run.optimisers.items()}
+    rates = {"theta": 1e-3, "psi": 4e-4, "theta_muon": 0.02, "psi_muon": 0.008}
+    assert used == pytest.approx({name: rate * (1 - 2 / 6) for name, rate in rates.items()})
+    with pytest.raises(InputError, match="unknown optimiser 'sgd'; known: muon, adam"):
+        make_run(codec, pairs, optimiser="sgd")
 
 
 @pytest.mark.xfail(strict=True, raises=ZeroDivisionError, reason="psi's rate is scaled by lr_psi / lr")
@@ -283,6 +296,26 @@ def test_a_student_learning_rate_of_zero_freezes_it(codec, pairs):
     theta, psi = snapshot(run.theta), snapshot(run.psi)
     run.advance()
     assert unchanged(run.theta, theta) and not unchanged(run.psi, psi)
+
+
+def test_regression_fits_the_end_of_the_teachers_path(codec, pairs):
+    """Warm start: mean square to the words nearest to where DDIM ends from the same noise."""
+    run = make_run(codec, pairs, regression=2, psi_warmup=1, ode_steps=3, lr=1e-3)
+    batch, clean, z, _, _ = run.draw(generator_at(0, 1))
+    with torch.no_grad():
+        x = sample.ddim(run.phi, run.phi.schedule, batch, clean, steps=3, start=z)
+        words = torch.cdist(x, run.phi.embedding()).argmin(-1)
+        x_g = run.generate(batch, clean, z)
+        expected = (x_g - run.phi.embedding()[words])[:, CUT:].square().mean()
+    psi = snapshot(run.psi)
+    steps = list(run)
+    assert steps[0].losses == {"regression": pytest.approx(expected.item(), rel=1e-5)}
+    assert [set(s.losses) for s in steps[1:3]] == [{"regression"}, {"dsm", "discriminator"}]
+    assert "sid" in steps[3].losses and set(steps[0].grad_norms) == {"theta"}
+    fresh = make_run(codec, pairs, regression=6, ode_steps=2, lr=1e-3)
+    list(fresh)
+    assert unchanged(fresh.psi, psi) and not same_weights(fresh.theta, fresh.phi)
+    assert not same_weights(fresh.result, fresh.phi) and no_gradients(fresh.phi, fresh.psi)
 
 
 def test_second_stage_restarts_psi_and_goes_on_with_theta(codec, pairs):

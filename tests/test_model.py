@@ -247,9 +247,27 @@ def test_discriminator_logits_are_channel_means(codec, batch):
     assert logits.std() > 0.05
     # Why it is read before the normalisation: after it the mean of the channels is the same everywhere.
     assert model.norm(h).mean(-1).abs().max() < 1e-6
-    # It learns through weights that the denoiser has anyway.
+    # It learns through weights that the denoiser has anyway: there are no others.
+    assert not [name for name, _ in model.named_parameters() if "verdict" in name]
     gradients = torch.autograd.grad(logits.sum(), [model.blocks[0].qkv.weight, model.up.weight])
     assert all(g.abs().max() > 0 for g in gradients)
+
+
+def test_discriminator_head_starts_undecided_and_reads_normalised_features(codec, batch):
+    model = make_model(codec, discriminator="head")
+    x = noised(model, batch)
+    assert torch.equal(model.discriminate(x, T), torch.zeros(3, 12))
+    sizes = [sum(p.numel() for p in m.parameters()) for m in (model, make_model(codec))]
+    assert sizes[0] - sizes[1] == 32 + 1
+    with torch.no_grad():
+        model.verdict.weight.copy_(normal(1, 32, seed=4))
+        model.verdict.bias.fill_(0.3)
+    x0_hat, logits = model.denoise_and_discriminate(x, T, batch)
+    h = model.hidden(x, T)
+    normed = (h - h.mean(-1, keepdim=True)) / (h.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
+    assert torch.allclose(logits, (normed * normal(1, 32, seed=4)).sum(-1) + 0.3, atol=1e-4)
+    assert torch.equal(x0_hat, model(x, T, batch)) and torch.equal(logits, model.discriminate(x, T))
+    assert logits.std() > 0.5
 
 
 # ---- configuration
@@ -268,6 +286,8 @@ def test_presets_and_mistakes():
         preset("class")
     with pytest.raises(InputError, match="known: linear, softmax"):
         ModelConfig(output="argmax")
+    with pytest.raises(InputError, match="known: head, mean"):
+        ModelConfig(discriminator="tail")
     with pytest.raises(InputError, match="sqrt, cosine, linear"):
         Denoiser(ModelConfig(vocab_size=5, length=4, schedule="square", width=8, heads=2, depth=1))
 

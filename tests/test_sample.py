@@ -174,6 +174,34 @@ def test_marginals_of_a_point_mass_at_every_step(name, steps):
         assert float(x.std()) == pytest.approx(sigma, rel=4 / math.sqrt(2 * x.numel()))
 
 
+@pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
+def test_ddim_is_the_written_out_loop(eta):
+    """Song et al. 2021, eqs. 12 and 16."""
+    batch, clean = half()
+    clean, steps, g = clean.double(), 6, rng(3)
+    found = sample.ddim(bent, SCHEDULE, batch, clean, steps=steps, generator=rng(3), eta=eta)
+    x = torch.randn(clean.shape, generator=g, dtype=torch.float64)
+    for i in range(steps):
+        x = torch.where(batch.target[..., None], x, clean)
+        t, s = (round(2000 * (steps - k) / steps) for k in (i, i + 1))
+        abar_t, abar_s = (float(SCHEDULE(k, torch.float64)[0]) ** 2 for k in (t, s))
+        x0_hat = bent(x, torch.full((len(x),), t), batch)
+        eps = (x - math.sqrt(abar_t) * x0_hat) / math.sqrt(1 - abar_t)
+        std = eta * math.sqrt((1 - abar_s) / (1 - abar_t)) * math.sqrt(1 - abar_t / abar_s)
+        x = math.sqrt(abar_s) * x0_hat + math.sqrt(1 - abar_s - std**2) * eps
+        if eta and s:
+            x = x + std * torch.randn(clean.shape, generator=g, dtype=torch.float64)
+    assert torch.allclose(found, torch.where(batch.target[..., None], x, clean), atol=1e-10)
+
+
+def test_ddim_from_given_noise():
+    batch, clean = half()
+    drawn = sample.ddim(bent, SCHEDULE, batch, clean, steps=5, generator=rng(4))
+    z = torch.randn(clean.shape, generator=rng(4))
+    given = sample.ddim(bent, SCHEDULE, batch, clean, steps=5, start=z)
+    assert torch.equal(given, drawn)
+
+
 def test_variance_of_the_beta_sampler_follows_its_recursion():
     batch, clean = half(B=400, L=16, D=8)
     seen = []

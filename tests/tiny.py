@@ -62,7 +62,8 @@ def make_codec(world: World) -> Codec:
 
 def make_model(codec: Codec, seed: int = 0, **changes: int | float | str | bool) -> Denoiser:
     """A network of width 32 and depth 1, with the same random weights for the same seed."""
-    shape = {"embed_dim": 8, "width": 32, "depth": 1, "heads": 2, "output": "softmax", **changes}
+    shape = {"embed_dim": 8, "width": 32, "depth": 1, "heads": 2}
+    shape |= {"output": "softmax", "discriminator": "mean", **changes}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Denoiser(sized(ModelConfig(**shape), codec))
