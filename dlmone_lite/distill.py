@@ -23,16 +23,14 @@ from dlmone_lite.training import EMA, Run, apply_update
 class DistillConfig:
     """One stage. mu, b_d, b_g as in DLM-One; t_init and t_max are its 1490 and 1976 (sigma/alpha 2.5 and 13).
 
-    Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding, and the
-    first `regression` updates fit the student to the end of the teacher's deterministic path (DDIM, `ode_steps`
-    steps) from the same noise, as DMD does (Yin et al. 2023); SiD then starts from a student that can write.
+    Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding, and
+    the first `regression` updates fit the student to the end of the teacher's deterministic path (DDIM,
+    `ode_steps` steps) from the same noise, as DMD does (Yin et al. 2023); SiD then starts from a student that writes.
     """
 
     steps: int = 2000
     batch_size: int = 64
-    optimiser: str = (
-        "muon"  # "muon" for the matrices of the blocks, Adam for the rest; or "adam" for all (SiD)
-    )
+    optimiser: str = "adam"  # for all weights (SiD), or "muon" for the blocks' matrices
     lr: float = 4e-4  # of theta, under Adam
     lr_psi: float = 4e-4
     lr_muon: float = 4e-3  # of theta's matrices; psi's is larger by lr_psi / lr
@@ -164,7 +162,7 @@ class DistillRun(Run):
     def regress(
         self, generator: torch.Generator, lr: float
     ) -> tuple[dict[str, float], dict[str, float], int]:
-        """One update of the warm start: ||G(sigma z, t_init) - DDIM(z)||^2, the path's end on its nearest words."""
+        """One update of the warm start: ||G(sigma z, t_init) - DDIM(z)||^2, the end on its nearest words."""
         c = self.config
         batch, clean, z, _, _ = self.draw(generator)
         with self.autocast():

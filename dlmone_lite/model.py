@@ -186,7 +186,7 @@ class Denoiser(nn.Module):
             return self.logits(x_t, t, h).softmax(-1) @ self.embedding()
 
     def denoise_and_discriminate(self, x_t: Tensor, t: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(x0_hat (B, L, D), real-or-fake logits (B, L)) from one pass: psi is its own discriminator (SiDA)."""
+        """(x0_hat (B, L, D), logits (B, L) of real or fake): psi is its own discriminator (SiDA)."""
         h = self.hidden(x_t, t)
         return self.read(x_t, t, h), self.verdicts(h)
 
@@ -197,8 +197,8 @@ class Denoiser(nn.Module):
     def verdicts(self, h: Tensor) -> Tensor:
         """Real-or-fake logits (B, L) from the residual stream h (B, L, W).
 
-        SiDA takes the channel mean (after normalisation it would be constant), which at this width learns next to
-        nothing; W + 1 parameters more, which start at zero, make a discriminator of it.
+        SiDA takes the channel mean (after normalisation it would be constant), which at this width learns next
+        to nothing; W + 1 parameters more, which start at zero, make a discriminator of it.
         """
         if self.config.discriminator == "mean":
             return h.float().mean(-1)

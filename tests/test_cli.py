@@ -379,7 +379,7 @@ def test_distill_keeps_the_best_of_each_stage(
     folder, _ = lab
     out, one, log = tmp_path / "s.safetensors", tmp_path / "s1.safetensors", tmp_path / "s.jsonl"
     argv = [*distill_argv(folder, out), "--stages", "2", "--out-stage1", one, "--steps2", "4", "--log", log]
-    pets.run(capsys, *argv, "--set2", "mu=0.5", "b_g=0.1")
+    pets.run(capsys, *argv, "--set", "regression=1", "--set2", "mu=0.5", "b_g=0.1")
     rows, first, second = read_jsonl(log, ()), load(one), load(out)
     assert [(row["stage"], row["step"]) for row in rows] == [(1, i) for i in range(1, 7)] + [
         (2, i) for i in range(1, 5)
@@ -395,6 +395,9 @@ def test_distill_keeps_the_best_of_each_stage(
     told = second.provenance
     assert [stage["config"]["mu"] for stage in told["stages"]] == [1.0, 0.5] and told["steps"] == 10
     assert [stage["config"]["seed"] for stage in told["stages"]] == [0, 1]
+    assert [stage["config"]["regression"] for stage in told["stages"]] == [1, 0], (
+        "a warm start is not repeated"
+    )
     assert told["teacher"] == {"name": "teacher", "sha256": digest(folder / "teacher.safetensors")}
     assert {path.name for path in tmp_path.iterdir()} == {"s.safetensors", "s1.safetensors", "s.jsonl"}
 

@@ -29,7 +29,7 @@ EXAMPLES = """--teacher paraphrase-teacher --out runs/student.safetensors --set 
 --teacher paraphrase-teacher --stages 2 --steps2 1000 --set2 mu=0.5 b_d=0.9 b_g=0.1 --out two.safetensors"""
 MORE = """
 Stage two goes on with the student, restarts the score estimator from the teacher, and has the settings
-of stage one, changed by --set2 (its seed is one higher). Ctrl-C saves and stops; --resume goes on to
+of stage one without its warm start by regression, changed by --set2 (its seed is one higher). Ctrl-C saves and stops; --resume goes on to
 exactly the same numbers (on the same machine). Exit code 3: the loss became NaN.
 """
 
@@ -124,7 +124,11 @@ def plan(args: argparse.Namespace, out: Path, T: int) -> tuple[list[DistillConfi
     configs = [record.resumed(one, record.claim(states[0], args.resume))]
     if args.stages == 2:
         states.append(out.with_name(f"{out.name}.stage2.state"))
-        two = {"seed": args.seed + 1, **steps_and_settings(args.steps2, args.set2, base, "--set2")}
+        two = {
+            "seed": args.seed + 1,
+            "regression": 0,
+            **steps_and_settings(args.steps2, args.set2, base, "--set2"),
+        }
         configs.append(record.resumed(changed(one, two, T), record.claim(states[1], args.resume)))
     return configs, states
 
