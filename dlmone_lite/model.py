@@ -197,8 +197,8 @@ class Denoiser(nn.Module):
     def verdicts(self, h: Tensor) -> Tensor:
         """Real-or-fake logits (B, L) from the residual stream h (B, L, W).
 
-        SiDA takes the channel mean (after normalisation it would be constant), which at this width learns next
-        to nothing; W + 1 parameters more, which start at zero, make a discriminator of it.
+        SiDA takes the channel mean (after normalisation it would be constant), which at this width learns
+        next to nothing; W + 1 parameters more, which start at zero, make a discriminator of it.
         """
         if self.config.discriminator == "mean":
             return h.float().mean(-1)
