@@ -25,7 +25,7 @@ class DistillConfig:
 
     Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding, and
     the first `regression` updates fit the student to the end of the teacher's deterministic path (DDIM,
-    `ode_steps` steps) from the same noise, as DMD does (Yin et al. 2023); SiD then starts from one that writes.
+    `ode_steps` steps) from the same noise, as DMD does (Yin et al. 2023); SiD starts from one that writes.
     """
 
     steps: int = 2000
