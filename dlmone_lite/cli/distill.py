@@ -29,8 +29,9 @@ EXAMPLES = """--teacher paraphrase-teacher --out runs/student.safetensors --set 
 --teacher paraphrase-teacher --stages 2 --steps2 1000 --set2 mu=0.5 b_d=0.9 b_g=0.1 --out two.safetensors"""
 MORE = """
 Stage two goes on with the student, restarts the score estimator from the teacher, and has the settings
-of stage one without its warm start by regression, changed by --set2 (its seed is one higher). Ctrl-C saves and stops; --resume goes on to
-exactly the same numbers (on the same machine). Exit code 3: the loss became NaN.
+of stage one without its warm start by regression, changed by --set2 (its seed is one higher). Ctrl-C
+saves and stops; --resume goes on to exactly the same numbers (on the same machine). Exit code 3: the
+loss became NaN.
 """
 
 
