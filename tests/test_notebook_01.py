@@ -13,8 +13,8 @@ import torch
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "01_tweedie.ipynb"
 NEEDED = (
-    "import torch", "guess_where =", "def level", "plane_panel =", "world =", "def points_of", "def observe",
-    "sentence_panel =",
+    "import torch", "guess_where =", "def level", "def arrows", "plane_panel =", "world =", "def points_of",
+    "def observe", "def line_of_words", "sentence_panel =",
 )  # fmt: skip
 LIMIT = 0.150  # seconds of work for one update
 
