@@ -192,6 +192,8 @@ def test_psi_step_leaves_theta_and_phi_alone(codec, pairs):
     assert x_g.requires_grad
     terms = psi_loss(run.psi, x_g, clean, batch, t, noise, 0.5)
     loss = sum(v.mean() for v in terms.values())
+    to_theta = torch.autograd.grad(loss, x_g, retain_graph=True, allow_unused=True)[0]
+    assert to_theta is None  # the sample is a constant for psi
     apply_update(run.rates("psi", 1e-3), loss, {"loss": loss}, 1, 1.0)
     assert no_gradients(run.phi, run.theta)
     assert unchanged(run.phi, phi) and unchanged(run.theta, theta) and not unchanged(run.psi, psi)

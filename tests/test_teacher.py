@@ -12,6 +12,7 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.exact import ExactDenoiser
 from dlmone_lite.sample import anchor
 from dlmone_lite.teacher import DIFFUSEQ, PairedText, TeacherConfig, TeacherRun, TimeSampler, teacher_loss
+from dlmone_lite.training import Diverged
 
 T = torch.tensor([1950, 1700, 1400, 300])  # one level per row of `drawn`
 CUT = 6
@@ -273,6 +274,21 @@ def test_loss_aware_run_records_and_weighs(codec, pairs):
     run.advance()
     changed = (run.times.losses != 1).sum()
     assert changed == 16  # one entry per row, before the weights are applied
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="a loss that is not finite enters the history")
+def test_loss_aware_run_goes_on_after_a_divergence(codec, pairs):
+    config = TeacherConfig(steps=5, batch_size=8, t_sampling="loss-aware", precision="float32")
+    run = TeacherRun(make_model(codec), pairs, config)
+    run.advance()
+    saved = run.model.down.bias.detach().clone()
+    with torch.no_grad():
+        run.model.down.bias.fill_(math.nan)
+    with pytest.raises(Diverged):
+        run.advance()
+    with torch.no_grad():
+        run.model.down.bias.copy_(saved)  # the weights are mended, as a teacher at the panel would do
+    assert run.advance().step == 2
 
 
 # ---- training
