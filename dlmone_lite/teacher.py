@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
@@ -49,6 +49,17 @@ class TeacherConfig:
     prior: float = 1.0  # weight of ||alpha_T x0||^2
     precision: str = "auto"  # of matrix products: "float32", "bfloat16", or what this machine does faster
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        known = {
+            "optimiser": ("muon", "adamw"),
+            "target": ("stable", "sample"),
+            "loss": ("mse", "ce"),
+            "t_sampling": ("uniform", "loss-aware", "late"),
+        }
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise InputError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(values)}")
 
 
 DIFFUSEQ = TeacherConfig(
@@ -104,14 +115,16 @@ class PairedText:
         return self.batch[index], self.references[group], self.log_share[group]
 
 
-class TimeSampler:
-    """Draws t per row and its importance weight (mean 1 under "loss-aware", 1 otherwise)."""
+class TimeSampler(nn.Module):
+    """Draws t per row and its importance weight (mean 1 under "loss-aware", 1 otherwise).
+
+    A module, so that the losses it remembers are saved and restored with a run; they stay on the CPU.
+    """
 
     def __init__(self, config: TeacherConfig, T: int, history: int = 10, bins: int = 100):
-        if config.t_sampling not in ("uniform", "loss-aware", "late"):
-            raise InputError(f"unknown t_sampling {config.t_sampling!r}; known: uniform, loss-aware, late")
+        super().__init__()
         self.config, self.T, self.bins = config, T, bins
-        self.losses = torch.ones(bins, history, dtype=torch.float64)
+        self.register_buffer("losses", torch.ones(bins, history, dtype=torch.float64))
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """t (n,) in 1..T and weights (n,)."""
@@ -196,8 +209,6 @@ class TeacherRun(Run):
     def __init__(self, model: Denoiser, data: PairedText, config: TeacherConfig):
         self.model, self.data = model.train(), data
         self.ema, self.times = EMA(model, config.ema), TimeSampler(config, model.schedule.T)
-        if config.optimiser not in ("muon", "adamw"):
-            raise InputError(f"unknown optimiser {config.optimiser!r}; known: muon, adamw")
         hidden = [p for p in model.blocks.parameters() if p.ndim == 2 and config.optimiser == "muon"]
         rest = [p for p in model.parameters() if all(p is not q for q in hidden)]
         betas = (0.9, 0.98)
@@ -206,7 +217,7 @@ class TeacherRun(Run):
         }
         if hidden:
             optimisers["muon"] = Muon(hidden, weight_decay=config.weight_decay)
-        super().__init__(config, {"model": model, "ema": self.ema.model}, optimisers)
+        super().__init__(config, {"model": model, "ema": self.ema.model, "times": self.times}, optimisers)
         if hidden:
             self.optimisers["muon"].dtype = self.dtype
 

@@ -9,6 +9,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 
@@ -114,6 +115,7 @@ class Run:
         if config.precision not in names:
             raise InputError(f"unknown precision {config.precision!r}; known: auto, {', '.join(names)}")
         self.dtype = names[config.precision]
+        self.dropout = any(module.config.dropout for name, module in modules.items() if name != "times")
 
     def autocast(self) -> torch.autocast:
         """The context in which networks are evaluated: matrix products in the run's precision."""
@@ -140,7 +142,11 @@ class Run:
     def advance(self, evaluate: Evaluate | None = None) -> Step:
         """One update, its `Step`; with `evaluate`, the result is evaluated after it."""
         began, lr = time.perf_counter(), self.lr()
-        losses, norms, tokens = self.update(generator_at(self.config.seed, self.step + 1), lr)
+        generator = generator_at(self.config.seed, self.step + 1)
+        with torch.random.fork_rng() if self.dropout else nullcontext():  # dropout draws from torch's own
+            if self.dropout:
+                torch.manual_seed(generator.initial_seed())
+            losses, norms, tokens = self.update(generator, lr)
         self.step += 1
         self.tokens += tokens
         self.seconds += time.perf_counter() - began
