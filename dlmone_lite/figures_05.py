@@ -21,20 +21,20 @@ def _legend(axes: Axes, where: str = "best") -> None:
 
 
 def levels(rows: Sequence[Row], chosen: int) -> Figure:
-    """What one evaluation on pure noise gives at each t: rows with t, ratio (sigma / alpha), words (share of
-    words right at their place), validity, distinct (different outputs / outputs); `chosen` is t_init."""
+    """What one evaluation on pure noise gives at each t: rows with t, ratio (sigma / alpha), validity, choice
+    (variance over z of an output coordinate), blur (its squared distance to the nearest embedding)."""
     fig, (left, right) = canvas(1, 2, height=3.5)
     t = [row["t"] for row in rows]
     left.semilogy(t, [row["ratio"] for row in rows], color=BLACK, marker="P")
     left.set(xlabel="noise step t", ylabel="sigma / alpha", title="Noise level")
     for key, name, color, marker, line in (
-        ("words", "words right at their place", GREEN, "^", "-."),
         ("validity", "sentences right", BLUE, "o", "-"),
-        ("distinct", "sentences distinct", ORANGE, "s", "--"),
+        ("choice", "what z decides (variance)", GREEN, "^", "-."),
+        ("blur", "blur (distance to words)", ORANGE, "s", "--"),
     ):
         right.plot(t, [row[key] for row in rows], color=color, marker=marker, linestyle=line, label=name)
-    right.set(xlabel="noise step t", ylabel="share", title="One evaluation on pure noise", ylim=(-0.03, 1.5))
-    right.set_yticks([0, 0.5, 1])
+    top = max(row[key] for row in rows for key in ("validity", "choice", "blur"))
+    right.set(xlabel="noise step t", title="One evaluation on pure noise", ylim=(-0.03, 1.6 * top))
     _legend(right, "upper left")
     for axes in (left, right):
         axes.axvline(chosen, color=GREY, linewidth=1.2, linestyle=":")
@@ -74,8 +74,8 @@ def rise(curve: Sequence[Row], lines: Mapping[str, Row], until: float | None = N
 
 
 def frequencies(support: Mapping[str, float], outputs: Mapping[str, Sequence[str]]) -> Figure:
-    """How often each right sentence is written: the exact probability with the spread that sampling alone
-    gives, and for each model (name -> its sentences) the observed share; the last row is everything else."""
+    """How often each right sentence is written: the exact probability with two standard deviations of as many
+    true samples, and for each model (name -> its sentences) its share; the last row is everything else."""
     names = list(support)
     fig, (axes,) = canvas(1, 1, height=1.3 + 0.44 * (len(names) + 1))
     thick, most = 0.7 / len(outputs), max(support.values())
@@ -88,12 +88,13 @@ def frequencies(support: Mapping[str, float], outputs: Mapping[str, Sequence[str
             rows, share, height=thick, color=color, hatch="//" if j else "", edgecolor="white", label=model
         )
     n = len(next(iter(outputs.values())))
-    spread = [(p * (1 - p) / n) ** 0.5 for p in support.values()]
+    spread = [2 * (p * (1 - p) / n) ** 0.5 for p in support.values()]
     axes.errorbar(
         list(support.values()), range(len(names)), xerr=spread, fmt="D", color=BLACK, markersize=6, capsize=3,
-        linewidth=1.5, label=f"exact, ± sampling of {n}",
+        linewidth=1.5, label=f"exact, ± 2 sd of {n} samples",
     )  # fmt: skip
-    labels = ["\n".join(textwrap.wrap(name, 36)) for name in names] + ["any other sentence (wrong)"]
+    wrapped = ("\n".join(textwrap.wrap(name.replace(" ?", "\u00a0?"), 36)) for name in names)
+    labels = [*wrapped, "any other sentence (wrong)"]
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel="share of the samples", xlim=(0, 1.08 * most), ylim=(len(labels) - 0.4, -0.6))
     axes.grid(axis="y", visible=False)

@@ -12,7 +12,7 @@ CURVE = [
 ]
 TEACHER = {"validity": 0.95, "tv": 0.3, "coverage": 0.9, "nfe": 16, "tv_floor": 0.15}
 LEVELS = [
-    {"t": t, "ratio": r, "words": 0.8, "validity": v, "distinct": 0.5}
+    {"t": t, "ratio": r, "choice": 0.4, "validity": v, "blur": 0.2}
     for t, r, v in [(500, 1.0, 0.1), (1490, 2.5, 0.3), (2000, 80.0, 0.0)]
 ]
 
@@ -27,7 +27,8 @@ def test_levels_shows_each_share_and_marks_t_init() -> None:
     fig = figures_05.levels(LEVELS, 1490)
     left, right = fig.axes
     assert line(right, "sentences right") == ([500, 1490, 2000], [0.1, 0.3, 0.0])
-    assert line(right, "sentences distinct")[1] == [0.5, 0.5, 0.5]
+    assert line(right, "what z decides (variance)")[1] == [0.4, 0.4, 0.4]
+    assert line(right, "blur (distance to words)")[1] == [0.2, 0.2, 0.2]
     drawn = [points for axes in fig.axes for points in axes.get_lines()]
     marks = [points for points in drawn if list(points.get_xdata()) == [1490, 1490]]
     assert len(marks) == 2 and "t_init = 1490" in left.texts[0].get_text()
@@ -67,11 +68,11 @@ def test_frequencies_are_shares_with_the_wrong_ones_last() -> None:
     assert axes.get_xlim()[1] >= 1.0, "the longest bar is inside"
 
 
-def test_frequencies_spread_is_the_binomial_one() -> None:
+def test_frequencies_spread_is_twice_the_binomial_one() -> None:
     (axes,) = figures_05.frequencies({"a": 0.5, "b": 0.5}, {"student": ["a"] * 25}).axes
     (segments,) = axes.containers[1].lines[2]
     (start, end) = segments.get_segments()[0][:, 0]
-    assert end - start == pytest.approx(2 * (0.25 / 25) ** 0.5)
+    assert end - start == pytest.approx(4 * (0.25 / 25) ** 0.5)
 
 
 def test_refinement_puts_the_teacher_at_its_own_evaluations() -> None:
