@@ -182,7 +182,7 @@ def teacher_loss(
             noisy = (sigma**2 + (alpha * config.sigma_0) ** 2).sqrt()
             weights = stable_weights(x_t[:, cut:], points, log_share, alpha, noisy)
     else:
-        references, weights = ids[:, None, cut:], torch.ones(len(ids), 1)
+        references, weights = ids[:, None, cut:], torch.ones(len(ids), 1, device=ids.device)
         points = x0[:, None, cut:]
     if config.loss == "ce":
         log_p = model.logits(x_t, t, h)[:, cut:].log_softmax(-1)
