@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,26 @@ def test_progress_counts_what_is_solved(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out.splitlines() == [
         "[#...] 1 of 4 solved", "  00.1: open", "  00.2: not yet right", "  00.a: solved", "  00.b: open",
     ]  # fmt: skip
+
+
+def test_every_control_of_the_panel_answers(tmp_path: Path) -> None:
+    """The notebook's own cell, with very small networks: each control changes the readout, Reset undoes it."""
+    path = Path(__file__).resolve().parent.parent / "notebooks" / "00_start_here.ipynb"
+    cells = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+    (source,) = [cell for cell in cells if "panel = Panel(" in cell]
+    names = {"figures": figures, "plots": plots, "held_out_sources": lambda world, count: SOURCES}
+    names |= {role: checkpoint(tmp_path, role) for role in ("teacher", "student")}
+    names["world"] = make_world(tmp_path)
+    exec(source, names)
+    panel = names["panel"]
+
+    def said() -> str:
+        return re.sub(r"[0-9.]+ ms", "", panel.readout)  # a duration changes by itself
+
+    for name, value in {"asked": SOURCES[1], "seed": 7, "calls": 2}.items():
+        panel.reset()
+        first = said()
+        panel.set(**{name: value})
+        assert panel.error == "" and said() != first and "student, 1 call," in panel.readout
+    panel.reset()
+    assert said() == first
