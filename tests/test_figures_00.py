@@ -122,7 +122,7 @@ def test_progress_counts_what_is_solved(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_every_control_of_the_panel_answers(tmp_path: Path) -> None:
-    """The notebook's own cell, with very small networks: each control changes the readout, Reset undoes it."""
+    """The notebook's own cell, with very small networks: each control changes the readout, Reset works."""
     path = Path(__file__).resolve().parent.parent / "notebooks" / "00_start_here.ipynb"
     cells = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
     (source,) = [cell for cell in cells if "panel = Panel(" in cell]
