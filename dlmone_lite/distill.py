@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -107,9 +107,10 @@ class DistillRun(Run):
     def __init__(
         self, teacher: Denoiser, data: PairedText, config: DistillConfig, student: Denoiser | None = None
     ):
+        config = replace(config)  # a slider that turns it leaves the caller's alone
         self.phi = copy.deepcopy(teacher).eval().requires_grad_(False)
-        self.theta = copy.deepcopy(student or teacher).train().requires_grad_(True)
-        self.psi = copy.deepcopy(teacher).train().requires_grad_(True)
+        self.theta = copy.deepcopy(student or teacher).eval().requires_grad_(True)  # no dropout
+        self.psi = copy.deepcopy(teacher).eval().requires_grad_(True)
         for network in (self.theta, self.psi):
             network.words.requires_grad_(False)  # embeddings stay the teacher's
         self.ema, self.data = EMA(self.theta, config.ema), data
@@ -128,12 +129,14 @@ class DistillRun(Run):
             if isinstance(optimiser, Muon):
                 optimiser.dtype = self.dtype
 
-    def rates(self, name: str, lr: float) -> dict[torch.optim.Optimizer, float]:
-        """The optimisers of a network with their learning rates, at Adam's rate `lr`."""
-        muon = self.optimisers.get(f"{name}_muon")
-        return {self.optimisers[name]: lr} | (
-            {muon: lr * self.config.lr_muon / self.config.lr} if muon else {}
-        )
+    def rates(self, name: str) -> dict[torch.optim.Optimizer, float]:
+        """The optimisers of "theta" or "psi" with their learning rates at the next update."""
+        c, factor = self.config, self.lr_factor()
+        faster = c.lr_psi / c.lr if name == "psi" and c.lr else 1.0
+        rates = {self.optimisers[name]: factor * (c.lr_psi if name == "psi" else c.lr)}
+        if muon := self.optimisers.get(f"{name}_muon"):
+            rates[muon] = factor * c.lr_muon * faster
+        return rates
 
     @property
     def result(self) -> Denoiser:
@@ -159,9 +162,7 @@ class DistillRun(Run):
         sigma = self.phi.schedule.like(self.config.t_init, z)[1]
         return self.theta(anchor(sigma * z, clean, batch), t, batch)
 
-    def regress(
-        self, generator: torch.Generator, lr: float
-    ) -> tuple[dict[str, float], dict[str, float], int]:
+    def regress(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         """One update of the warm start: ||G(sigma z, t_init) - DDIM(z)||^2, the end on its nearest words."""
         c = self.config
         batch, clean, z, _, _ = self.draw(generator)
@@ -171,16 +172,14 @@ class DistillRun(Run):
                 wanted = self.phi.clamp(x)
             x_g = self.generate(batch, clean, z)
             terms = {"regression": over_target((x_g - wanted).square(), batch.target).mean()}
-        values, norm = apply_update(
-            self.rates("theta", lr), terms["regression"], terms, self.step + 1, c.clip
-        )
+        values, norm = apply_update(self.rates("theta"), terms["regression"], terms, self.step + 1, c.clip)
         self.ema.update(self.theta, self.step + 1)
         return values, {"theta": norm}, int(batch.target.sum())
 
-    def update(self, generator: torch.Generator, lr: float) -> tuple[dict[str, float], dict[str, float], int]:
+    def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         c, step = self.config, self.step + 1
         if step <= c.regression:
-            return self.regress(generator, lr)
+            return self.regress(generator)
         losses, norms, tokens = {}, {}, 0
         for _ in range(c.psi_steps):
             batch, clean, z, t, noise = self.draw(generator)
@@ -191,8 +190,7 @@ class DistillRun(Run):
                     k: v.mean() for k, v in psi_loss(self.psi, x_g, clean, batch, t, noise, c.b_d).items()
                 }
             loss = terms["dsm"] + c.b_d * terms.get("discriminator", 0.0)
-            rate = lr * c.lr_psi / c.lr
-            values, norms["psi"] = apply_update(self.rates("psi", rate), loss, terms, step, c.clip)
+            values, norms["psi"] = apply_update(self.rates("psi"), loss, terms, step, c.clip)
             losses.update(values)
             tokens += int(batch.target.sum())
         if step <= c.regression + c.psi_warmup:
@@ -205,6 +203,6 @@ class DistillRun(Run):
         loss = (
             terms["sid"] + c.b_g * terms.get("generator", 0.0) + c.commitment * terms.get("commitment", 0.0)
         )
-        values, norms["theta"] = apply_update(self.rates("theta", lr), loss, terms, step, c.clip)
+        values, norms["theta"] = apply_update(self.rates("theta"), loss, terms, step, c.clip)
         self.ema.update(self.theta, step)
         return {**losses, **values}, norms, tokens + int(batch.target.sum())

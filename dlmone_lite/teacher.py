@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -51,15 +51,11 @@ class TeacherConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        known = {
-            "optimiser": ("muon", "adamw"),
-            "target": ("stable", "sample"),
-            "loss": ("mse", "ce"),
-            "t_sampling": ("uniform", "loss-aware", "late"),
-        }
+        known = {"optimiser": ("muon", "adamw"), "target": ("stable", "sample"), "loss": ("mse", "ce")}
+        known["t_sampling"] = ("uniform", "loss-aware", "late")
         for name, values in known.items():
-            if getattr(self, name) not in values:
-                raise InputError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(values)}")
+            if (value := getattr(self, name)) not in values:
+                raise InputError(f"unknown {name} {value!r}; known: {', '.join(values)}")
 
 
 DIFFUSEQ = TeacherConfig(
@@ -192,6 +188,8 @@ def teacher_loss(
         if config.target == "stable":
             points = model.embedding()[references]
         wanted = (weights[..., None, None] * points).sum(1)
+        if config.target == "stable" and config.sigma_0:  # the mean of the embeddings' own noise
+            wanted = wanted + alpha * config.sigma_0**2 / noisy**2 * (x_t[:, cut:] - alpha * wanted)
         denoising = (model.read(x_t, t, h)[:, cut:] - wanted).square().mean((-2, -1))
     x0 = x0[:, cut:]
     rounding = F.cross_entropy(
@@ -207,6 +205,7 @@ class TeacherRun(Run):
     kind = "teacher"
 
     def __init__(self, model: Denoiser, data: PairedText, config: TeacherConfig):
+        config = replace(config)  # a slider that turns it leaves the caller's alone
         self.model, self.data = model.train(), data
         self.ema, self.times = EMA(model, config.ema), TimeSampler(config, model.schedule.T)
         hidden = [p for p in model.blocks.parameters() if p.ndim == 2 and config.optimiser == "muon"]
@@ -225,7 +224,7 @@ class TeacherRun(Run):
     def result(self) -> Denoiser:
         return self.ema.model
 
-    def update(self, generator: torch.Generator, lr: float) -> tuple[dict[str, float], dict[str, float], int]:
+    def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         c, model = self.config, self.model
         device = self.device
         batch, references, log_share = self.data.rows(self.data.draw(c.batch_size, generator))
@@ -235,13 +234,14 @@ class TeacherRun(Run):
         batch, references, log_share = batch.to(device), references.to(device), log_share.to(device)
         with self.autocast():
             terms = teacher_loss(model, batch, references, log_share, t.to(device), noise, c)
-        if c.t_sampling == "loss-aware":
-            self.times.record(t, terms["denoising"].detach().cpu())
+        unweighted = terms["denoising"].detach()
         terms["denoising"] = terms["denoising"] * importance.to(device)
         means = {name: term.mean() for name, term in terms.items()}
         loss = means["denoising"] + c.rounding * means["rounding"] + c.prior * means["prior"]
-        rates = {"adamw": lr, "muon": lr * c.lr_muon / c.lr}
+        rates = {"adamw": self.lr(), "muon": c.lr_muon * self.lr_factor()}
         optimisers = {optimiser: rates[name] for name, optimiser in self.optimisers.items()}
         values, norm = apply_update(optimisers, loss, means, self.step + 1, c.clip)
+        if c.t_sampling == "loss-aware":
+            self.times.record(t, unweighted.cpu())
         self.ema.update(model, self.step + 1)
         return values, {"teacher": norm}, int(batch.target.sum())

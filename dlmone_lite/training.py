@@ -131,8 +131,8 @@ class Run:
         """The network this run makes."""
         raise NotImplementedError
 
-    def update(self, generator: torch.Generator, lr: float) -> tuple[dict[str, float], dict[str, float], int]:
-        """One update at `lr` -> (losses by name, gradient norms by network, target positions)."""
+    def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
+        """One update -> (losses by name, gradient norms by network, target positions)."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[Step]:
@@ -146,7 +146,7 @@ class Run:
         with torch.random.fork_rng() if self.dropout else nullcontext():  # dropout draws from torch's own
             if self.dropout:
                 torch.manual_seed(generator.initial_seed())
-            losses, norms, tokens = self.update(generator, lr)
+            losses, norms, tokens = self.update(generator)
         self.step += 1
         self.tokens += tokens
         self.seconds += time.perf_counter() - began
@@ -155,8 +155,12 @@ class Run:
 
     def lr(self) -> float:
         """Learning rate of the next update."""
+        return self.config.lr * self.lr_factor()
+
+    def lr_factor(self) -> float:
+        """What every learning rate is multiplied by at the next update."""
         c = self.config
-        return lr_at(self.step + 1, self.total, c.lr, c.warmup, c.lr_shape)
+        return lr_at(self.step + 1, self.total, 1.0, c.warmup, c.lr_shape)
 
     def save(self, path: str | Path) -> None:
         """Everything a resumed run needs, in one safetensors file, written atomically."""
@@ -181,26 +185,31 @@ class Run:
             raise InputError(
                 f"{path} holds no training state of a {self.kind} run; start anew without --resume"
             )
-        try:
-            for name, module in self.modules.items():
-                prefix = f"module/{name}/"
-                module.load_state_dict(
-                    {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-                )
-        except RuntimeError as error:
-            raise InputError(
-                f"{path} belongs to a differently shaped run; use its own options ({error})"
-            ) from error
+        own = {f"module/{n}/{k}": v for n, m in self.modules.items() for k, v in m.state_dict().items()}
+        slots = {name: self._slots(name, tensors) for name in self.optimisers}
+        saved = {key.split("/")[1] for key in tensors if key.startswith("optimiser/")}
+        shapes = {k: v.shape for k, v in tensors.items() if k.startswith("module/")}
+        same = {k: v.shape for k, v in own.items()} == shapes
+        if not same or None in slots.values() or not saved <= set(slots):
+            raise InputError(f"{path} belongs to a differently shaped run; use that run's options")
+        for name, module in self.modules.items():
+            module.load_state_dict({k: tensors[f"module/{name}/{k}"] for k in module.state_dict()})
         for name, optimiser in self.optimisers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in tensors.items():
-                if key.startswith(f"optimiser/{name}/"):
-                    _, _, i, slot = key.split("/")
-                    state.setdefault(int(i), {})[slot] = value
-            optimiser.load_state_dict(
-                {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
-            )
+            groups = optimiser.state_dict()["param_groups"]
+            optimiser.load_state_dict({"state": slots[name], "param_groups": groups})
         self.step, self.seconds, self.tokens = (progress[key] for key in ("step", "seconds", "tokens"))
+
+    def _slots(self, name: str, tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]] | None:
+        """The saved state of one optimiser by parameter, or None where it does not fit its parameters."""
+        parameters = [p for group in self.optimisers[name].param_groups for p in group["params"]]
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith(f"optimiser/{name}/"):
+                _, _, i, slot = key.split("/")
+                if int(i) >= len(parameters) or (value.ndim and value.shape != parameters[int(i)].shape):
+                    return None
+                slots.setdefault(int(i), {})[slot] = value
+        return slots
 
 
 def apply_update(

@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
             finish(args, Path(args.out_stage1), runs, result, world, device)
     if args.stages == 2 and not reached:
         if configs[1].precision == "auto":
-            configs[1].precision = configs[0].precision  # what this machine does faster was measured once
+            configs[1].precision = runs[0].config.precision  # what this machine does faster was measured once
         runs.append(runs[0].second_stage(configs[1]))
         task = stage(args, runs, states[1], teacher, world)
         result = task.wrap(task.train(), {**made, **task.notes})
