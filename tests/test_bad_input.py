@@ -274,10 +274,10 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[type, int], None]:
     def at(kind: type, n: int) -> None:
         update, calls = kind.update, iter(range(1, 10_000))
 
-        def interrupted(self, generator, lr):
+        def interrupted(self, generator):
             if next(calls) == n:
                 os.kill(os.getpid(), signal.SIGINT)
-            return update(self, generator, lr)
+            return update(self, generator)
 
         monkeypatch.setattr(kind, "update", interrupted)
 
@@ -347,11 +347,11 @@ def test_a_second_ctrl_c_stops_at_once(lab: Path, tmp_path: Path, monkeypatch: p
     """The update under way is lost, the last state on disk is not."""
     update, out = teacher.TeacherRun.update, tmp_path / "t.safetensors"
 
-    def twice(self, generator, lr):
+    def twice(self, generator):
         if self.step == 6:
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
-        return update(self, generator, lr)
+        return update(self, generator)
 
     monkeypatch.setattr(teacher.TeacherRun, "update", twice)
     assert main(train_argv(lab, out)) == 130
