@@ -115,7 +115,7 @@ class Run:
         if config.precision not in names:
             raise InputError(f"unknown precision {config.precision!r}; known: auto, {', '.join(names)}")
         self.dtype = names[config.precision]
-        self.dropout = any(module.config.dropout for name, module in modules.items() if name != "times")
+        self.dropout = any(module.config.dropout for module in modules.values() if hasattr(module, "words"))
 
     def autocast(self) -> torch.autocast:
         """The context in which networks are evaluated: matrix products in the run's precision."""
@@ -130,6 +130,10 @@ class Run:
     def result(self) -> nn.Module:
         """The network this run makes."""
         raise NotImplementedError
+
+    def prepare(self) -> Iterator[tuple[int, int]]:
+        """What is to be done once before the first update, in parts: yields (parts done, parts in all)."""
+        yield from ()
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         """One update -> (losses by name, gradient norms by network, target positions)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
@@ -9,6 +10,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pets
 import pytest
@@ -400,6 +402,42 @@ def test_distill_keeps_the_best_of_each_stage(
     )
     assert told["teacher"] == {"name": "teacher", "sha256": digest(folder / "teacher.safetensors")}
     assert {path.name for path in tmp_path.iterdir()} == {"s.safetensors", "s1.safetensors", "s.jsonl"}
+
+
+def test_distill_with_a_warm_start_goes_on_after_ctrl_c(
+    lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = lab
+    out, log = tmp_path / "s.safetensors", tmp_path / "s.jsonl"
+    argv = [*distill_argv(folder, out), "--stages", "2", "--steps2", "4", "--log", log, "--warm-start", "3"]
+    argv += ["--set0", "samples=3", "nfe=2", "sources=4", "batch_size=8", "precision=float32"]
+    pets.run(capsys, *argv)
+    made, rows = load(out), read_jsonl(log, ())
+    assert [row["stage"] for row in rows] == [0] * 3 + [1] * 6 + [2] * 4
+    assert all(set(row["losses"]) == {"regression"} for row in rows[:3])
+    warm, one, two = made.provenance["stages"]
+    assert (warm["steps"], warm["config"]["samples"], warm["config"]["seed"]) == (3, 3, 0)
+    assert warm["config"]["t_init"] == one["config"]["t_init"] == DistillConfig().t_init
+    assert made.provenance["steps"] == 13 and (one["steps"], two["steps"]) == (6, 4)
+
+    again = tmp_path / "again.safetensors"
+    argv[argv.index(out)] = again
+    log.unlink()
+    with monkeypatch.context() as hurried:  # stopped in the pool, then in the first update
+        hurried.setattr(loop, "Stopper", lambda: contextlib.nullcontext(SimpleNamespace(asked=True)))
+        assert program.main([str(word) for word in argv]) == 130
+        assert "stopped: warm start at step 0 of 3; go on with --resume" in capsys.readouterr().err
+        assert program.main([*map(str, argv), "--resume"]) == 130
+        assert "stopped: warm start at step 1 of 3" in capsys.readouterr().err
+    pets.run(capsys, *argv, "--resume")
+    assert pets.same_network(again, out)
+    assert not list(tmp_path.glob("*.state*"))
+
+
+def test_settings_of_a_warm_start_need_one(lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder, _ = lab
+    argv = distill_argv(folder, tmp_path / "s.safetensors")
+    assert "--warm-start N" in pets.fail(capsys, *argv, "--set0", "steps=3")
 
 
 def test_distill_keeps_the_last_if_told(lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,16 +23,20 @@ from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:
     from dlmone_lite.checkpoint import Checkpoint
-    from dlmone_lite.distill import DistillConfig, DistillRun
+    from dlmone_lite.distill import DistillConfig
+    from dlmone_lite.model import Denoiser
+    from dlmone_lite.teacher import PairedText
+    from dlmone_lite.training import Run
+    from dlmone_lite.warmstart import WarmStartConfig
     from dlmone_lite.worlds import World
 
 EXAMPLES = """--teacher paraphrase-teacher --out runs/student.safetensors --set mu=1.0 b_d=0.5 b_g=0.5
 --teacher paraphrase-teacher --stages 2 --steps2 1000 --set2 mu=0.5 b_d=0.9 b_g=0.1 --out two.safetensors"""
 MORE = """
-Stage two goes on with the student, restarts the score estimator from the teacher, and has the settings
-of stage one without its warm start by regression, changed by --set2 (its seed is one higher). Ctrl-C
-saves and stops; --resume goes on to exactly the same numbers (on the same machine). Exit code 3: the
-loss became NaN.
+--warm-start N begins with N updates of a regression onto the teacher's own sentences (--set0 changes its
+settings). Stage two goes on with the student, restarts the score estimator from the teacher, and has the
+settings of stage one, changed by --set2 (its seed is one higher). Ctrl-C saves and stops; --resume goes on
+to exactly the same numbers (on the same machine). Exit code 3: the loss became NaN.
 """
 
 
@@ -46,6 +51,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--steps", type=positive, help="updates of stage one (default: see --settings)")
     parser.add_argument("--steps2", type=positive, help="updates of stage two (default: as stage one)")
+    parser.add_argument(
+        "--warm-start", type=positive, metavar="N", help="updates of a regression before stage one (none)"
+    )
+    parser.add_argument(
+        "--set0", nargs="+", action="extend", metavar="NAME=VALUE", help="settings of the warm start"
+    )
     parser.add_argument(
         "--set", nargs="+", action="extend", metavar="NAME=VALUE", help="settings of stage one"
     )
@@ -65,11 +76,13 @@ def run(args: argparse.Namespace) -> None:
     """Distil and save."""
     from dlmone_lite import zoo
     from dlmone_lite.checkpoint import pick_device
-    from dlmone_lite.distill import DistillConfig, DistillRun
+    from dlmone_lite.distill import DistillConfig
+    from dlmone_lite.warmstart import WarmStartConfig
     from dlmone_lite.worlds import World
 
     if args.settings:
         print(listing("--set, --set2", DistillConfig(), ("seed",)))
+        print(listing("--set0", WarmStartConfig(), ("seed",)))
         return
     check_options(args)
     out, device = output(args.out), pick_device(args.device)
@@ -80,58 +93,86 @@ def run(args: argparse.Namespace) -> None:
     if teacher.role != "teacher":
         raise InputError(f"{args.teacher} is a {teacher.role}; distill a teacher")
     world = named or World.load(teacher.world)
-    configs, states = plan(args, out, teacher.model.schedule.T)
-    check_evaluation(args, world, min(config.t_init for config in configs))
+    stages = plan(args, out, teacher.model.schedule.T)
+    check_evaluation(args, world, min(stage.config.t_init for stage in stages))
     data, made = training_data(world, teacher.codec)
     made["teacher"] = describe(args.teacher)
-    runs = [DistillRun(teacher.model, data, configs[0])]
-    if args.stages == 2 and states[1].is_file():  # stage one is over
-        runs[0].load(states[0])
-        reached = False
-    else:
-        task = stage(args, runs, states[0], teacher, world)
+    runs: list[Run] = []
+    for stage, later in zip(stages, [*stages[1:], None]):
+        if runs and stage.config.precision == "auto":
+            stage.config.precision = runs[
+                -1
+            ].config.precision  # what this machine does faster was measured once
+        runs.append(stage.begin(teacher.model, data, runs))
+        if later and later.state.is_file():  # this stage is over
+            runs[-1].load(stage.state)
+            continue
+        task = loop_of(args, stage, runs, teacher, world)
         result = task.wrap(task.train(), {**made, **task.notes})
-        reached = bool(task.notes.get("time_to"))
-        if args.stages == 2 and args.out_stage1:
+        if task.notes.get("time_to"):
+            break
+        if later and stage.number == 1 and args.out_stage1:
             finish(args, Path(args.out_stage1), runs, result, world, device)
-    if args.stages == 2 and not reached:
-        if configs[1].precision == "auto":
-            configs[1].precision = runs[0].config.precision  # what this machine does faster was measured once
-        runs.append(runs[0].second_stage(configs[1]))
-        task = stage(args, runs, states[1], teacher, world)
-        result = task.wrap(task.train(), {**made, **task.notes})
     finish(args, out, runs, result, world, device)
-    for state in states:
-        record.clean(state)
+    for stage in stages:
+        record.clean(stage.state)
+
+
+@dataclass
+class Stage:
+    """One part of a distillation: 0 is the warm start, 1 and 2 are the paper's."""
+
+    number: int
+    config: WarmStartConfig | DistillConfig
+    state: Path
+
+    @property
+    def title(self) -> str:
+        """What the progress bar says."""
+        return f"stage {self.number}" if self.number else "warm start"
+
+    def begin(self, teacher: Denoiser, data: PairedText, runs: list[Run]) -> Run:
+        """The run of this stage, after `runs`."""
+        from dlmone_lite.distill import DistillRun
+        from dlmone_lite.warmstart import WarmStartRun
+
+        if self.number == 0:
+            return WarmStartRun(teacher, data, self.config)
+        if self.number == 2:
+            return runs[-1].second_stage(self.config)
+        return DistillRun(teacher, data, self.config, runs[-1].result if runs else None)
 
 
 def check_options(args: argparse.Namespace) -> None:
     """Refuse what cannot be meant, before anything is loaded."""
     if args.teacher is None or args.out is None:
         raise InputError("distill needs --teacher and --out; see python -m dlmone_lite distill --help")
+    if args.set0 and not args.warm_start:
+        raise InputError("--set0 belongs to a warm start; add --warm-start N")
     if args.stages == 1 and (args.steps2 or args.set2 or args.out_stage1):
         raise InputError("--steps2, --set2 and --out-stage1 belong to a second stage; add --stages 2")
     if args.keep == "best" and not args.eval_every:
         raise InputError("--keep best needs evaluations; give --eval-every a number, or --keep last")
 
 
-def plan(args: argparse.Namespace, out: Path, T: int) -> tuple[list[DistillConfig], list[Path]]:
-    """Configuration and state file of each stage."""
+def plan(args: argparse.Namespace, out: Path, T: int) -> list[Stage]:
+    """The stages that the options ask for, in order."""
     from dlmone_lite.distill import DistillConfig
+    from dlmone_lite.warmstart import WarmStartConfig
 
-    base = DistillConfig(seed=args.seed)
+    base, warm = DistillConfig(seed=args.seed), WarmStartConfig(seed=args.seed)
     one = changed(base, steps_and_settings(args.steps, args.set, base), T)
-    states = [out.with_name(f"{out.name}.state")]
-    configs = [record.resumed(one, record.claim(states[0], args.resume))]
+    stages = [Stage(1, one, out.with_name(f"{out.name}.state"))]
+    if args.warm_start:
+        zero = {"t_init": one.t_init, **steps_and_settings(args.warm_start, args.set0, warm, "--set0")}
+        stages.insert(0, Stage(0, changed(warm, zero, T), out.with_name(f"{out.name}.warm.state")))
     if args.stages == 2:
-        states.append(out.with_name(f"{out.name}.stage2.state"))
-        two = {
-            "seed": args.seed + 1,
-            "regression": 0,
-            **steps_and_settings(args.steps2, args.set2, base, "--set2"),
-        }
-        configs.append(record.resumed(changed(one, two, T), record.claim(states[1], args.resume)))
-    return configs, states
+        two = {"seed": args.seed + 1, "regression": 0}
+        two |= steps_and_settings(args.steps2, args.set2, base, "--set2")
+        stages.append(Stage(2, changed(one, two, T), out.with_name(f"{out.name}.stage2.state")))
+    for stage in stages:
+        stage.config = record.resumed(stage.config, record.claim(stage.state, args.resume))
+    return stages
 
 
 def describe(name_or_file: str) -> dict[str, str]:
@@ -143,19 +184,19 @@ def describe(name_or_file: str) -> dict[str, str]:
     return {"name": path.name.removesuffix(zoo.SUFFIX), "sha256": digest(path)}
 
 
-def stage(
-    args: argparse.Namespace, runs: list[DistillRun], state: Path, teacher: Checkpoint, world: World
+def loop_of(
+    args: argparse.Namespace, stage: Stage, runs: list[Run], teacher: Checkpoint, world: World
 ) -> loop.Loop:
-    """The loop of the last of `runs`."""
-    sampling = {"t_init": runs[-1].config.t_init}
+    """The loop of `stage`, whose run is the last of `runs`."""
+    sampling = {"t_init": stage.config.t_init}
     return loop.Loop(
         runs[-1],
-        f"stage {len(runs)}",
-        state,
+        stage.title,
+        stage.state,
         wrapper(teacher.codec, world, "student", sampling),
         evaluator(args, teacher.codec, world, sampling),
         args,
-        len(runs),
-        args.keep,
+        stage.number,
+        args.keep if stage.number else "last",
         seconds_before=sum(run.seconds for run in runs[:-1]),
     )

@@ -113,19 +113,19 @@ class Loop:
 
         self.open()
         run = self.run
-        log = Log(self.args.log, self.stage, run.step)
+        log = Log(self.args.log, self.stage, run.step, bool(run.step or self.seconds_before))
         bar = tqdm(
             desc=self.title, total=run.total, initial=run.step, unit="step", disable=None, file=sys.stderr
         )
         try:
             with Stopper() as stopper:
+                for done, parts in run.prepare():
+                    bar.set_description(f"{self.title}, prepared {done} of {parts}")
+                    self.stop_if(stopper.asked)
+                bar.set_description(self.title)
                 while run.step < run.total and "time_to" not in self.notes:
                     self.advance(log, bar)
-                    if stopper.asked:
-                        self.save()
-                        raise KeyboardInterrupt(
-                            f"{self.title} at step {run.step} of {run.total}; go on with --resume"
-                        )
+                    self.stop_if(stopper.asked)
                 self.save()
         except Diverged as error:
             raise Diverged(f"{error} (the state of step {self.saved} is kept in {self.state})") from error
@@ -133,6 +133,14 @@ class Loop:
             bar.close()
             log.close()
         return self.result()
+
+    def stop_if(self, asked: bool) -> None:
+        """Save and stop, if Ctrl-C asked for it."""
+        if asked:
+            self.save()
+            raise KeyboardInterrupt(
+                f"{self.title} at step {self.run.step} of {self.run.total}; go on with --resume"
+            )
 
     def advance(self, log: Log, bar: tqdm) -> None:
         """One update and what is due after it. The state comes last: a resumed run repeats what was lost."""

@@ -47,9 +47,9 @@ class Stopper:
 
 
 class Log:
-    """Step records as JSON lines; a resumed run first drops what lies after its own (stage, step)."""
+    """Step records as JSON lines; a run that `goes_on` first drops what lies after its own (stage, step)."""
 
-    def __init__(self, path: str | None, stage: int, step: int):
+    def __init__(self, path: str | None, stage: int, step: int, goes_on: bool):
         self.path, self.stage = path, stage
         self.file: TextIO | None = None
         if path is None:
@@ -57,7 +57,7 @@ class Log:
         from dlmone_lite.corpora import write_jsonl
 
         kept = []
-        if step or stage > 1:
+        if goes_on:
             kept = [row for row in self._rows() if (row["stage"], row["step"]) <= (stage, step)]
         write_jsonl(path, kept)
         self.file = open(path, "a", encoding="utf-8", newline="\n")

@@ -58,7 +58,7 @@ def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
     """`config` with `changes`, if the values make sense: counts of at least 1, steps t in 1..T."""
     new = dataclasses.replace(config, **changes)
     values = dataclasses.asdict(new)
-    for name in ("steps", "batch_size", "psi_steps", "ode_steps"):
+    for name in ("steps", "batch_size", "psi_steps", "ode_steps", "samples", "nfe"):
         if values.get(name, 1) < 1:
             raise InputError(f"{name} must be at least 1, not {values[name]}")
     for name in ("lr", "lr_muon", "lr_psi", "clip"):

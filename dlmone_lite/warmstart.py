@@ -1,0 +1,206 @@
+"""The student's warm start: a regression from noise onto the teacher's own sentences, before any score.
+
+Not in DLM-One. DMD (Yin et al. 2023) regresses on the end of the teacher's deterministic path from the same
+noise (`DistillConfig.regression`); where one sentence ends there and the next begins is an intricate surface
+in all dimensions of the noise. Here one coordinate decides, by monotone optimal transport (`Pool`).
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from dlmone_lite.errors import InputError
+from dlmone_lite.model import Denoiser
+from dlmone_lite.muon import Muon
+from dlmone_lite.sample import ancestral, anchor
+from dlmone_lite.teacher import PairedText
+from dlmone_lite.training import EMA, Run, apply_update, generator_at
+
+
+@dataclass
+class WarmStartConfig:
+    """One warm start: `steps` updates of ||G(sigma z, t_init) - x||^2, x the sentence that z stands for.
+
+    First the teacher writes `samples` sentences for each of `sources` training sources (0: all), in `nfe`
+    ancestral steps.
+    """
+
+    steps: int = 1500
+    batch_size: int = 128
+    sources: int = 1280
+    samples: int = 24
+    nfe: int = 24
+    lr: float = 2e-3  # of Adam
+    lr_muon: float = 0.015  # of the blocks' matrices
+    momentum: float = 0.9  # of Muon
+    lr_shape: str = "linear"
+    warmup: int = 20
+    clip: float = 1.0
+    ema: float = 0.99
+    t_init: int = 1490
+    precision: str = "auto"
+    seed: int = 0
+
+
+def one_row_each(data: PairedText, sources: int, generator: torch.Generator) -> Tensor:
+    """A row number for each of `sources` random sources of `data`, or of all if 0 or more than there are."""
+    order = data.group.argsort(dim=0, stable=True)
+    first = order[torch.cat([torch.tensor([True]), data.group[order].diff() > 0])]
+    mixed = first[torch.randperm(len(first), generator=generator)]
+    return mixed[:sources] if sources else mixed
+
+
+def shares(mean: Tensor, points: Tensor, candidate: Tensor, iterations: int = 2000) -> Tensor:
+    """Weights p (S, n) >= 0 of sum 1 for which sum_k p_k points_k is nearest to `mean`.
+
+    Exponentiated gradient descent. mean (S, E), points (S, n, E), for any E; candidate (S, n) is True where a
+    point may have a weight.
+    """
+    gram = points @ points.mT
+    against = (points @ mean[..., None])[..., 0]
+    rate = 1 / gram.diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
+    p = candidate / candidate.sum(1, keepdim=True)
+    for _ in range(iterations):
+        slope = (gram @ p[..., None])[..., 0] - against
+        p = p * torch.exp(-4 * rate * (slope - (p * slope).sum(1, keepdim=True)))
+        p = p / p.sum(1, keepdim=True)
+    return p
+
+
+class Pool(nn.Module):
+    """The teacher's sentences for each of S sources: up to n different ones, their shares, and an order.
+
+    Counting n samples gives shares too rough to regress on (small ones blur into their neighbours). The
+    teacher knows them better: at t = T its x0_hat is E[x0 | source], and the shares are the weights with
+    which its sentences add up to that mean (`shares`).
+
+    The order is that along one direction r (D,), the axis on which sentences of the same source differ most:
+    the first principal axis of their summed embeddings around each source's mean. A standard normal number
+    then picks the sentence at its quantile, which is the optimal transport between the two projections.
+
+    A module, so that it is saved and restored with a run. rows (S,) are rows of the data, ids (S, n, L_t).
+    """
+
+    def __init__(self, rows: Tensor, samples: int, length: int, embed_dim: int):
+        super().__init__()
+        self.register_buffer("rows", rows)
+        self.register_buffer("ids", torch.zeros(len(rows), samples, length, dtype=torch.long))
+        self.register_buffer("share", torch.zeros(len(rows), samples))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.long))
+        self.register_buffer("direction", torch.zeros(embed_dim))
+
+    @property
+    def full(self) -> bool:
+        """Whether every source has its sentences, in order."""
+        return int(self.filled) == len(self.rows)
+
+    def put(self, ids: Tensor, mean: Tensor, embedding: Tensor) -> None:
+        """Samples ids (s, n, L_t) of the next s sources, whose E[x0 | source] is mean (s, L_t, D)."""
+        same = (ids[:, :, None] == ids[:, None]).all(-1)  # (s, n, n)
+        first = same.float().argmax(-1) == torch.arange(ids.shape[1], device=ids.device)
+        here = slice(int(self.filled), int(self.filled) + len(ids))
+        self.ids[here] = ids
+        self.share[here] = shares(mean.flatten(1), embedding[ids].flatten(2), first)
+        self.filled += len(ids)
+
+    def sort(self, embedding: Tensor) -> None:
+        """Find the direction, and put each source's sentences in order along it; embedding (V, D)."""
+        sums, weight = embedding[self.ids].sum(2), self.share[..., None]  # (S, n, D)
+        centred = ((sums - (weight * sums).sum(1, keepdim=True)) * weight.sqrt()).flatten(0, 1).double()
+        axis = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -1]
+        self.direction.copy_(axis * axis[axis.abs().argmax()].sign())  # of the two, always the same one
+        order = (sums @ self.direction).argsort(dim=1, stable=True)
+        self.ids.copy_(self.ids.gather(1, order[..., None].expand_as(self.ids)))
+        self.share.copy_(self.share.gather(1, order))
+
+    def pick(self, which: Tensor, score: Tensor) -> Tensor:
+        """Sentences (B, L_t) for the sources number `which` (B,) and standard normal scores (B,)."""
+        edges = self.share[which].cumsum(1)
+        edges = edges / edges[:, -1:]
+        place = torch.searchsorted(edges, torch.special.ndtr(score)[:, None]).clamp(max=edges.shape[1] - 1)
+        return self.ids[which, place[:, 0]]
+
+
+class WarmStartRun(Run):
+    """Fit a copy of `teacher` to its own sentences; iterate for `Step`s after `prepare`.
+
+    `.result` is the averaged (EMA) student. The score that picks a sentence is the noise of the first target
+    position along the pool's direction.
+    """
+
+    kind = "warm-start"
+    rows_at_once = 512  # of the teacher's sampling
+
+    def __init__(self, teacher: Denoiser, data: PairedText, config: WarmStartConfig):
+        config = replace(config)
+        self.phi = copy.deepcopy(teacher).eval().requires_grad_(False)
+        self.theta = copy.deepcopy(teacher).eval().requires_grad_(True)
+        self.theta.words.requires_grad_(False)
+        self.ema, self.data = EMA(self.theta, config.ema), data
+        hidden = [p for p in self.theta.blocks.parameters() if p.ndim == 2]
+        taken = {id(p) for p in hidden}
+        rest = [p for p in self.theta.parameters() if p.requires_grad and id(p) not in taken]
+        optimisers = {
+            "adam": torch.optim.Adam(rest, betas=(0.0, 0.99), fused=True),
+            "muon": Muon(hidden, momentum=config.momentum, weight_decay=0.0),
+        }
+        rows = one_row_each(data, config.sources, generator_at(config.seed, 0))
+        self.pool = Pool(rows, config.samples, data.references.shape[-1], teacher.config.embed_dim)
+        self.pool.to(teacher.words.device)
+        modules = {"theta": self.theta, "ema": self.ema.model, "pool": self.pool}
+        super().__init__(config, modules, optimisers)
+        optimisers["muon"].dtype = self.dtype
+
+    @property
+    def result(self) -> Denoiser:
+        return self.ema.model
+
+    @torch.no_grad()
+    def prepare(self) -> Iterator[tuple[int, int]]:
+        """The teacher writes the pool, in parts; yields (sources done, sources in all)."""
+        pool, phi, n = self.pool, self.phi, self.config.samples
+        at_once = max(1, self.rows_at_once // n)
+        while not pool.full:
+            began, start = time.perf_counter(), int(pool.filled)
+            rows = pool.rows[start : start + at_once].cpu()
+            batch = self.data.batch[rows].repeat(n).to(self.device)
+            clean = phi.embed(batch.ids)
+            generator = generator_at(self.config.seed, -1 - start)
+            with self.autocast():
+                x = ancestral(phi, phi.schedule, batch, clean, steps=self.config.nfe, generator=generator)
+                noise = torch.randn(clean.shape, generator=generator).to(self.device)
+                last = torch.full((len(batch),), phi.schedule.T, device=self.device)
+                mean = phi(anchor(noise, clean, batch), last, batch)
+            shape = (len(rows), n, pool.ids.shape[-1])
+            mean = mean.float()[batch.target].view(*shape, -1).mean(1)
+            pool.put(phi.round(x.float())[batch.target].view(shape), mean, phi.embedding())
+            if pool.full:
+                pool.sort(phi.embedding())
+            self.seconds += time.perf_counter() - began
+            yield int(pool.filled), len(pool.rows)
+
+    def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
+        c, phi, pool, device = self.config, self.phi, self.pool, self.device
+        if not pool.full:
+            raise InputError("the warm start has no sentences yet; exhaust prepare() first")
+        which = torch.randint(len(pool.rows), (c.batch_size,), generator=generator)
+        batch = self.data.batch[pool.rows.cpu()[which]]
+        z = torch.randn((*batch.ids.shape, phi.config.embed_dim), generator=generator).to(device)
+        batch, clean = batch.to(device), phi.embed(batch.ids.to(device))
+        cut = batch.ids.shape[1] - pool.ids.shape[-1]
+        wanted = phi.embedding()[pool.pick(which.to(device), z[:, cut] @ pool.direction)]
+        t = torch.full((len(batch),), c.t_init, device=device)
+        with self.autocast():
+            x_g = self.theta(anchor(phi.schedule.like(c.t_init, z)[1] * z, clean, batch), t, batch)
+        loss = (x_g[:, cut:] - wanted).square().mean()
+        rates = {"adam": self.lr(), "muon": c.lr_muon * self.lr_factor()}
+        optimisers = {optimiser: rates[name] for name, optimiser in self.optimisers.items()}
+        values, norm = apply_update(optimisers, loss, {"regression": loss}, self.step + 1, c.clip)
+        self.ema.update(self.theta, self.step + 1)
+        return values, {"theta": norm}, int(batch.target.sum())

@@ -1,0 +1,146 @@
+"""warmstart: the teacher's shares read off its mean, the pairing of noise and sentences, and the run."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny import SHARES, make_codec, make_model, make_pairs, make_world, normal, rng, same_weights
+
+from dlmone_lite.errors import InputError
+from dlmone_lite.training import generator_at
+from dlmone_lite.warmstart import Pool, WarmStartConfig, WarmStartRun, one_row_each, shares
+
+
+@pytest.fixture
+def codec(tmp_path):
+    return make_codec(make_world(tmp_path))
+
+
+@pytest.fixture
+def pairs(codec, tmp_path):
+    return make_pairs(make_world(tmp_path), codec)
+
+
+def make_run(codec, pairs, **changes):
+    settings = {"steps": 4, "batch_size": 16, "sources": 0, "samples": 5, "nfe": 3, "precision": "float32"}
+    return WarmStartRun(make_model(codec), pairs, WarmStartConfig(**{**settings, **changes}))
+
+
+def true_pool(codec, pairs, world, sources):
+    """A pool that holds every right target once, its shares read off the true mean."""
+    embedding = make_model(codec).embedding().detach()
+    pool = Pool(one_row_each(pairs, 0, rng(0)), 6, codec.target_length, embedding.shape[1])
+    for row in pool.rows.tolist():
+        targets = list(world.support(codec.sources(pairs.batch[[row]])[0]).items())
+        texts = [text for text, _ in targets] + [targets[0][0], targets[2][0]]  # two of them twice
+        ids = codec.encode([sources[0]] * 6, texts).ids[:, codec.source_length :]
+        p = torch.tensor([p for _, p in targets])
+        mean = (p[:, None, None] * embedding[ids[:4]]).sum(0)
+        pool.put(ids[None], mean[None], embedding)
+    return pool, embedding
+
+
+def test_shares_are_the_weights_that_make_the_mean():
+    points = normal(3, 5, 40, seed=1)
+    truth = torch.tensor([[0.5, 0.3, 0.2, 0, 0], [0.05, 0.9, 0, 0.05, 0], [0.2, 0.2, 0.2, 0.2, 0.2]])
+    candidate = torch.ones(3, 5, dtype=torch.bool)
+    candidate[0, 4] = False
+    p = shares((truth[..., None] * points).sum(1), points, candidate)
+    assert torch.allclose(p, truth, atol=0.01) and p[0, 4] == 0
+    assert torch.allclose(p.sum(1), torch.ones(3))
+
+
+def test_a_mean_outside_the_hull_gives_the_nearest_point():
+    points = torch.eye(2)[None]  # the segment from (1, 0) to (0, 1)
+    p = shares(torch.tensor([[2.0, 0.5]]), points, torch.ones(1, 2, dtype=torch.bool), iterations=20000)
+    assert torch.allclose(p, torch.tensor([[1.0, 0.0]]), atol=0.01)
+
+
+def test_one_row_each_names_every_source_once(codec, pairs):
+    rows = one_row_each(pairs, 0, rng(1))
+    assert sorted(pairs.group[rows].tolist()) == [0, 1, 2]
+    assert len(one_row_each(pairs, 2, rng(1))) == 2 and len(one_row_each(pairs, 9, rng(1))) == 3
+    assert {tuple(one_row_each(pairs, 0, rng(seed)).tolist()) for seed in range(20)} != {tuple(rows.tolist())}
+
+
+def test_noise_picks_each_sentence_as_often_as_it_should(codec, pairs, tmp_path):
+    """The pushforward of a standard normal number is the world's exact conditional distribution."""
+    world = make_world(tmp_path)
+    pool, embedding = true_pool(codec, pairs, world, codec.sources(pairs.batch))
+    assert pool.full
+    pool.sort(embedding)
+    score = torch.special.ndtri((torch.arange(4000) + 0.5) / 4000)
+    for i, row in enumerate(pool.rows.tolist()):
+        picked = codec.decode(
+            torch.cat(
+                [
+                    pairs.batch.ids[[row], : codec.source_length].expand(4000, -1),
+                    pool.pick(torch.full((4000,), i), score),
+                ],
+                1,
+            )
+        )
+        truth = world.support(codec.sources(pairs.batch[[row]])[0])
+        assert sorted(truth.values(), reverse=True) == pytest.approx(SHARES)
+        assert {text: picked.count(text) / 4000 for text in truth} == pytest.approx(dict(truth), abs=0.01)
+
+
+def test_sentences_stand_in_order_along_the_main_axis(codec, pairs, tmp_path):
+    pool, embedding = true_pool(codec, pairs, make_world(tmp_path), codec.sources(pairs.batch))
+    pool.sort(embedding)
+    place = embedding[pool.ids].sum(2) @ pool.direction
+    assert (place.diff(dim=1) >= 0).all() and float(pool.direction.norm()) == pytest.approx(1)
+    sums, weight = embedding[pool.ids].sum(2), pool.share[..., None]
+
+    def spread(direction):
+        centred = (sums - (weight * sums).sum(1, keepdim=True)) @ direction
+        return float((pool.share * centred.square()).sum())
+
+    others = [torch.nn.functional.normalize(normal(embedding.shape[1], seed=s), dim=0) for s in range(50)]
+    assert spread(pool.direction) >= max(map(spread, others))
+
+
+def test_the_run_learns_its_pool(codec, pairs):
+    run = make_run(codec, pairs, steps=150, batch_size=32, lr=5e-3, lr_muon=0.02)
+    with pytest.raises(InputError, match="no sentences yet; exhaust prepare"):
+        run.advance()
+    assert [done for done in run.prepare()] == [(3, 3)] and list(run.prepare()) == []
+    assert torch.allclose(run.pool.share.sum(1), torch.ones(3))
+    values = [step.losses["regression"] for step in run]
+    assert sum(values[-10:]) < 0.7 * sum(values[:10])
+    teacher = make_model(codec)
+    assert same_weights(run.phi, teacher) and torch.equal(run.theta.words, teacher.words)
+    assert not same_weights(run.result, teacher)
+
+
+@pytest.mark.parametrize("stop", ["in the pool", "in training"])
+def test_a_resumed_warm_start_equals_an_uninterrupted_one(codec, pairs, tmp_path, stop):
+    whole, first, second = (make_run(codec, pairs, samples=4) for _ in range(3))
+    for run in (whole, first, second):
+        run.rows_at_once = 4  # one source at a time
+    assert [done for done, _ in whole.prepare()] == [1, 2, 3]
+    steps = list(whole)
+    if stop == "in the pool":
+        next(first.prepare())
+    else:
+        list(first.prepare())
+        first.advance()
+    first.save(tmp_path / "state.safetensors")
+    second.load(tmp_path / "state.safetensors")
+    list(second.prepare())
+    again = list(second)
+    assert [s.losses for s in again] == [s.losses for s in steps[-len(again) :]]
+    assert same_weights(second.result, whole.result)
+
+
+def test_the_noise_that_decides_is_the_first_targets(codec, pairs):
+    run = make_run(codec, pairs, batch_size=64)
+    list(run.prepare())
+    seen = {}
+    pick = run.pool.pick
+    run.pool.pick = lambda which, score: seen.update(score=score) or pick(which, score)
+    run.advance()
+    generator = generator_at(run.config.seed, 1)
+    torch.randint(3, (64,), generator=generator)
+    z = torch.randn((64, codec.length, 8), generator=generator)
+    assert torch.allclose(seen["score"], z[:, codec.source_length] @ run.pool.direction)
