@@ -98,8 +98,8 @@ def theta_loss(
 class DistillRun(Run):
     """Distil `teacher` on the pairs `data`; iterate for `Step`s. `.result` is the averaged (EMA) student.
 
-    theta and psi start as copies of the teacher. Stage two goes on with `student`, stage one's unaveraged
-    theta, while psi restarts from the teacher: see `second_stage`.
+    psi starts as a copy of the teacher, and so does theta, unless it goes on with `student`: a warm start's
+    result, or in stage two the unaveraged theta of stage one (see `second_stage`).
     """
 
     kind = "distill"

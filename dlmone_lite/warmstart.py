@@ -34,7 +34,7 @@ class WarmStartConfig:
     steps: int = 1500
     batch_size: int = 128
     sources: int = 1280
-    samples: int = 64  # few steps do: sentences are only to be found, their shares come from the mean
+    samples: int = 64  # each only has to be found once: its share comes from the mean
     nfe: int = 6
     lr: float = 2e-3  # of Adam
     lr_muon: float = 0.015  # of the blocks' matrices
@@ -59,8 +59,8 @@ def one_row_each(data: PairedText, sources: int, generator: torch.Generator) -> 
 def shares(mean: Tensor, points: Tensor, candidate: Tensor, iterations: int = 2000) -> Tensor:
     """Weights p (S, n) >= 0 of sum 1 for which sum_k p_k points_k is nearest to `mean`.
 
-    Exponentiated gradient descent. mean (S, E), points (S, n, E), for any E; candidate (S, n) is True where a
-    point may have a weight.
+    Exponentiated gradient descent (Kivinen & Warmuth 1997), at a step that suits points of equal norm. mean
+    (S, E), points (S, n, E), for any E; candidate (S, n) is True where a point may have a weight.
     """
     gram = points @ points.mT
     against = (points @ mean[..., None])[..., 0]

@@ -99,10 +99,8 @@ def run(args: argparse.Namespace) -> None:
     made["teacher"] = describe(args.teacher)
     runs: list[Run] = []
     for stage, later in zip(stages, [*stages[1:], None]):
-        if runs and stage.config.precision == "auto":
-            stage.config.precision = runs[
-                -1
-            ].config.precision  # what this machine does faster was measured once
+        if runs and stage.config.precision == "auto":  # what this machine does faster was measured once
+            stage.config.precision = runs[-1].config.precision
         runs.append(stage.begin(teacher.model, data, runs))
         if later and later.state.is_file():  # this stage is over
             runs[-1].load(stage.state)
