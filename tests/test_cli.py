@@ -19,7 +19,7 @@ import torch
 from dlmone_lite import __main__ as program
 from dlmone_lite import zoo
 from dlmone_lite.bayes import perfect
-from dlmone_lite.checkpoint import digest, load
+from dlmone_lite.checkpoint import digest, load, read_tensors
 from dlmone_lite.cli import demo, evaluate, loop
 from dlmone_lite.cli.common import codec_of
 from dlmone_lite.cli.settings import changed, settings
@@ -438,6 +438,25 @@ def test_settings_of_a_warm_start_need_one(lab: Lab, capsys: pytest.CaptureFixtu
     folder, _ = lab
     argv = distill_argv(folder, tmp_path / "s.safetensors")
     assert "--warm-start N" in pets.fail(capsys, *argv, "--set0", "steps=3")
+    wrong = pets.fail(capsys, *argv, "--warm-start", "3", "--set0", "sources=-1")
+    assert wrong.startswith("sources must be at least 0")
+
+
+def test_a_warm_starts_sentences_are_saved_before_its_first_update(
+    lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = lab
+    argv = [*distill_argv(folder, tmp_path / "s.safetensors"), "--warm-start", "3"]
+    argv += ["--set0", "samples=3", "nfe=2", "sources=4", "batch_size=8", "precision=float32"]
+
+    def killed(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(loop.Loop, "advance", killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        program.main([str(word) for word in argv])
+    kept = read_tensors(tmp_path / "s.safetensors.warm.state")[0]
+    assert int(kept["module/pool/filled"]) == 4
 
 
 def test_distill_keeps_the_last_if_told(lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -122,6 +122,8 @@ class Loop:
                 for done, parts in run.prepare():
                     bar.set_description(f"{self.title}, prepared {done} of {parts}")
                     self.stop_if(stopper.asked)
+                    if done == parts:  # minutes of work: a kill must not lose it
+                        self.save()
                 bar.set_description(self.title)
                 while run.step < run.total and "time_to" not in self.notes:
                     self.advance(log, bar)

@@ -61,6 +61,8 @@ def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
     for name in ("steps", "batch_size", "psi_steps", "ode_steps", "samples", "nfe"):
         if values.get(name, 1) < 1:
             raise InputError(f"{name} must be at least 1, not {values[name]}")
+    if values.get("sources", 0) < 0:
+        raise InputError(f"sources must be at least 0, which means all, not {values['sources']}")
     for name in ("lr", "lr_muon", "lr_psi", "clip"):
         if values.get(name, 1.0) <= 0:
             raise InputError(f"{name} must be above 0, not {values[name]}")
