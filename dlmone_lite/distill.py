@@ -11,7 +11,7 @@ from torch import Tensor
 from dlmone_lite.adversarial import discriminator_loss, generator_loss
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
-from dlmone_lite.muon import Muon
+from dlmone_lite.muon import Muon, split
 from dlmone_lite.sample import anchor, ddim
 from dlmone_lite.sid import error_weight, over_target, score_estimator_loss, sid_loss
 from dlmone_lite.teacher import PairedText
@@ -118,9 +118,8 @@ class DistillRun(Run):
             raise InputError(f"unknown optimiser {config.optimiser!r}; known: muon, adam")
         optimisers: dict[str, torch.optim.Optimizer] = {}
         for name, network in (("theta", self.theta), ("psi", self.psi)):
-            hidden = [p for p in network.blocks.parameters() if p.ndim == 2 and config.optimiser == "muon"]
-            taken = {id(p) for p in hidden}
-            rest = [p for p in network.parameters() if p.requires_grad and id(p) not in taken]
+            learned = [p for p in network.parameters() if p.requires_grad]
+            hidden, rest = split(network) if config.optimiser == "muon" else ([], learned)
             optimisers[name] = torch.optim.Adam(rest, betas=(config.beta1, config.beta2), fused=True)
             if hidden:
                 optimisers[f"{name}_muon"] = Muon(hidden, momentum=config.momentum, weight_decay=0.0)

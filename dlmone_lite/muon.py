@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32, iterations: int = 5) -> Tensor:
@@ -23,6 +23,13 @@ def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32, iteratio
         gram = x @ x.mT
         x = 3.4445 * x + (2.0315 * gram @ gram - 4.7750 * gram) @ x
     return (x.mT if tall else x).to(matrices.dtype)
+
+
+def split(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """The matrices of `network.blocks`, which are Muon's, and what else of the network is learned."""
+    matrices = [p for p in network.blocks.parameters() if p.ndim == 2]
+    taken = {id(p) for p in matrices}
+    return matrices, [p for p in network.parameters() if p.requires_grad and id(p) not in taken]
 
 
 class Muon(torch.optim.Optimizer):

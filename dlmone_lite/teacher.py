@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
-from dlmone_lite.muon import Muon
+from dlmone_lite.muon import Muon, split
 from dlmone_lite.sample import anchor
 from dlmone_lite.text import Batch, Codec
 from dlmone_lite.training import EMA, Run, apply_update
@@ -208,8 +208,7 @@ class TeacherRun(Run):
         config = replace(config)  # a slider that turns it leaves the caller's alone
         self.model, self.data = model.train(), data
         self.ema, self.times = EMA(model, config.ema), TimeSampler(config, model.schedule.T)
-        hidden = [p for p in model.blocks.parameters() if p.ndim == 2 and config.optimiser == "muon"]
-        rest = [p for p in model.parameters() if all(p is not q for q in hidden)]
+        hidden, rest = split(model) if config.optimiser == "muon" else ([], list(model.parameters()))
         betas = (0.9, 0.98)
         optimisers = {
             "adamw": torch.optim.AdamW(rest, config.lr, betas, weight_decay=config.weight_decay, fused=True)

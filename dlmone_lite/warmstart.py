@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
-from dlmone_lite.muon import Muon
+from dlmone_lite.muon import Muon, split
 from dlmone_lite.sample import ancestral, anchor
 from dlmone_lite.teacher import PairedText
 from dlmone_lite.training import EMA, Run, apply_update, generator_at
@@ -143,9 +143,7 @@ class WarmStartRun(Run):
         self.theta = copy.deepcopy(teacher).eval().requires_grad_(True)
         self.theta.words.requires_grad_(False)
         self.ema, self.data = EMA(self.theta, config.ema), data
-        hidden = [p for p in self.theta.blocks.parameters() if p.ndim == 2]
-        taken = {id(p) for p in hidden}
-        rest = [p for p in self.theta.parameters() if p.requires_grad and id(p) not in taken]
+        hidden, rest = split(self.theta)
         optimisers = {
             "adam": torch.optim.Adam(rest, betas=(0.0, 0.99), fused=True),
             "muon": Muon(hidden, momentum=config.momentum, weight_decay=0.0),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny import make_codec, make_model, make_world
 
-from dlmone_lite.muon import Muon, orthogonalise
+from dlmone_lite.muon import Muon, orthogonalise, split
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 24), (3, 24, 8), (2, 16, 16)])
@@ -47,3 +48,14 @@ def test_agrees_with_torch_where_torch_has_it():
         a.step()
         b.step()
     assert torch.allclose(ours, theirs, atol=0.03)  # torch iterates in bfloat16
+
+
+def test_a_network_is_split_into_the_blocks_matrices_and_the_rest(tmp_path):
+    network = make_model(make_codec(make_world(tmp_path)), depth=2)
+    network.words.requires_grad_(False)
+    matrices, rest = split(network)
+    names = {id(p): name for name, p in network.named_parameters()}
+    assert sorted(names[id(p)] for p in matrices) == sorted(
+        f"blocks.{i}.{layer}.weight" for i in range(2) for layer in ("qkv", "proj", "up", "down")
+    )
+    assert {names[id(p)] for p in rest} == set(names.values()) - {names[id(p)] for p in matrices} - {"words"}
