@@ -44,6 +44,14 @@ def generator_at(seed: int, step: int, device: str = "cpu") -> torch.Generator:
     return torch.Generator(device).manual_seed((seed * 1_000_003 + step) % (2**63))
 
 
+def seed_weights(seed: int) -> None:
+    """Seed torch's own generator for a network's first weights, apart from every seed that draws noise.
+
+    With one and the same seed, the first noise would be the very numbers of the first embeddings.
+    """
+    torch.manual_seed(generator_at(seed, 2**62).initial_seed())
+
+
 def lr_at(step: int, steps: int, lr: float, warmup: int, shape: str = "cosine") -> float:
     """Learning rate of update `step` (from 1): linear warm-up, then "constant", "linear" or "cosine" to 0."""
     if step <= warmup:

@@ -18,7 +18,7 @@ from dlmone_lite import checkpoint
 from dlmone_lite.distill import DistillConfig, DistillRun
 from dlmone_lite.errors import InputError
 from dlmone_lite.teacher import TeacherConfig, TeacherRun
-from dlmone_lite.training import EMA, Diverged, apply_update, generator_at, lr_at
+from dlmone_lite.training import EMA, Diverged, apply_update, generator_at, lr_at, seed_weights
 
 TESTS = Path(__file__).resolve().parent
 
@@ -343,3 +343,13 @@ def test_foreign_states_are_refused(tiny, tmp_path):
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(InputError, match="damaged"):
         teacher_run(tiny).load(path)
+
+
+def test_first_weights_and_first_noise_differ():
+    for seed in (0, 1, 7):
+        seed_weights(seed)
+        weights = torch.randn(4)
+        noise = torch.randn(4, generator=torch.Generator().manual_seed(seed))
+        assert not torch.isclose(weights, noise).any()
+        seed_weights(seed)
+        assert torch.equal(weights, torch.randn(4))

@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> None:
     from dlmone_lite.checkpoint import pick_device
     from dlmone_lite.model import Denoiser, preset
     from dlmone_lite.teacher import TeacherConfig, TeacherRun
+    from dlmone_lite.training import seed_weights
     from dlmone_lite.worlds import World
 
     if args.settings:
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
     state = out.with_name(out.name + ".state")
     config = record.resumed(config, record.claim(state, args.resume))
     data, made = training_data(world, codec)
-    torch.manual_seed(args.seed)
+    seed_weights(args.seed)
     training = TeacherRun(Denoiser(shape).to(device), data, config)
     task = loop.Loop(
         training,
