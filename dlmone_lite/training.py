@@ -47,9 +47,10 @@ def generator_at(seed: int, step: int, device: str = "cpu") -> torch.Generator:
 def seed_weights(seed: int) -> None:
     """Seed torch's own generator for a network's first weights, apart from every seed that draws noise.
 
-    With one and the same seed, the first noise would be the very numbers of the first embeddings.
+    With one and the same seed, the first noise would be the very numbers of the first embeddings. (Of a seed,
+    torch's CPU generator uses the lowest 32 bits.)
     """
-    torch.manual_seed(generator_at(seed, 2**62).initial_seed())
+    torch.manual_seed(generator_at(seed, 3_000_000_019).initial_seed())
 
 
 def lr_at(step: int, steps: int, lr: float, warmup: int, shape: str = "cosine") -> float:
