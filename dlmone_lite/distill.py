@@ -12,7 +12,7 @@ from dlmone_lite.adversarial import discriminator_loss, generator_loss
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.muon import Muon, split
-from dlmone_lite.sample import anchor, ddim
+from dlmone_lite.sample import anchor
 from dlmone_lite.sid import error_weight, over_target, score_estimator_loss, sid_loss
 from dlmone_lite.teacher import PairedText
 from dlmone_lite.text import Batch
@@ -23,9 +23,7 @@ from dlmone_lite.training import EMA, Run, apply_update
 class DistillConfig:
     """One stage. mu, b_d, b_g as in DLM-One; t_init and t_max are its 1490 and 1976 (sigma/alpha 2.5 and 13).
 
-    Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding, and
-    the first `regression` updates fit the student to the end of the teacher's deterministic path (DDIM,
-    `ode_steps` steps) from the same noise, as DMD does (Yin et al. 2023); SiD starts from one that writes.
+    Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding.
     """
 
     steps: int = 2000
@@ -49,9 +47,7 @@ class DistillConfig:
     t_min: int = 1
     t_max: int = 1976
     psi_steps: int = 1  # score-estimator updates per student update
-    psi_warmup: int = 50  # updates in which only psi learns, after those of `regression`
-    regression: int = 0  # updates of the warm start by regression
-    ode_steps: int = 8
+    psi_warmup: int = 50  # updates in which only psi learns
     precision: str = "auto"
     seed: int = 0
 
@@ -161,24 +157,8 @@ class DistillRun(Run):
         sigma = self.phi.schedule.like(self.config.t_init, z)[1]
         return self.theta(anchor(sigma * z, clean, batch), t, batch)
 
-    def regress(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
-        """One update of the warm start: ||G(sigma z, t_init) - DDIM(z)||^2, the end on its nearest words."""
-        c = self.config
-        batch, clean, z, _, _ = self.draw(generator)
-        with self.autocast():
-            with torch.no_grad():
-                x = ddim(self.phi, self.phi.schedule, batch, clean, steps=c.ode_steps, start=z)
-                wanted = self.phi.clamp(x)
-            x_g = self.generate(batch, clean, z)
-            terms = {"regression": over_target((x_g - wanted).square(), batch.target).mean()}
-        values, norm = apply_update(self.rates("theta"), terms["regression"], terms, self.step + 1, c.clip)
-        self.ema.update(self.theta, self.step + 1)
-        return values, {"theta": norm}, int(batch.target.sum())
-
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         c, step = self.config, self.step + 1
-        if step <= c.regression:
-            return self.regress(generator)
         losses, norms, tokens = {}, {}, 0
         for _ in range(c.psi_steps):
             batch, clean, z, t, noise = self.draw(generator)
@@ -192,7 +172,7 @@ class DistillRun(Run):
             values, norms["psi"] = apply_update(self.rates("psi"), loss, terms, step, c.clip)
             losses.update(values)
             tokens += int(batch.target.sum())
-        if step <= c.regression + c.psi_warmup:
+        if step <= c.psi_warmup:
             return losses, norms, tokens
         batch, clean, z, t, noise = self.draw(generator)
         with self.autocast():

@@ -13,6 +13,7 @@ from dlmone_lite import sample
 from dlmone_lite.checkpoint import Checkpoint
 from dlmone_lite.errors import InputError
 from dlmone_lite.metrics import world_metrics
+from dlmone_lite.precision import autocast, precise
 from dlmone_lite.text import Batch
 from dlmone_lite.worlds import World
 
@@ -64,23 +65,27 @@ def generate(
     seed: int = 0,
     clamp: bool = False,
     batch_size: int = 512,
+    precision: str = "float32",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[str]]:
     """`samples` target sentences for every source. progress is called with (rows done, rows in all).
 
-    Every chunk of rows draws from its own generator, so texts depend on seed and batch_size alone.
+    precision is that of matrix products: "float32", "bfloat16", or "auto", whichever is faster here. Every
+    chunk of rows draws from its own generator, so texts depend on seed, batch_size and precision alone.
     """
     if samples < 1:
         raise InputError(f"samples must be at least 1, got {samples}")
     if steps < 1:
         raise InputError(f"steps must be at least 1, got {steps}")
     device = checkpoint.model.words.device
+    precision = precise(precision, device)
     batch = checkpoint.codec.encode(sources).repeat(samples)
     texts: list[str] = []
     for start in range(0, len(batch), batch_size):
         rows = batch[start : start + batch_size].to(device)
         rng = torch.Generator().manual_seed(seed * 1_000_003 + start)
-        x = generate_batch(checkpoint, rows, steps=steps, generator=rng, clamp=clamp)
+        with autocast(device, precision):
+            x = generate_batch(checkpoint, rows, steps=steps, generator=rng, clamp=clamp).float()
         texts += checkpoint.codec.decode(checkpoint.model.round(x).cpu())
         if progress:
             progress(len(texts), len(batch))

@@ -24,6 +24,21 @@ def timesteps(T: int, steps: int, start: int | None = None) -> list[int]:
     return [round(start * (1 - i / steps)) for i in range(steps + 1)]
 
 
+def snr_timesteps(schedule: Schedule, steps: int, first: float = 28.0, last: float = 1.0) -> list[int]:
+    """steps + 1 integers: T, then steps - 1 evenly in log(sigma/alpha) from `first` to `last`, then 0.
+
+    Evenly in t, a few steps all but miss the noisy end, where a sentence is chosen; evenly in the log of the
+    signal-to-noise ratio they do not (as DPM-Solver spaces its steps, Lu et al. 2022).
+    """
+    if not 3 <= steps <= schedule.T:
+        raise InputError(f"steps in log SNR are between 3 and {schedule.T}, got {steps}")
+    levels = [first * (last / first) ** (i / (steps - 2)) for i in range(steps - 1)]
+    times = [schedule.T, *(schedule.at_ratio(level) for level in levels), 0]
+    if any(t <= s for t, s in zip(times, times[1:])):
+        raise InputError(f"{steps} steps in log SNR do not fit into T = {schedule.T}; take fewer")
+    return times
+
+
 def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
     """Standard normal noise of x's shape, drawn on the generator's device: a seed means one thing."""
     device = generator.device if generator is not None else x.device
@@ -41,7 +56,7 @@ def ancestral(
     batch: Batch,
     clean: Tensor,
     *,
-    steps: int,
+    steps: int | Sequence[int],
     generator: torch.Generator,
     variance: str = "posterior",
     clamp: Callable[[Tensor], Tensor] | None = None,
@@ -49,13 +64,14 @@ def ancestral(
 ) -> Tensor:
     """Ancestral sampling (DDPM, alg. 2): x_s ~ q(x_s | x_t, x0_hat).
 
-    clean (B, L, D) holds the source embeddings. variance "posterior" is that of q; "beta" is the variance of
+    clean (B, L, D) holds the source embeddings; `steps` is a number, evenly in t, or the times themselves,
+    from T down to 0. variance "posterior" is that of q; "beta" is the variance of
     q(x_t | x_s), which DiffuSeq's code uses. Returns x at t = 0 (B, L, D). The last step returns x0_hat.
     """
     if variance not in ("posterior", "beta"):
         raise InputError(f"unknown variance {variance!r}; known: posterior, beta")
     x = anchor(noise_like(clean, generator), clean, batch)
-    times = timesteps(schedule.T, steps)
+    times = timesteps(schedule.T, steps) if isinstance(steps, int) else list(steps)
     for t, s in zip(times[:-1], times[1:]):
         x0_hat = denoiser(x, torch.full((len(x),), t, device=x.device), batch)
         if clamp is not None:
@@ -70,7 +86,7 @@ def ancestral(
         if variance == "beta":
             std = (sigma_t**2 - (alpha_t / alpha_s * sigma_s) ** 2).sqrt()
         x = anchor(mean + std * noise_like(x, generator), clean, batch)
-    raise AssertionError("timesteps end at 0")
+    raise AssertionError("the times end at 0")
 
 
 def ddim(
@@ -106,7 +122,7 @@ def ddim(
         std = eta * sigma_s / sigma_t * (1 - (alpha_t / alpha_s) ** 2).sqrt()
         mean = alpha_s * x0_hat + (sigma_s**2 - std**2).clamp(min=0).sqrt() * eps
         x = anchor(mean + std * noise_like(x, generator) if eta else mean, clean, batch)
-    raise AssertionError("timesteps end at 0")
+    raise AssertionError("the times end at 0")
 
 
 def student(

@@ -29,20 +29,20 @@ class TeacherConfig:
     "late", which spends `late_share` of the batch where this world's modes are decided, t >= late_from.
     """
 
-    steps: int = 3000
+    steps: int = 6000
     batch_size: int = 64
     optimiser: str = "muon"  # "muon" for the matrices of the blocks, AdamW for the rest; or "adamw" for all
     lr: float = 4e-3  # of AdamW
     lr_muon: float = 0.02
     lr_shape: str = "cosine"
     warmup: int = 100
-    weight_decay: float = 0.01
+    weight_decay: float = 0.03
     clip: float = 1.0
-    ema: float = 0.998
+    ema: float = 0.999
     target: str = "stable"
     loss: str = "mse"
     t_sampling: str = "late"
-    late_from: int = 1650
+    late_from: int = 1800
     late_share: float = 0.5
     sigma_0: float = 0.0  # noise on the clean embeddings; DiffuSeq: .121
     rounding: float = 1.0  # weight of the rounding cross-entropy
@@ -62,6 +62,7 @@ DIFFUSEQ = TeacherConfig(
     optimiser="adamw",
     lr=1e-4,
     lr_shape="linear",
+    weight_decay=0.0,
     ema=0.9999,
     target="sample",
     loss="mse",

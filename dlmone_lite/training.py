@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import ctypes
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -18,6 +16,7 @@ from torch import Tensor, nn
 
 from dlmone_lite.checkpoint import read_tensors, write_tensors
 from dlmone_lite.errors import InputError
+from dlmone_lite.precision import PRECISIONS, autocast, precise, reuse_memory
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
 
@@ -64,32 +63,6 @@ def lr_at(step: int, steps: int, lr: float, warmup: int, shape: str = "cosine") 
     return lr * factors[shape]
 
 
-def fast_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where this machine multiplies it clearly faster than float32 (it measures), else float32."""
-    a = torch.randn(2048, 256, device=device)
-    b = torch.randn(256, 256, device=device)
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        x, y = a.to(dtype), b.to(dtype)
-        for repeat in range(4):
-            if repeat == 1:  # the first call warms up
-                began = time.perf_counter()
-            float((x @ y)[0, 0])
-        seconds[dtype] = time.perf_counter() - began
-    return torch.bfloat16 if seconds[torch.bfloat16] < 0.6 * seconds[torch.float32] else torch.float32
-
-
-def reuse_memory() -> None:
-    """Let glibc keep freed memory instead of returning it each step, which costs a fifth of the time."""
-    if sys.platform == "linux":
-        try:
-            mallopt = ctypes.CDLL(None).mallopt
-        except AttributeError:  # another C library
-            return
-        for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-            mallopt(option, 2**31 - 1)
-
-
 class EMA:
     """Exponential moving average of a model's weights, held in `.model`; early on over few steps."""
 
@@ -118,17 +91,13 @@ class Run:
         self.config, self.modules, self.optimisers = config, modules, optimisers
         self.step, self.seconds, self.tokens = 0, 0.0, 0
         self.device = next(iter(modules.values())).words.device
-        names = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-        if config.precision == "auto":
-            config.precision = "bfloat16" if fast_precision(self.device) == torch.bfloat16 else "float32"
-        if config.precision not in names:
-            raise InputError(f"unknown precision {config.precision!r}; known: auto, {', '.join(names)}")
-        self.dtype = names[config.precision]
+        config.precision = precise(config.precision, self.device)
+        self.dtype = PRECISIONS[config.precision]
         self.dropout = any(module.config.dropout for module in modules.values() if hasattr(module, "words"))
 
     def autocast(self) -> torch.autocast:
         """The context in which networks are evaluated: matrix products in the run's precision."""
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+        return autocast(self.device, self.config.precision)
 
     @property
     def total(self) -> int:

@@ -1,8 +1,8 @@
 """The student's warm start: a regression from noise onto the teacher's own sentences, before any score.
 
 Not in DLM-One. DMD (Yin et al. 2023) regresses on the end of the teacher's deterministic path from the same
-noise (`DistillConfig.regression`); where one sentence ends there and the next begins is an intricate surface
-in all dimensions of the noise. Here one coordinate decides, by monotone optimal transport (`Pool`).
+noise; where one sentence ends there and the next begins is an intricate surface in all dimensions of the
+noise, too fine for one call. Here one coordinate decides, by monotone optimal transport (`Pool`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.muon import Muon, split
-from dlmone_lite.sample import ancestral, anchor
+from dlmone_lite.sample import ancestral, anchor, snr_timesteps
 from dlmone_lite.teacher import PairedText
 from dlmone_lite.training import EMA, Run, apply_update, generator_at
 
@@ -28,14 +28,15 @@ class WarmStartConfig:
     """One warm start: `steps` updates of ||G(sigma z, t_init) - x||^2, x the sentence that z stands for.
 
     First the teacher writes `samples` sentences for each of `sources` training sources (0: all), in `nfe`
-    ancestral steps.
+    ancestral steps, evenly in log SNR. At the step number `share_step` its x0_hat tell the sentences' shares.
     """
 
-    steps: int = 1500
+    steps: int = 3000
     batch_size: int = 128
     sources: int = 1280
-    samples: int = 64  # each only has to be found once: its share comes from the mean
-    nfe: int = 6
+    samples: int = 48  # each only has to be found once: its share comes from the mean
+    nfe: int = 8
+    share_step: int = 1
     lr: float = 2e-3  # of Adam
     lr_muon: float = 0.015  # of the blocks' matrices
     momentum: float = 0.9  # of Muon
@@ -77,8 +78,10 @@ class Pool(nn.Module):
     """The teacher's sentences for each of S sources: up to n different ones, their shares, and an order.
 
     Counting n samples gives shares too rough to regress on (small ones blur into their neighbours). The
-    teacher knows them better: at t = T its x0_hat is E[x0 | source], and the shares are the weights with
-    which its sentences add up to that mean (`shares`).
+    teacher knows them better: at every t its x0_hat, averaged over x_t, is E[x0 | source], and the shares are
+    the weights with which its sentences add up to that mean (`shares`). At t = T the average is over equal
+    numbers, but there the teacher is at its weakest; at small t it is counting; early in the path, where
+    nothing is decided yet, few samples give a good mean.
 
     The order is that along one direction r (D,), the axis on which sentences of the same source differ most:
     the first principal axis of their summed embeddings around each source's mean. A standard normal number
@@ -162,21 +165,27 @@ class WarmStartRun(Run):
     @torch.no_grad()
     def prepare(self) -> Iterator[tuple[int, int]]:
         """The teacher writes the pool, in parts; yields (sources done, sources in all)."""
-        pool, phi, n = self.pool, self.phi, self.config.samples
-        at_once = max(1, self.rows_at_once // n)
+        c, pool, phi = self.config, self.pool, self.phi
+        times = snr_timesteps(phi.schedule, c.nfe)
+        at_once = max(1, self.rows_at_once // c.samples)
+        means: list[Tensor] = []
+
+        def read_mean(t: int, x_t: Tensor, x0_hat: Tensor) -> None:
+            if t == times[c.share_step]:
+                means[:] = [x0_hat.float()]
+
         while not pool.full:
             began, start = time.perf_counter(), int(pool.filled)
             rows = pool.rows[start : start + at_once].cpu()
-            batch = self.data.batch[rows].repeat(n).to(self.device)
+            batch = self.data.batch[rows].repeat(c.samples).to(self.device)
+            generator = generator_at(c.seed, -1 - start)
             clean = phi.embed(batch.ids)
-            generator = generator_at(self.config.seed, -1 - start)
             with self.autocast():
-                x = ancestral(phi, phi.schedule, batch, clean, steps=self.config.nfe, generator=generator)
-                noise = torch.randn(clean.shape, generator=generator).to(self.device)
-                last = torch.full((len(batch),), phi.schedule.T, device=self.device)
-                mean = phi(anchor(noise, clean, batch), last, batch)
-            shape = (len(rows), n, pool.ids.shape[-1])
-            mean = mean.float()[batch.target].view(*shape, -1).mean(1)
+                x = ancestral(
+                    phi, phi.schedule, batch, clean, steps=times, generator=generator, trace=read_mean
+                )
+            shape = (len(rows), c.samples, pool.ids.shape[-1])
+            mean = means[0][batch.target].view(*shape, -1).mean(1)
             pool.put(phi.round(x.float())[batch.target].view(shape), mean, phi.embedding())
             if pool.full:
                 pool.sort(phi.embedding())

@@ -12,7 +12,7 @@ from tiny import make_codec, make_model, make_pairs, make_world, normal, rng, sa
 from dlmone_lite import distill, sample
 from dlmone_lite.distill import DistillConfig, DistillRun, psi_loss, theta_loss
 from dlmone_lite.errors import InputError
-from dlmone_lite.training import apply_update, generator_at
+from dlmone_lite.training import apply_update
 
 CUT = 6
 T = torch.tensor([1900, 1200, 300])
@@ -29,7 +29,7 @@ def pairs(codec, tmp_path):
 
 
 def make_run(codec, pairs, teacher=None, **changes):
-    defaults = {"steps": 6, "batch_size": 8, "warmup": 0, "psi_warmup": 0, "regression": 0}
+    defaults = {"steps": 6, "batch_size": 8, "warmup": 0, "psi_warmup": 0}
     plain = {"lr_shape": "constant", "optimiser": "adam", "precision": "float32"}
     config = DistillConfig(**{**defaults, **plain, **changes})
     return DistillRun(teacher or make_model(codec), pairs, config)
@@ -234,7 +234,7 @@ def test_student_waits_for_the_score_estimator(codec, pairs):
 def test_embeddings_stay_the_teachers(codec, pairs, optimiser):
     teacher = make_model(codec)
     words = teacher.words.detach().clone()
-    run = make_run(codec, pairs, teacher=teacher, lr=1e-2, lr_psi=1e-2, regression=2, optimiser=optimiser)
+    run = make_run(codec, pairs, teacher=teacher, lr=1e-2, lr_psi=1e-2, optimiser=optimiser)
     list(run)
     for network in (run.phi, run.psi, run.theta, run.ema.model, teacher):
         assert torch.equal(network.words, words)
@@ -296,26 +296,6 @@ def test_a_student_learning_rate_of_zero_freezes_it(codec, pairs):
     theta, psi = snapshot(run.theta), snapshot(run.psi)
     run.advance()
     assert unchanged(run.theta, theta) and not unchanged(run.psi, psi)
-
-
-def test_regression_fits_the_end_of_the_teachers_path(codec, pairs):
-    """Warm start: mean square to the words nearest to where DDIM ends from the same noise."""
-    run = make_run(codec, pairs, regression=2, psi_warmup=1, ode_steps=3, lr=1e-3)
-    batch, clean, z, _, _ = run.draw(generator_at(0, 1))
-    with torch.no_grad():
-        x = sample.ddim(run.phi, run.phi.schedule, batch, clean, steps=3, start=z)
-        words = torch.cdist(x, run.phi.embedding()).argmin(-1)
-        x_g = run.generate(batch, clean, z)
-        expected = (x_g - run.phi.embedding()[words])[:, CUT:].square().mean()
-    psi = snapshot(run.psi)
-    steps = list(run)
-    assert steps[0].losses == {"regression": pytest.approx(expected.item(), rel=1e-5)}
-    assert [set(s.losses) for s in steps[1:3]] == [{"regression"}, {"dsm", "discriminator"}]
-    assert "sid" in steps[3].losses and set(steps[0].grad_norms) == {"theta"}
-    fresh = make_run(codec, pairs, regression=6, ode_steps=2, lr=1e-3)
-    list(fresh)
-    assert unchanged(fresh.psi, psi) and not same_weights(fresh.theta, fresh.phi)
-    assert not same_weights(fresh.result, fresh.phi) and no_gradients(fresh.phi, fresh.psi)
 
 
 def test_second_stage_restarts_psi_and_goes_on_with_theta(codec, pairs):

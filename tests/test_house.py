@@ -25,9 +25,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 # From the ground up; a room imports from rooms before it only. A folder is one room (its files may import
 # each other); a file whose name goes on after the room's, like figures_04.py, stands in `figures` as well.
 ROOMS = """
-    errors schedule tweedie text exact grammar worldcheck worlds corpora metrics model sample checkpoint muon
-    training teacher sid adversarial warmstart distill bayes degeneration zoo generate plots figures widgets live
-    exercises cli __main__
+    errors precision schedule tweedie text exact grammar worldcheck worlds corpora metrics model sample
+    checkpoint muon training teacher sid adversarial warmstart distill bayes degeneration zoo generate plots
+    figures widgets live exercises cli __main__
 """.split()
 
 # Imported when a module is loaded; whatever else is needed is imported where it is used.

@@ -52,6 +52,19 @@ def test_timesteps_descend_evenly_to_zero(start):
     assert sample.timesteps(start, start) == list(range(start, -1, -1))
 
 
+def test_times_evenly_in_log_snr():
+    times = sample.snr_timesteps(SCHEDULE, 8)
+    assert times[0] == 2000 and times[-1] == 0 and len(times) == 9
+    levels = SCHEDULE.ratio(torch.tensor(times[1:-1])).log()
+    assert levels[0] == pytest.approx(math.log(28), abs=0.05) and levels[-1] == pytest.approx(0, abs=0.01)
+    assert torch.allclose(levels.diff(), levels.diff().mean(), atol=0.1)  # t is a whole number
+    for steps in (2, 2001):
+        with pytest.raises(InputError, match="between 3 and 2000"):
+            sample.snr_timesteps(SCHEDULE, steps)
+    with pytest.raises(InputError, match="do not fit into T = 2000"):
+        sample.snr_timesteps(SCHEDULE, 1900)
+
+
 def test_more_steps_than_there_are_and_none_are_refused():
     batch, clean = half()
     for name, most in [("posterior", 2000), ("ddim", 2000), ("student", 1490)]:

@@ -247,7 +247,6 @@ CASES = [
     ("teacher", {"precision": "bfloat16"}),
     ("distill", {"optimiser": "muon"}),
     ("distill", {"optimiser": "adam"}),
-    ("distill", {"regression": 4, "psi_warmup": 1, "ode_steps": 2}),
     ("distill", {"psi_steps": 2, "b_g": 0.0, "b_d": 0.0, "commitment": 0.3}),
 ]
 

@@ -7,6 +7,7 @@ import torch
 from tiny import SHARES, make_codec, make_model, make_pairs, make_world, normal, rng, same_weights
 
 from dlmone_lite.errors import InputError
+from dlmone_lite.exact import ExactDenoiser
 from dlmone_lite.training import generator_at
 from dlmone_lite.warmstart import Pool, WarmStartConfig, WarmStartRun, one_row_each, shares
 
@@ -83,6 +84,24 @@ def test_noise_picks_each_sentence_as_often_as_it_should(codec, pairs, tmp_path)
         truth = world.support(codec.sources(pairs.batch[[row]])[0])
         assert sorted(truth.values(), reverse=True) == pytest.approx(SHARES)
         assert {text: picked.count(text) / 4000 for text in truth} == pytest.approx(dict(truth), abs=0.01)
+
+
+def test_a_perfect_teachers_mean_tells_the_shares_better_than_counting(codec, pairs, tmp_path):
+    """Under the exact denoiser, x0_hat averaged early in the path is E[x0 | source]; counting is rougher."""
+    world = make_world(tmp_path)
+    run = make_run(codec, pairs, samples=48, nfe=12)
+    exact = ExactDenoiser(world.support, codec, run.phi.embedding(), run.phi.schedule)
+    run.phi.forward = lambda x_t, t, batch: exact(x_t, t, batch)
+    list(run.prepare())
+    read, counted = [], []
+    for row, ids, share in zip(run.pool.rows.tolist(), run.pool.ids, run.pool.share):
+        truth = world.support(codec.sources(pairs.batch[[row]])[0])
+        texts = [codec.vocabulary.text(sentence) for sentence in ids.tolist()]
+        assert set(texts) == set(truth), "every sentence is found, and no wrong one"
+        mine = {t: sum(float(p) for text, p in zip(texts, share) if text == t) for t in truth}
+        read.append(sum(abs(mine[t] - p) for t, p in truth.items()) / 2)
+        counted.append(sum(abs(texts.count(t) / len(texts) - p) for t, p in truth.items()) / 2)
+    assert max(read) < 0.06 and sum(read) < 0.6 * sum(counted)
 
 
 def test_sentences_stand_in_order_along_the_main_axis(codec, pairs, tmp_path):

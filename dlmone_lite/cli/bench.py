@@ -26,9 +26,9 @@ BATCHES = (1, 64)
 EXAMPLES = """--teacher paraphrase-teacher --student paraphrase-student --json speed.json
 --teacher runs/teacher.safetensors --student runs/student.safetensors --steps 256 --repeats 5 --device cuda"""
 MORE = """
-Each time runs from strings to strings: encoding, sampling, rounding, decoding. The teacher runs in its
-fastest form: no clamping, inference mode. Median over the repeats, after a short run to warm up; on a
-CPU the teacher's 2000 steps for 64 sentences take minutes.
+Each time runs from strings to strings: encoding, sampling, rounding, decoding. Both run in their fastest
+form: no clamping, no gradients, and of float32 and bfloat16 the precision that a short run at that batch
+finds faster. Median over the repeats; on a CPU the teacher's 2000 steps for 64 sentences take minutes.
 """
 
 
@@ -70,13 +70,14 @@ def run(args: argparse.Namespace) -> None:
     results = []
     for batch in BATCHES:
         texts = [sources[i % len(sources)] for i in range(batch)]
-        quick = times(student, texts, args.student_steps, 10 * args.repeats)
-        slow = times(teacher, texts, args.steps, args.repeats)
+        quick, precise = times(student, texts, args.student_steps, 10 * args.repeats)
+        slow, precision = times(teacher, texts, args.steps, args.repeats)
         a, b = statistics.median(slow), statistics.median(quick)
         table.row(
             str(batch), str(args.steps), f"{a:.1f}", str(args.student_steps), f"{b:.2f}", f"{a / b:.0f}x"
         )
-        results.append({"batch": batch, "teacher_ms": slow, "student_ms": quick, "ratio": a / b})
+        row = {"batch": batch, "ratio": a / b, "teacher_ms": slow, "student_ms": quick}
+        results.append({**row, "teacher_precision": precision, "student_precision": precise})
     if args.json:
         write_json(
             args.json,
@@ -92,17 +93,19 @@ def run(args: argparse.Namespace) -> None:
         )
 
 
-def times(checkpoint: Checkpoint, texts: list[str], steps: int, repeats: int) -> list[float]:
-    """Milliseconds of each repeat, after a short run to warm up.
+def times(checkpoint: Checkpoint, texts: list[str], steps: int, repeats: int) -> tuple[list[float], str]:
+    """Milliseconds of each repeat in the faster precision, and that precision, found by short runs.
 
     Texts come back to the CPU, so a GPU has finished when the clock is read.
     """
     from dlmone_lite.generate import generate
+    from dlmone_lite.precision import PRECISIONS
 
-    generate(checkpoint, texts, steps=min(steps, 20))
-    taken = []
-    for seed in range(repeats):
+    def timed(steps: int, precision: str, seed: int = 0) -> float:
         began = time.perf_counter()
-        generate(checkpoint, texts, steps=steps, seed=seed)
-        taken.append(1000 * (time.perf_counter() - began))
-    return taken
+        generate(checkpoint, texts, steps=steps, seed=seed, precision=precision)
+        return 1000 * (time.perf_counter() - began)
+
+    short = {name: min(timed(min(steps, 20), name) for _ in range(5)) for name in PRECISIONS}
+    precision = min(short, key=short.get)
+    return [timed(steps, precision, seed) for seed in range(repeats)], precision

@@ -80,6 +80,16 @@ def device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: the GPU if there is one)")
 
 
+def precision_option(parser: argparse.ArgumentParser, default: str) -> None:
+    """The option --precision."""
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default=default,
+        help=f"of matrix products; auto: what is faster on this machine (default {default})",
+    )
+
+
 # ---- tables and progress
 
 

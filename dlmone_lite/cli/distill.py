@@ -165,7 +165,7 @@ def plan(args: argparse.Namespace, out: Path, T: int) -> list[Stage]:
         zero = {"t_init": one.t_init, **steps_and_settings(args.warm_start, args.set0, warm, "--set0")}
         stages.insert(0, Stage(0, changed(warm, zero, T), out.with_name(f"{out.name}.warm.state")))
     if args.stages == 2:
-        two = {"seed": args.seed + 1, "regression": 0}
+        two = {"seed": args.seed + 1}
         two |= steps_and_settings(args.steps2, args.set2, base, "--set2")
         stages.append(Stage(2, changed(one, two, T), out.with_name(f"{out.name}.stage2.state")))
     for stage in stages:

@@ -16,6 +16,7 @@ from dlmone_lite.cli.common import (
     environment,
     fixed,
     positive,
+    precision_option,
     rows_bar,
     step_list,
     with_error,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from dlmone_lite.worlds import World
 
 SEEDS = 3  # the field's scores use the first three samples of a source, DiffuSeq's three seeds
-SETTINGS = ("sources", "samples", "split", "seed", "clamp", "batch_size")
+SETTINGS = ("sources", "samples", "split", "seed", "clamp", "batch_size", "precision")
 WORLD_COLUMNS = [("", -8), ("NFE", 5), ("validity", 13), ("TV", 13), ("floor", 6), ("excess", 6)]
 WORLD_COLUMNS += [("coverage", 13), ("distinct (truth)", 16), ("seconds", 8)]
 FIELD_COLUMNS = [
@@ -86,6 +87,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--batch-size", type=positive, default=512, help="rows at a time (default 512)")
     parser.add_argument("--seed", type=count, default=0)
     parser.add_argument("--json", metavar="FILE", help="write everything there")
+    precision_option(parser, "float32")
     device_option(parser)
 
 
@@ -94,6 +96,7 @@ def run(args: argparse.Namespace) -> None:
     from dlmone_lite import zoo
     from dlmone_lite.bayes import perfect
     from dlmone_lite.checkpoint import pick_device
+    from dlmone_lite.precision import precise
     from dlmone_lite.worlds import World
 
     check_output(args.json)
@@ -106,6 +109,9 @@ def run(args: argparse.Namespace) -> None:
     world = named or World.load(checkpoint.world)
     if args.clamp and checkpoint.role == "student":
         raise InputError("--clamp belongs to a teacher's sampler; a student has no such step")
+    if args.exact and args.precision != "float32":
+        raise InputError("the exact denoiser needs --precision float32; leave the option out")
+    args.precision = precise(args.precision, checkpoint.model.words.device)
     result: dict[str, Any] = {"command": command_line(args.argv), "checkpoint": origin, "world": world.name}
     result |= {"role": "exact" if args.exact else checkpoint.role, "provenance": checkpoint.provenance}
     if args.floor:
@@ -165,6 +171,7 @@ def world_table(
                 seed=args.seed,
                 clamp=args.clamp,
                 batch_size=args.batch_size,
+                precision=args.precision,
                 progress=progress,
             )
         m = {"nfe": nfe, **world_metrics(texts, [world.support(source) for source in sources])}

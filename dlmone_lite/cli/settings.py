@@ -58,11 +58,15 @@ def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
     """`config` with `changes`, if the values make sense: counts of at least 1, steps t in 1..T."""
     new = dataclasses.replace(config, **changes)
     values = dataclasses.asdict(new)
-    for name in ("steps", "batch_size", "psi_steps", "ode_steps", "samples", "nfe"):
+    for name in ("steps", "batch_size", "psi_steps", "samples"):
         if values.get(name, 1) < 1:
             raise InputError(f"{name} must be at least 1, not {values[name]}")
     if values.get("sources", 0) < 0:
         raise InputError(f"sources must be at least 0, which means all, not {values['sources']}")
+    if not 3 <= values.get("nfe", 3) <= T:
+        raise InputError(f"nfe must lie in 3..{T}, not {values['nfe']}")
+    if not 0 <= values.get("share_step", 0) < values.get("nfe", 1):
+        raise InputError(f"share_step must lie in 0..nfe - 1, not {values['share_step']}")
     for name in ("lr", "lr_muon", "lr_psi", "clip"):
         if values.get(name, 1.0) <= 0:
             raise InputError(f"{name} must be above 0, not {values[name]}")

@@ -51,7 +51,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train and save."""
-    import torch
 
     from dlmone_lite.checkpoint import pick_device
     from dlmone_lite.model import Denoiser, preset
