@@ -41,8 +41,9 @@ def snr_timesteps(schedule: Schedule, steps: int, first: float = 28.0, last: flo
 
 def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
     """Standard normal noise of x's shape, drawn on the generator's device: a seed means one thing."""
-    device = generator.device if generator is not None else x.device
-    return torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)
+    if generator is None:
+        raise InputError("this sampler draws noise; give it a generator")
+    return torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
 
 
 def anchor(x: Tensor, clean: Tensor, batch: Batch) -> Tensor:

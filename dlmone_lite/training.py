@@ -90,6 +90,7 @@ class Run:
         reuse_memory()
         self.config, self.modules, self.optimisers = config, modules, optimisers
         self.step, self.seconds, self.tokens = 0, 0.0, 0
+        self.origin: dict[str, str] = {}  # what the run starts from, by name: a state of another is refused
         self.device = next(iter(modules.values())).words.device
         config.precision = precise(config.precision, self.device)
         self.dtype = PRECISIONS[config.precision]
@@ -157,6 +158,7 @@ class Run:
                     tensors[f"optimiser/{name}/{i}/{slot}"] = torch.as_tensor(value)
         progress = {"kind": self.kind, "step": self.step, "seconds": self.seconds, "tokens": self.tokens}
         progress["config"] = asdict(self.config) if is_dataclass(self.config) else {}
+        progress["origin"] = self.origin
         write_tensors(path, tensors, {"training_state": json.dumps(progress)})
 
     def load(self, path: str | Path) -> None:
@@ -167,12 +169,15 @@ class Run:
             raise InputError(
                 f"{path} holds no training state of a {self.kind} run; start anew without --resume"
             )
+        for name, value in self.origin.items():
+            if (saved := progress.get("origin", {}).get(name, value)) != value:
+                raise InputError(f"{path} belongs to a run with another {name} ({saved}, now {value})")
         own = {f"module/{n}/{k}": v for n, m in self.modules.items() for k, v in m.state_dict().items()}
         slots = {name: self._slots(name, tensors) for name in self.optimisers}
-        saved = {key.split("/")[1] for key in tensors if key.startswith("optimiser/")}
+        named = {key.split("/")[1] for key in tensors if key.startswith("optimiser/")}
         shapes = {k: v.shape for k, v in tensors.items() if k.startswith("module/")}
         same = {k: v.shape for k, v in own.items()} == shapes
-        if not same or None in slots.values() or not saved <= set(slots):
+        if not same or None in slots.values() or not named <= set(slots):
             raise InputError(f"{path} belongs to a differently shaped run; use that run's options")
         for name, module in self.modules.items():
             module.load_state_dict({k: tensors[f"module/{name}/{k}"] for k in module.state_dict()})

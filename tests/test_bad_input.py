@@ -402,6 +402,11 @@ def test_resuming_with_other_options(
     assert "differently shaped" in pets.fail(
         capsys, *train_argv(lab, out), "--set-model", "width=16", "--resume"
     )
+    pairs = lab / "pets" / "train.jsonl"
+    before = pairs.read_text(encoding="utf-8")
+    pairs.write_text(before + before.splitlines()[0] + "\n", encoding="utf-8")
+    assert "another training data" in pets.fail(capsys, *train_argv(lab, out), "--resume")
+    pairs.write_text(before, encoding="utf-8", newline="\n")
     assert main([*train_argv(lab, out), "--set", "lr=0.0001", "--resume"]) == 0
     assert f"note: lr was {teacher.TeacherConfig().lr}, goes on with 0.0001" in capsys.readouterr().err
 

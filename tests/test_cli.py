@@ -376,6 +376,21 @@ def distill_argv(folder: Path, out: Path) -> list[str | Path]:
     return [*argv, "--steps", "6", *pets.FAST, "psi_warmup=1", *pets.EVALUATION, "--eval-every", "2"]
 
 
+def test_half_size_is_measured_as_it_is_stored(
+    lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder, world = lab
+    out = tmp_path / "t.safetensors"
+    pets.run(capsys, *train_argv(folder, out), "--half")
+    made = load(out)
+    assert all(tensor.dtype == torch.float16 for tensor in read_tensors(out)[0].values())
+    again = measure(made, world, steps=2, sources=2, samples=4)
+    told = made.provenance["metrics"]
+    assert {k: v for k, v in told.items() if k not in ("seconds", "split")} == {
+        k: v for k, v in again.items() if k != "seconds"
+    }
+
+
 def test_distill_keeps_the_best_of_each_stage(
     lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -87,9 +87,10 @@ def test_the_example_world_is_a_world(tmp_path: Path) -> None:
 def evaluation(role: str, nfe: int, validity: float, world: str = "toys") -> dict:
     scores = {"validity": validity, "tv": 0.25, "coverage": 0.9}
     errors = {f"{name}_se": 0.01 for name in scores}
-    counts = {"nfe": nfe, "distinct": 7.25, "distinct_truth": 9.0, "tv_floor": 0.125}
+    counts = {"nfe": nfe, "tv_floor": 0.125, "tv_excess": 0.2165}
     field = {"truth": {"bleu": 0.3, "self_bleu": 0.2}, f"{role} {nfe}": {"bleu": 0.28, "self_bleu": None}}
     made = {"command": f"make {role}", "checkpoint": f"{world}-{role}", "world": world, "role": role}
+    made["settings"] = {"sources": 8, "samples": 64}
     return {**made, "world_scores": [{**scores, **errors, **counts}], "field_scores": field}
 
 
@@ -103,15 +104,29 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
     speed = {"command": "make speed", "device": "cpu", "batches": [{"batch": 1, **times}]}
     speed |= {"teacher": "t", "student": "s", "teacher_nfe": 64, "student_nfe": 1}
     write(tmp_path, a=evaluation("student", 1, 0.875), b=evaluation("teacher", 64, 0.96875), speed=speed)
-    write(tmp_path, other=[1], floor={"floor": {}, "command": "make floor"})
+    deciles = [{"t_from": 1, "t_to": 5, "ratio": None}, {"t_from": 6, "t_to": 10, "ratio": 0.125}]
+    floor = {"floor": {"deciles": deciles}, "command": "make floor", "checkpoint": "toys-teacher"}
+    write(tmp_path, other=[1], floor=floor)
     lines = readme.table(tmp_path).splitlines()
+    same = "0.250 ± 0.010 | 0.216 | 0.900 ± 0.010 | 0.280 |"
     assert lines[2:5] == [
-        "| toys | the truth itself |  | 1 | 0.125 | 1 | 9.0 | 0.300 | 0.200 |",
-        "| toys | `toys-teacher` | 64 | 0.969 ± 0.010 | 0.250 ± 0.010 | 0.900 ± 0.010 | 7.2 | 0.280 |  |",
-        "| toys | `toys-student` | 1 | 0.875 ± 0.010 | 0.250 ± 0.010 | 0.900 ± 0.010 | 7.2 | 0.280 |  |",
+        "| toys | the truth itself |  | 8 x 64 | 1 | 0.125 | 0 | 1 | 0.300 | 0.200 |",
+        f"| toys | `toys-teacher` | 64 | 8 x 64 | 0.969 ± 0.010 | {same}  |",
+        f"| toys | `toys-student` | 1 | 8 x 64 | 0.875 ± 0.010 | {same}  |",
     ]
-    assert lines[6] == "- Batch 1 on cpu: `t` at 64 NFE 70.0 ms, `s` at 1 NFE 2.00 ms, a factor of 35."
-    assert lines[-3:] == ["    make teacher", "    make student", "    make speed"]
+    assert lines[6].startswith("- Loss of `toys-teacher` above the exact Bayes loss")
+    assert lines[6].endswith(": 12.5% for t in 6..10.")
+    assert lines[7] == "- Batch 1 on cpu: `t` at 64 NFE 70.0 ms, `s` at 1 NFE 2.00 ms, a factor of 35."
+    assert lines[-4:] == ["    make teacher", "    make student", "    make floor", "    make speed"]
+
+
+def test_training_seeds_are_summed_up(tmp_path: Path) -> None:
+    other = {**evaluation("teacher", 64, 0.5), "checkpoint": "runs/toys-teacher-seed1.safetensors"}
+    write(tmp_path, a=evaluation("teacher", 64, 0.75), b=other, c=evaluation("student", 1, 0.7))
+    lines = readme.table(tmp_path).splitlines()
+    assert [line.count("seed1") for line in lines[:5]] == [0] * 5, "the table is of the shipped ones"
+    assert lines[10] == "| toys | `toys-teacher` | 64 | 2 | 0.625 ± 0.177 | 0.216 ± 0.000 | 0.900 ± 0.000 |"
+    assert len([line for line in lines if line.startswith("|")]) == 8
 
 
 def test_each_world_has_its_own_truth(tmp_path: Path) -> None:

@@ -213,6 +213,9 @@ def test_ddim_from_given_noise():
     z = torch.randn(clean.shape, generator=rng(4))
     given = sample.ddim(bent, SCHEDULE, batch, clean, steps=5, start=z)
     assert torch.equal(given, drawn)
+    for noisy in ({}, {"start": z, "eta": 0.5}):  # chance without a generator would be torch's own
+        with pytest.raises(InputError, match="give it a generator"):
+            sample.ddim(bent, SCHEDULE, batch, clean, steps=5, **noisy)
 
 
 def test_variance_of_the_beta_sampler_follows_its_recursion():

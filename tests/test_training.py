@@ -323,6 +323,16 @@ def test_a_run_leaves_the_callers_config_alone(tiny):
     assert shared == TeacherConfig(steps=2, batch_size=4, precision="auto")
 
 
+def test_a_state_of_another_origin_is_refused(tiny, tmp_path):
+    path, run, other = tmp_path / "state.safetensors", teacher_run(tiny), teacher_run(tiny)
+    run.origin, other.origin = {"teacher": "abc"}, {"teacher": "def"}
+    run.save(path)
+    with pytest.raises(InputError, match=r"another teacher \(abc, now def\)"):
+        other.load(path)
+    other.origin = {"teacher": "abc"}
+    other.load(path)
+
+
 def test_foreign_states_are_refused(tiny, tmp_path):
     teacher, path = teacher_run(tiny), tmp_path / "state.safetensors"
     teacher.advance()

@@ -102,6 +102,10 @@ def run(args: argparse.Namespace) -> None:
         if runs and stage.config.precision == "auto":  # what this machine does faster was measured once
             stage.config.precision = runs[-1].config.precision
         runs.append(stage.begin(teacher.model, data, runs))
+        runs[-1].origin = {
+            "teacher": made["teacher"]["sha256"],
+            "training data": made["data"]["train_sha256"],
+        }
         if later and later.state.is_file():  # this stage is over
             runs[-1].load(stage.state)
             continue

@@ -119,8 +119,12 @@ class Loop:
         )
         try:
             with Stopper() as stopper:
+                tenth = 0
                 for done, parts in run.prepare():
-                    bar.set_description(f"{self.title}, prepared {done} of {parts}")
+                    bar.set_description(said := f"{self.title}, prepared {done} of {parts}")
+                    if bar.disable and 10 * done // parts > tenth:  # no terminal: a line now and then
+                        tenth = 10 * done // parts
+                        bar.write(said)
                     self.stop_if(stopper.asked)
                     if done == parts:  # minutes of work: a kill must not lose it
                         self.save()

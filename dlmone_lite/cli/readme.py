@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ EMPTY = (
     "No record is in `data/runs` yet. "
     "`python -m dlmone_lite evaluate --checkpoint NAME --json data/runs/NAME.json` makes one."
 )
-HEADINGS = ("world", "network", "NFE", "validity", "TV", "coverage", "distinct", "BLEU", "self-BLEU")
+HEADINGS = ("world", "network", "NFE", "samples", "validity", "TV", "excess", "coverage", "BLEU", "self-BLEU")
+SEEDS = ("world", "network", "NFE", "seeds", "validity", "excess", "coverage")
 ORDER = {"exact": 0, "teacher": 1, "student": 2}
 
 
@@ -41,29 +43,72 @@ def _cell(value: float | None, error: float | None = None, digits: int = 3) -> s
     return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error is not None else "")
 
 
+def _name(record: dict[str, Any]) -> str:
+    """The network that was evaluated: a shipped checkpoint's name, or that of its file."""
+    return Path(record["checkpoint"]).name.removesuffix(".safetensors")
+
+
+def _first_seed(name: str) -> str:
+    """The name without `-seed1`, `-seed2`, ...: what they are further seeds of."""
+    return re.sub(r"-seed\d+$", "", name)
+
+
+def _samples(record: dict[str, Any]) -> str:
+    return f"{record['settings']['sources']} x {record['settings']['samples']}"
+
+
 def _truth(record: dict[str, Any]) -> list[str]:
     """The row of true samples: what a perfect model would score."""
     first, field = record["world_scores"][0], record["field_scores"]["truth"]
-    exact = ["1", _cell(first["tv_floor"]), "1", _cell(first["distinct_truth"], None, 1)]
+    exact = [_samples(record), "1", _cell(first["tv_floor"]), "0", "1"]
     return [record["world"], "the truth itself", "", *exact, _cell(field["bleu"]), _cell(field["self_bleu"])]
 
 
 def _rows(record: dict[str, Any]) -> list[list[str]]:
     """A row for each number of steps of one evaluation."""
-    who = "exact denoiser" if record["role"] == "exact" else f"`{record['checkpoint']}`"
+    who = "exact denoiser" if record["role"] == "exact" else f"`{_name(record)}`"
     rows = []
     for m in record["world_scores"]:
         field = record["field_scores"].get(f"{record['role']} {m['nfe']}", {})
-        scores = [_cell(m[key], m[f"{key}_se"]) for key in ("validity", "tv", "coverage")]
-        scores += [_cell(m["distinct"], None, 1), _cell(field.get("bleu")), _cell(field.get("self_bleu"))]
-        rows.append([record["world"], who, str(m["nfe"]), *scores])
+        scores = [_cell(m[key], m[f"{key}_se"]) for key in ("validity", "tv")]
+        scores += [_cell(m["tv_excess"]), _cell(m["coverage"], m["coverage_se"])]
+        scores += [_cell(field.get("bleu")), _cell(field.get("self_bleu"))]
+        rows.append([record["world"], who, str(m["nfe"]), _samples(record), *scores])
     return rows
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+def _seed_rows(found: list[dict[str, Any]]) -> list[list[str]]:
+    """For networks trained several times: mean ± standard deviation over the training seeds, by NFE."""
+    from statistics import fmean, stdev
+
+    groups: dict[tuple[str, str, int], list[dict[str, float]]] = {}
+    for record in found:
+        for m in record["world_scores"]:
+            groups.setdefault((record["world"], _first_seed(_name(record)), m["nfe"]), []).append(m)
+    rows = []
+    for (world, name, nfe), measured in groups.items():
+        if len(measured) > 1:
+            values = [[m[key] for m in measured] for key in ("validity", "tv_excess", "coverage")]
+            cells = [_cell(fmean(numbers), stdev(numbers)) for numbers in values]
+            rows.append([world, f"`{name}`", str(nfe), str(len(measured)), *cells])
+    return rows
+
+
+def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as a Markdown table; the first two columns are words, the others numbers."""
-    line = ["|---|---|" + "---:|" * (len(HEADINGS) - 2)]
-    return [f"| {' | '.join(HEADINGS)} |", *line, *(f"| {' | '.join(row)} |" for row in rows)]
+    line = ["|---|---|" + "---:|" * (len(headings) - 2)]
+    return [f"| {' | '.join(headings)} |", *line, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _above_bayes(record: dict[str, Any]) -> str:
+    """A line on a teacher's loss above the exact Bayes loss."""
+    parts = [
+        f"{row['ratio']:.1%} for t in {row['t_from']}..{row['t_to']}"
+        for row in record["floor"]["deciles"]
+        if row["ratio"] is not None
+    ]
+    where = "where the Bayes loss exceeds 5% of the embeddings' variance"
+    return f"- Loss of `{_name(record)}` above the exact Bayes loss, {where}: {', '.join(parts)}."
 
 
 def _speed(record: dict[str, Any]) -> list[str]:
@@ -80,22 +125,25 @@ def _speed(record: dict[str, Any]) -> list[str]:
 
 
 def table(folder: Path = RUNS) -> str:
-    """The README's results: a table of evaluations, a list of benchmarks, the commands behind them."""
+    """The README's results: tables of evaluations, lists of the rest, the commands behind them."""
     found = records(folder)
     measured = [record for record in found if "world_scores" in record]
     timed = [record for record in found if "batches" in record]
+    floors = [record for record in found if "floor" in record]
     if not measured and not timed:
         return EMPTY
     rows: list[list[str]] = []
     for record in measured:
         if not any(row[0] == record["world"] for row in rows):
             rows.append(_truth(record))
-        rows += _rows(record)
-    lines = _markdown(rows) if rows else []
-    if timed:
-        lines += ["", *(line for record in timed for line in _speed(record))]
-    commands = [f"    {record['command']}" for record in measured + timed]
-    return "\n".join([*lines, "", "Made by:", "", *commands])
+        if record["role"] == "exact" or _name(record) == _first_seed(_name(record)):
+            rows += _rows(record)
+    lines = _markdown(HEADINGS, rows) if rows else []
+    if seeds := _seed_rows([record for record in measured if record["role"] != "exact"]):
+        lines += ["", "Over several training seeds, mean ± standard deviation:", "", *_markdown(SEEDS, seeds)]
+    others = [_above_bayes(record) for record in floors] + [line for r in timed for line in _speed(r)]
+    commands = [f"    {record['command']}" for record in measured + floors + timed]
+    return "\n".join([*lines, *([""] if others else []), *others, "", "Made by:", "", *commands])
 
 
 def split(text: str) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,7 @@ def run(args: argparse.Namespace) -> None:
     data, made = training_data(world, codec)
     seed_weights(args.seed)
     training = TeacherRun(Denoiser(shape).to(device), data, config)
+    training.origin = {"training data": made["data"]["train_sha256"]}
     task = loop.Loop(
         training,
         "teacher",
@@ -191,6 +193,10 @@ def finish(
     from dlmone_lite.checkpoint import save
 
     argv = [word for word in args.argv if word != "--resume"]
+    if args.half:  # what is measured is what will be stored
+        made.model = copy.deepcopy(made.model)
+        for weights in made.model.state_dict().values():
+            weights.copy_(weights.half())
     metrics = evaluator(args, made.codec, world, made.sampling, "test")(made.model)
     steps, seconds = sum(run.step for run in runs), sum(run.seconds for run in runs)
     made.provenance = {
