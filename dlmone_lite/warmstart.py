@@ -20,6 +20,7 @@ from dlmone_lite.model import Denoiser
 from dlmone_lite.muon import Muon, split
 from dlmone_lite.sample import ancestral, anchor, snr_timesteps
 from dlmone_lite.teacher import PairedText
+from dlmone_lite.text import Batch
 from dlmone_lite.training import EMA, Run, apply_update, generator_at
 
 
@@ -33,10 +34,11 @@ class WarmStartConfig:
 
     steps: int = 3000
     batch_size: int = 128
-    sources: int = 1280
+    sources: int = 0
     samples: int = 48  # each only has to be found once: its share comes from the mean
-    nfe: int = 8
+    nfe: int = 6
     share_step: int = 1
+    reread_at: float = 0.5  # share of the updates after which the student's mean tells the shares; 0: never
     lr: float = 2e-3  # of Adam
     lr_muon: float = 0.015  # of the blocks' matrices
     momentum: float = 0.9  # of Muon
@@ -102,6 +104,11 @@ class Pool(nn.Module):
     def full(self) -> bool:
         """Whether every source has its sentences, in order."""
         return int(self.filled) == len(self.rows)
+
+    def reread(self, here: slice, mean: Tensor, embedding: Tensor) -> None:
+        """New shares of the same sentences, in the same order, for another mean (s, L_t, D)."""
+        points, before = embedding[self.ids[here]].flatten(2), self.share[here]
+        self.share[here] = shares(mean.flatten(1), points, before > 1e-3)
 
     def put(self, ids: Tensor, mean: Tensor, embedding: Tensor) -> None:
         """Samples ids (s, n, L_t) of the next s sources, whose E[x0 | source] is mean (s, L_t, D)."""
@@ -192,22 +199,52 @@ class WarmStartRun(Run):
             self.seconds += time.perf_counter() - began
             yield int(pool.filled), len(pool.rows)
 
+    def student(self, network: Denoiser, clean: Tensor, z: Tensor, batch: Batch) -> Tensor:
+        """x_g = G(sigma z, t_init) (B, L, D) beside the clean source."""
+        t = torch.full((len(batch),), self.config.t_init, device=self.device)
+        sigma = self.phi.schedule.like(self.config.t_init, z)[1]
+        return network(anchor(sigma * z, clean, batch), t, batch)
+
+    @torch.no_grad()
+    def reread(self, generator: torch.Generator, quantiles: int = 32) -> None:
+        """The shares once more, off the mean of the averaged student at evenly spread scores.
+
+        What the teacher said of like sources differs by its errors; the student has learned what they have
+        in common, and a border between two sentences that it can predict is one that it can draw sharply.
+        """
+        phi, pool = self.phi, self.pool
+        score = torch.special.ndtri((torch.arange(quantiles) + 0.5) / quantiles).to(self.device)
+        at_once = max(1, self.rows_at_once // quantiles)
+        for start in range(0, len(pool.rows), at_once):
+            here = slice(start, start + at_once)
+            rows = pool.rows[here].cpu()
+            batch = self.data.batch[rows].repeat(quantiles).to(self.device)
+            clean = phi.embed(batch.ids)
+            z = torch.randn(clean.shape, generator=generator).to(self.device)
+            first = clean.shape[1] - pool.ids.shape[-1]
+            z[:, first] += (score.repeat(len(rows)) - z[:, first] @ pool.direction)[:, None] * pool.direction
+            with self.autocast():
+                x_g = self.student(self.ema.model, clean, z, batch).float()
+            mean = x_g[:, first:].unflatten(0, (len(rows), quantiles)).mean(1)
+            pool.reread(here, mean, phi.embedding())
+
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         c, phi, pool, device = self.config, self.phi, self.pool, self.device
         if not pool.full:
             raise InputError("the warm start has no sentences yet; exhaust prepare() first")
+        if self.step and self.step == round(c.reread_at * c.steps):
+            self.reread(generator_at(c.seed, -len(pool.rows) - 1))
         which = torch.randint(len(pool.rows), (c.batch_size,), generator=generator)
         batch = self.data.batch[pool.rows.cpu()[which]]
         z = torch.randn((*batch.ids.shape, phi.config.embed_dim), generator=generator).to(device)
         batch, clean = batch.to(device), phi.embed(batch.ids.to(device))
         cut = batch.ids.shape[1] - pool.ids.shape[-1]
         wanted = phi.embedding()[pool.pick(which.to(device), z[:, cut] @ pool.direction)]
-        t = torch.full((len(batch),), c.t_init, device=device)
         with self.autocast():
-            x_g = self.theta(anchor(phi.schedule.like(c.t_init, z)[1] * z, clean, batch), t, batch)
+            x_g = self.student(self.theta, clean, z, batch)
         loss = (x_g[:, cut:] - wanted).square().mean()
-        rates = {"adam": self.lr(), "muon": c.lr_muon * self.lr_factor()}
-        optimisers = {optimiser: rates[name] for name, optimiser in self.optimisers.items()}
+        adam, muon = self.optimisers["adam"], self.optimisers["muon"]
+        optimisers = {adam: self.lr(), muon: c.lr_muon * self.lr_factor()}
         values, norm = apply_update(optimisers, loss, {"regression": loss}, self.step + 1, c.clip)
         self.ema.update(self.theta, self.step + 1)
         return values, {"theta": norm}, int(batch.target.sum())

@@ -104,6 +104,37 @@ def test_a_perfect_teachers_mean_tells_the_shares_better_than_counting(codec, pa
     assert max(read) < 0.06 and sum(read) < 0.6 * sum(counted)
 
 
+def test_the_student_tells_the_shares_that_it_has_learned(codec, pairs):
+    """A student that draws its borders elsewhere than the pool: reading again moves the pool's to them."""
+    run = make_run(codec, pairs, samples=4)
+    list(run.prepare())
+    run.pool.share.copy_(torch.tensor([0.4, 0.3, 0.2, 0.1]).expand(3, 4))
+    run.pool.ids.copy_(torch.randint(3, 9, (1, 4, codec.target_length), generator=rng(3)).expand(3, -1, -1))
+    edges, cut, table = torch.tensor([0.25, 0.375, 0.5]), codec.source_length, run.phi.embedding()
+
+    def learned(x_t, t, batch):
+        score = x_t[:, cut] @ run.pool.direction / run.phi.schedule(1490)[1]
+        place = torch.searchsorted(edges, torch.special.ndtr(score))
+        return torch.cat([x_t[:, :cut], table[run.pool.ids[0, place]]], 1)
+
+    run.ema.model.forward = learned
+    ids = run.pool.ids.clone()
+    run.reread(rng(0))
+    wanted = torch.tensor([0.25, 0.125, 0.125, 0.5]).expand(3, 4)
+    assert torch.allclose(run.pool.share, wanted, atol=0.01) and torch.equal(run.pool.ids, ids)
+
+
+def test_the_shares_are_read_again_once(codec, pairs, monkeypatch):
+    seen = []
+    monkeypatch.setattr(WarmStartRun, "reread", lambda self, generator: seen.append(self.step))
+    for reread_at, wanted in ((0.5, [2]), (0.0, []), (1.0, [])):
+        run = make_run(codec, pairs, reread_at=reread_at)
+        list(run.prepare())
+        list(run)
+        assert seen == wanted
+        seen.clear()
+
+
 def test_sentences_stand_in_order_along_the_main_axis(codec, pairs, tmp_path):
     pool, embedding = true_pool(codec, pairs, make_world(tmp_path), codec.sources(pairs.batch))
     pool.sort(embedding)
