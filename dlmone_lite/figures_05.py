@@ -46,7 +46,7 @@ def levels(rows: Sequence[Row], chosen: int) -> Figure:
 def rise(curve: Sequence[Row], lines: Mapping[str, Row], until: float | None = None) -> Figure:
     """Validity (left) and total variation (right) of the one-step student while it trains.
 
-    curve: rows with step, validity, tv, tv_floor and, where there are several, stage. lines: name -> a row
+    curve: rows with step, validity, tv, tv_floor and, where there are several, stage (0: a warm start). lines: name -> a row
     with validity and tv to compare with (the teacher). With `until`, what lies after that step is pale.
     """
     fig, (left, right) = canvas(1, 2, height=3.9)
@@ -64,8 +64,11 @@ def rise(curve: Sequence[Row], lines: Mapping[str, Row], until: float | None = N
         for (name, row), color, line in zip(lines.items(), (ORANGE, RED, PINK), ("--", "-.", ":")):
             axes.axhline(row[key], color=color, linestyle=line, label=name)
         for before, row in zip(curve, curve[1:]):
-            if row.get("stage", 1) != before.get("stage", 1):
-                axes.axvline(before["step"], color=GREY, linewidth=1.5, linestyle=":", label="second stage")
+            if (stage := row.get("stage", 1)) != before.get("stage", 1):
+                dashes = "--" if stage == 1 else ":"
+                axes.axvline(
+                    before["step"], color=GREY, linewidth=1.5, linestyle=dashes, label=f"stage {stage} begins"
+                )
         axes.set(xlabel="update", title=title, ylim=(-0.03, 1.03), xlim=(-0.03 * width, 1.03 * width))
     right.axhline(curve[0]["tv_floor"], color=BLACK, linestyle=":", label="floor: a perfect model")
     handles, labels = right.get_legend_handles_labels()

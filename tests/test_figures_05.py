@@ -40,7 +40,7 @@ def test_rise_draws_the_curve_the_teacher_and_the_floor() -> None:
     assert line(right, "student")[1] == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5])
     assert line(left, "teacher")[1] == [0.95, 0.95] and line(right, "teacher")[1] == [0.3, 0.3]
     assert line(right, "floor: a perfect model")[1] == [0.15, 0.15]
-    assert line(left, "second stage")[0] == [200, 200], "where the last row of stage one stands"
+    assert line(left, "stage 2 begins")[0] == [200, 200], "where the last row of stage one stands"
 
 
 def test_rise_pales_what_comes_later() -> None:
