@@ -46,8 +46,9 @@ def levels(rows: Sequence[Row], chosen: int) -> Figure:
 def rise(curve: Sequence[Row], lines: Mapping[str, Row], until: float | None = None) -> Figure:
     """Validity (left) and total variation (right) of the one-step student while it trains.
 
-    curve: rows with step, validity, tv, tv_floor and, where there are several, stage (0: a warm start). lines: name -> a row
-    with validity and tv to compare with (the teacher). With `until`, what lies after that step is pale.
+    curve: rows with step, validity, tv, tv_floor and, where there are several, stage (0: a warm start).
+    lines: name -> a row with validity and tv to compare with (the teacher). With `until`, what lies after
+    that step is pale.
     """
     fig, (left, right) = canvas(1, 2, height=3.9)
     steps = [row["step"] for row in curve]

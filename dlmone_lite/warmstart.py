@@ -21,7 +21,6 @@ from dlmone_lite.muon import Muon, split
 from dlmone_lite.pool import Pool
 from dlmone_lite.sample import ancestral, anchor, snr_timesteps
 from dlmone_lite.teacher import PairedText
-from dlmone_lite.text import Batch
 from dlmone_lite.training import EMA, Run, apply_update, generator_at
 
 
@@ -29,12 +28,16 @@ from dlmone_lite.training import EMA, Run, apply_update, generator_at
 class WarmStartConfig:
     """One warm start: `steps` updates of ||G(sigma z, t_init) - x||^2, x the sentence that z stands for.
 
+    A share `keep` of the rows is denoising, ||G(alpha_t x + sigma_t z, t) - x||^2 at lower t: it is what more
+    than one step of the student needs, and is forgotten without.
+
     First the teacher writes `samples` sentences for each of `sources` training sources (0: all), in `nfe`
     ancestral steps, evenly in log SNR. At the step number `share_step` its x0_hat tell the sentences' shares.
     """
 
     steps: int = 3000
     batch_size: int = 128
+    keep: float = 0.25
     sources: int = 0
     samples: int = 48  # each only has to be found once: its share comes from the mean
     nfe: int = 6
@@ -122,12 +125,6 @@ class WarmStartRun(Run):
             self.seconds += time.perf_counter() - began
             yield int(pool.filled), len(pool.rows)
 
-    def student(self, network: Denoiser, clean: Tensor, z: Tensor, batch: Batch) -> Tensor:
-        """x_g = G(sigma z, t_init) (B, L, D) beside the clean source."""
-        t = torch.full((len(batch),), self.config.t_init, device=self.device)
-        sigma = self.phi.schedule.like(self.config.t_init, z)[1]
-        return network(anchor(sigma * z, clean, batch), t, batch)
-
     @torch.no_grad()
     def reread(self, generator: torch.Generator, quantiles: int = 32) -> None:
         """The shares once more, off the mean of the averaged student at evenly spread scores.
@@ -146,8 +143,11 @@ class WarmStartRun(Run):
             z = torch.randn(clean.shape, generator=generator).to(self.device)
             first = clean.shape[1] - pool.ids.shape[-1]
             z[:, first] += (score.repeat(len(rows)) - z[:, first] @ pool.direction)[:, None] * pool.direction
+            t = torch.full((len(batch),), self.config.t_init, device=self.device)
             with self.autocast():
-                x_g = self.student(self.ema.model, clean, z, batch).float()
+                x_g = self.ema.model(
+                    anchor(phi.schedule.diffuse(0 * z, t, z), clean, batch), t, batch
+                ).float()
             mean = x_g[:, first:].unflatten(0, (len(rows), quantiles)).mean(1)
             pool.reread(here, mean, phi.embedding())
 
@@ -160,14 +160,26 @@ class WarmStartRun(Run):
         which = torch.randint(len(pool.rows), (c.batch_size,), generator=generator)
         batch = self.data.batch[pool.rows.cpu()[which]]
         z = torch.randn((*batch.ids.shape, phi.config.embed_dim), generator=generator).to(device)
-        batch, clean = batch.to(device), phi.embed(batch.ids.to(device))
-        cut = batch.ids.shape[1] - pool.ids.shape[-1]
-        wanted = phi.embedding()[pool.pick(which.to(device), z[:, cut] @ pool.direction)]
+        lower = torch.randint(
+            1, c.t_init * 7 // 8 + 1, (len(batch),), generator=generator
+        )  # as in eight steps
+        other = torch.randn(len(batch), generator=generator)
+        kept = torch.arange(len(batch)) < round(c.keep * len(batch))
+        kept, batch = kept.to(device), batch.to(device)
+        t = torch.where(kept, lower.to(device), c.t_init)
+        clean, cut = phi.embed(batch.ids), batch.ids.shape[1] - pool.ids.shape[-1]
+        score = torch.where(kept, other.to(device), z[:, cut] @ pool.direction)
+        wanted = clean.clone()
+        wanted[:, cut:] = phi.embedding()[pool.pick(which.to(device), score)]
+        known = wanted * kept[:, None, None]  # the others start from nothing but noise
         with self.autocast():
-            x_g = self.student(self.theta, clean, z, batch)
-        loss = (x_g[:, cut:] - wanted).square().mean()
+            x_g = self.theta(anchor(phi.schedule.diffuse(known, t, z), clean, batch), t, batch)
+        errors = (x_g - wanted)[:, cut:].square().mean((1, 2))
+        loss, terms = errors.mean(), {"regression": errors[~kept].mean()}
+        if c.keep:
+            terms["denoising"] = errors[kept].mean()
         adam, muon = self.optimisers["adam"], self.optimisers["muon"]
         optimisers = {adam: self.lr(), muon: c.lr_muon * self.lr_factor()}
-        values, norm = apply_update(optimisers, loss, {"regression": loss}, self.step + 1, c.clip)
+        values, norm = apply_update(optimisers, loss, terms, self.step + 1, c.clip)
         self.ema.update(self.theta, self.step + 1)
         return values, {"theta": norm}, int(batch.target.sum())

@@ -117,13 +117,34 @@ def test_a_resumed_warm_start_equals_an_uninterrupted_one(codec, pairs, tmp_path
 
 
 def test_the_noise_that_decides_is_the_first_targets(codec, pairs):
-    run = make_run(codec, pairs, batch_size=64)
+    run = make_run(codec, pairs, batch_size=64, keep=0.0)
     list(run.prepare())
     seen = {}
     pick = run.pool.pick
     run.pool.pick = lambda which, score: seen.update(score=score) or pick(which, score)
-    run.advance()
+    assert set(run.advance().losses) == {"regression"}
     generator = generator_at(run.config.seed, 1)
     torch.randint(3, (64,), generator=generator)
     z = torch.randn((64, codec.length, 8), generator=generator)
     assert torch.allclose(seen["score"], z[:, codec.source_length] @ run.pool.direction)
+
+
+def test_kept_rows_are_denoising_with_noise_of_their_own(codec, pairs):
+    """Below t_init the student sees alpha x + sigma z, x drawn without regard to z; the rest sees sigma z."""
+    run = make_run(codec, pairs, batch_size=256, keep=0.5)
+    list(run.prepare())
+    seen, forward, pick = {}, run.theta.forward, run.pool.pick
+    run.pool.pick = lambda which, score: seen.update(score=score, ids=pick(which, score)) or seen["ids"]
+    run.theta.forward = lambda x, t, batch: seen.update(x=x, t=t) or forward(x, t, batch)
+    losses = run.advance().losses
+    assert set(losses) == {"regression", "denoising"}
+    cut, (kept, rest) = codec.source_length, (slice(0, 128), slice(128, 256))
+    assert (seen["t"][rest] == 1490).all() and seen["t"][kept].max() <= 1303 and seen["t"][kept].min() < 200
+    words = run.phi.embedding()[seen["ids"]]
+    alpha, sigma = run.phi.schedule.like(seen["t"], words)
+    noise = (seen["x"][:, cut:] - alpha * words) / sigma
+    assert noise[kept].std() == pytest.approx(1, abs=0.02)
+    along = noise[:, 0] @ run.pool.direction
+    assert torch.corrcoef(torch.stack([along[kept], seen["score"][kept]]))[0, 1].abs() < 0.3
+    along = seen["x"][rest, cut] @ run.pool.direction / sigma[rest, 0, 0]
+    assert torch.allclose(along, seen["score"][rest], atol=1e-5)

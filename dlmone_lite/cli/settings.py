@@ -67,6 +67,9 @@ def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
         raise InputError(f"nfe must lie in 3..{T}, not {values['nfe']}")
     if not 0 <= values.get("share_step", 0) < values.get("nfe", 1):
         raise InputError(f"share_step must lie in 0..nfe - 1, not {values['share_step']}")
+    rows, keep = values["batch_size"], values.get("keep", 0)
+    if keep and not 0.5 < keep * rows < rows - 0.5:
+        raise InputError(f"keep = {keep} of {rows} rows leaves one kind without any; change one of them")
     if not 0 <= values.get("reread_at", 0) <= 1:
         raise InputError(f"reread_at is a share of the updates, 0..1, not {values['reread_at']}")
     for name in ("lr", "lr_muon", "lr_psi", "clip"):
