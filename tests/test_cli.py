@@ -427,7 +427,7 @@ def test_distill_with_a_warm_start_goes_on_after_ctrl_c(
     pets.run(capsys, *argv)
     made, rows = load(out), read_jsonl(log, ())
     assert [row["stage"] for row in rows] == [0] * 3 + [1] * 6 + [2] * 4
-    assert all(set(row["losses"]) == {"regression"} for row in rows[:3])
+    assert all(set(row["losses"]) == {"regression", "denoising"} for row in rows[:3])
     warm, one, two = made.provenance["stages"]
     assert (warm["steps"], warm["config"]["samples"], warm["config"]["seed"]) == (3, 3, 0)
     assert warm["config"]["t_init"] == one["config"]["t_init"] == DistillConfig().t_init
