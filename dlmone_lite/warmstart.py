@@ -35,9 +35,9 @@ class WarmStartConfig:
     ancestral steps, evenly in log SNR. At the step number `share_step` its x0_hat tell the sentences' shares.
     """
 
-    steps: int = 3000
+    steps: int = 4000
     batch_size: int = 128
-    keep: float = 0.25
+    keep: float = 0.125
     sources: int = 0
     samples: int = 48  # each only has to be found once: its share comes from the mean
     nfe: int = 6
