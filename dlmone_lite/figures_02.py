@@ -28,7 +28,7 @@ def cosines(
 ) -> Figure:
     """Left: cosines (n, n) of words that stand group by group (name, size). Right: their distributions."""
     fig, (left, right) = canvas(1, 2, height=4.2, ratios=[1.25, 1])
-    image = left.imshow(table, cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
+    image = left.imshow(table, cmap="cividis", vmin=0.2, vmax=0.8, interpolation="nearest")
     edges = [0]
     for _, size in groups:
         edges.append(edges[-1] + size)
@@ -41,7 +41,7 @@ def cosines(
     left.set_xticks([])
     left.grid(visible=False)
     left.set_title("cosine of every pair of words")
-    fig.colorbar(image, ax=left, shrink=0.9)
+    fig.colorbar(image, ax=left, shrink=0.9, extend="both")
     bins = [i / 25 - 0.6 for i in range(41)]
     for i, (name, values) in enumerate(samples.items()):
         look = {"color": PALETTE[i], "linestyle": LINES[i], "linewidth": 2}
@@ -68,7 +68,9 @@ def layouts(rows: Mapping[str, Tensor]) -> Figure:
     return fig
 
 
-def band(ax: Axes, x: Sequence[float], low_mid_high: Sequence[Sequence[float]], look: tuple, label: str) -> None:
+def band(
+    ax: Axes, x: Sequence[float], low_mid_high: Sequence[Sequence[float]], look: tuple[str, str], label: str
+) -> None:
     """A middle line inside the band from low to high."""
     colour, marker = look
     low, middle, high = low_mid_high
@@ -103,7 +105,7 @@ def when_decided(
     level: Mapping[str, Sequence[float]], clock: Sequence[tuple[float, int]],
 ) -> Figure:
     """The figure to remember. Above: margins (low, middle, high) against noise. Below: for each word and
-    each of `READERS`, the level up to which it is read (inf: always). `clock` holds some (sigma/alpha, t).
+    each of `READERS`, the level up to which it is decided (inf: at any noise). `clock` holds some (sigma/alpha, t).
     """
     fig, (top, below) = canvas(2, 1, height=3.3 + 0.27 * len(words))
     fig.get_layout_engine().set(h_pad=0.06)
@@ -112,7 +114,7 @@ def when_decided(
         band(top, ratio, values, look, name)
     top.axhline(0, color=RED, linestyle="--", linewidth=1.5)
     top.set(ylabel="margin", title="margin to the nearest wrong one: below 0 it is misread", ylim=(-8, 12))
-    top.legend(loc="lower left")
+    top.legend(loc=(0.01, 0.5))
     right = max(ratio)
     rows = range(len(words))
     ends = [[min(level[name][i], right) for name in READERS] for i in rows]
@@ -121,12 +123,12 @@ def when_decided(
         here = [(v, i) for i, v in enumerate(level[name]) if v < right]
         look = {"color": colour, "marker": marker, "s": 60, "edgecolors": "black", "zorder": 3}
         below.scatter([v for v, _ in here], [i for _, i in here], label=name, **look)
-    sure = [i for i in rows if level["and the source"][i] >= right]
-    sure_label = "never in doubt"
-    below.scatter([right] * len(sure), sure, marker=">", s=70, color=BLACK, label=sure_label, clip_on=False)
+    sure = [i for i in rows if max(ends[i]) >= right]
+    look = {"marker": ">", "s": 70, "color": BLACK, "label": "beyond this", "clip_on": False, "zorder": 3}
+    below.scatter([right] * len(sure), sure, **look)
     below.set_yticks(rows, words)
-    below.set(ylim=(len(words) - 0.4, -0.6), title="each word is read right up to this noise, from ...")
-    below.legend(loc="upper center", bbox_to_anchor=(0.45, -0.24), ncols=4, columnspacing=1.2)
+    below.set(ylim=(len(words) - 0.4, -0.6), title="each word is decided up to this noise, from ...")
+    fig.legend(*below.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     for ax in (top, below):
         ax.set(xscale="log", xlim=(min(ratio), right))
     below.set_xlabel(r"noise level $\sigma/\alpha$ (and step $t$ of the square-root schedule)")
@@ -165,9 +167,10 @@ def collapse(runs: Mapping[str, Sequence[Sequence[float]]], ylabel: str) -> Figu
 def mixing(differ: Sequence[int], measured: Sequence[float], law: Sequence[float]) -> Figure:
     """Share of word-by-word mixtures of two right sentences that are right, by how many words differ."""
     fig, (ax,) = canvas(height=3.3)
-    ax.plot(range(1, len(law) + 1), law, color=ORANGE, linestyle="--", label=r"$2^{1-m}$: only the two themselves")
-    ax.plot(differ, measured, "o", color=BLUE, fillstyle="none", label="measured, one mark a pair")
+    places = range(1, len(law) + 1)
+    ax.plot(places, law, color=ORANGE, linestyle="--", label="$2^{1-m}$: only the two themselves")
+    ax.plot(differ, measured, "o", color=BLUE, fillstyle="none", label="measured, all such pairs")
     ax.set(xlabel="positions $m$ at which the two sentences differ", ylabel="share that is right", yscale="log")
-    ax.set_xticks(range(1, len(law) + 1))
+    ax.set_xticks(places)
     ax.legend(loc="upper right")
     return fig
