@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dlmone_lite.plots import (
-    BLACK, BLUE, GREEN, GREY, LINES, MARKERS, ORANGE, PALETTE, RED, SKY, canvas, lines,
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    LINES,
+    MARKERS,
+    ORANGE,
+    PALETTE,
+    RED,
+    SKY,
+    canvas,
+    lines,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -17,9 +29,9 @@ if TYPE_CHECKING:
 KINDS = ("source", "[SEP] / [CLS]", "target", "[PAD]")  # what may stand at a position of `layouts`
 SHADES = (SKY, BLACK, ORANGE, "#e4e4e4")
 READERS = {  # what a word is read from: colour, marker
-    "its own position": (BLUE, "o"),
-    "and the source": (GREEN, "s"),
-    "and all positions": (ORANGE, "D"),
+    "own position alone": (BLUE, "o"),
+    "with the source": (GREEN, "s"),
+    "with all positions": (ORANGE, "D"),
 }
 
 
@@ -36,7 +48,7 @@ def cosines(
         left.axhline(edge - 0.5, color="white", linewidth=0.8)
         left.axvline(edge - 0.5, color="white", linewidth=0.8)
     left.set_yticks(
-        [(a + b - 1) / 2 for a, b in zip(edges, edges[1:])], [f"{name} ({size})" for name, size in groups]
+        [(a + b - 1) / 2 for a, b in itertools.pairwise(edges)], [f"{name} ({size})" for name, size in groups]
     )
     left.set_xticks([])
     left.grid(visible=False)
@@ -79,12 +91,15 @@ def band(
 
 
 def misreading(
-    ratio: Sequence[float], margin: Sequence[Sequence[float]], measured: Sequence[float],
-    upper: Sequence[float], lower: Sequence[float],
+    ratio: Sequence[float],
+    margin: Sequence[Sequence[float]],
+    measured: Sequence[float],
+    upper: Sequence[float],
+    lower: Sequence[float],
 ) -> Figure:
     """Left: margin (low, middle, high) of the nearest token; right: share misread, between its two bounds."""
     fig, (left, right) = canvas(1, 2, height=3.8)
-    band(left, ratio, margin, READERS["its own position"], "median, and 80% of all words")
+    band(left, ratio, margin, READERS["own position alone"], "median, and 80% of all words")
     left.axhline(0, color=RED, linestyle="--", label="below: misread")
     left.set(ylabel="margin of the right word", title="nearest-token margin")
     left.legend(loc="lower left")
@@ -101,20 +116,25 @@ def misreading(
 
 
 def when_decided(
-    ratio: Sequence[float], margins: Mapping[str, Sequence[Sequence[float]]], words: Sequence[str],
-    level: Mapping[str, Sequence[float]], clock: Sequence[tuple[float, int]],
+    ratio: Sequence[float],
+    margins: Mapping[str, Sequence[Sequence[float]]],
+    words: Sequence[str],
+    level: Mapping[str, Sequence[float]],
+    clock: Sequence[tuple[float, int]],
 ) -> Figure:
     """The figure to remember. Above: margins (low, middle, high) against noise. Below: for each word and
-    each of `READERS`, the level up to which it is decided (inf: at any noise). `clock` holds some (sigma/alpha, t).
+    each of `READERS`, the level up to which it is decided (inf: at any noise).
+
+    `clock` holds the places of the ticks, as pairs of sigma/alpha and t.
     """
-    fig, (top, below) = canvas(2, 1, height=3.3 + 0.27 * len(words))
+    fig, (top, below) = canvas(2, 1, height=3.6 + 0.26 * len(words))
     fig.get_layout_engine().set(h_pad=0.06)
-    top.get_gridspec().set_height_ratios([1, 0.45 + 0.13 * len(words)])
+    top.get_gridspec().set_height_ratios([1, 0.4 + 0.115 * len(words)])
     for (name, values), look in zip(margins.items(), ((BLUE, "o"), (ORANGE, "D")), strict=True):
         band(top, ratio, values, look, name)
     top.axhline(0, color=RED, linestyle="--", linewidth=1.5)
     top.set(ylabel="margin", title="margin to the nearest wrong one: below 0 it is misread", ylim=(-8, 12))
-    top.legend(loc=(0.01, 0.5))
+    top.legend(loc=(0.01, 0.53))
     right = max(ratio)
     rows = range(len(words))
     ends = [[min(level[name][i], right) for name in READERS] for i in rows]
@@ -143,7 +163,7 @@ def by_scale(scale: Sequence[float], losses: Mapping[str, Sequence[float]]) -> F
     """Losses against the factor on all embeddings."""
     fig, (ax,) = canvas(height=3.6)
     lines(ax, scale, losses, "factor on all embeddings", "loss", log_x=True, log_y=True)
-    for line, marker in zip(ax.get_lines(), MARKERS):
+    for line, marker in zip(ax.get_lines(), MARKERS, strict=False):
         line.set(marker=marker, markevery=3)
     ax.axvline(1, color=GREY, linewidth=1)
     ax.set_ylim(1e-6, 30)
@@ -170,7 +190,9 @@ def mixing(differ: Sequence[int], measured: Sequence[float], law: Sequence[float
     places = range(1, len(law) + 1)
     ax.plot(places, law, color=ORANGE, linestyle="--", label="$2^{1-m}$: only the two themselves")
     ax.plot(differ, measured, "o", color=BLUE, fillstyle="none", label="measured, all such pairs")
-    ax.set(xlabel="positions $m$ at which the two sentences differ", ylabel="share that is right", yscale="log")
+    ax.set(
+        xlabel="positions $m$ at which the two sentences differ", ylabel="share that is right", yscale="log"
+    )
     ax.set_xticks(places)
     ax.legend(loc="upper right")
     return fig

@@ -58,7 +58,9 @@ def origins(words: Sequence[str], first: Sequence[str], second: Sequence[str]) -
     """For each word of a walk, which of the two sentences has it at that place: a key of `ORIGINS`."""
     found = []
     for word, a, b in zip(words, first, second, strict=True):
-        found.append("both" if word == a == b else "first" if word == a else "second" if word == b else "neither")
+        found.append(
+            "both" if word == a == b else "first" if word == a else "second" if word == b else "neither"
+        )
     return found
 
 

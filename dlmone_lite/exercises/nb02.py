@@ -64,7 +64,9 @@ def _check_pair(answer: Any) -> None:
     if _close(got, 0.5 * torch.erfc(z)):
         raise Wrong("erfc wants its argument divided by sqrt(2): Q(z) = erfc(z / sqrt(2)) / 2.")
     if _close(got, _q(d * alpha / (2 * sigma**2))):
-        raise Wrong("Along the line between the two words the noise has standard deviation sigma, not sigma^2.")
+        raise Wrong(
+            "Along the line between the two words the noise has standard deviation sigma, not sigma^2."
+        )
     if _close(got, z):
         raise Wrong("That is how many standard deviations away the border is. How likely is more than that?")
     raise Wrong("Look along the line from one word to the other: a Gaussian, and a border at half the way.")
@@ -85,7 +87,9 @@ def _check_share(answer: Any) -> None:
     if _close(got, at.prod(1)):
         raise Wrong("One number for every sentence is right so far: any of them will do, so add them up.")
     if _close(got, (p * at.prod(1)).sum()):
-        raise Wrong("Nobody draws a sentence first: the products are probabilities already, do not weight them.")
+        raise Wrong(
+            "Nobody draws a sentence first: the products are probabilities already, do not weight them."
+        )
     if _close(got, (p**2).sum()):
         raise Wrong("That is the chance that two whole sentences agree. Here every position draws alone.")
     if _close(got, at.max(0).values.prod()):
@@ -97,7 +101,9 @@ def _check_share(answer: Any) -> None:
         raise Wrong("That is the share of wrong results.")
     if _close(got, torch.ones(())):
         raise Wrong("Whole sentences are always right. Position by position, words of different ones mix.")
-    raise Wrong("For each sentence: the product over positions of the probability of its word there. Then add.")
+    raise Wrong(
+        "For each sentence: the product over positions of the probability of its word there. Then add."
+    )
 
 
 _SHARE = """
@@ -141,7 +147,7 @@ EXERCISES: tuple[Exercise, ...] = (
         _SHARE,
         (
             "How likely is it that the draws spell sentence k? A product over positions. Then add over k.",
-            "The word of sentence k at position i has probability sum of p_j over all j that have it there too.",
+            "Word i of sentence k has the probability sum of p_j over all j that have it at position i.",
         ),
         "Right: independent positions are right about a word each, and wrong about the sentence.",
     ),
@@ -152,7 +158,7 @@ EXERCISES: tuple[Exercise, ...] = (
         "b",
         {
             "a": "No: it costs time. Leaving them out would be cheaper.",
-            "c": "No: [UNK] has an embedding as well, and is no target. Which secret would clean [PAD]s tell?",
+            "c": "No: [UNK] has an embedding too, and is no target. Which secret would clean [PAD]s tell?",
         },
         (
             "At generation all target positions start as noise. Who says where the sentence ends?",
