@@ -133,7 +133,11 @@ def when_decided(
     for (name, values), look in zip(margins.items(), ((BLUE, "o"), (ORANGE, "D")), strict=True):
         band(top, ratio, values, look, name)
     top.axhline(0, color=RED, linestyle="--", linewidth=1.5)
-    top.set(ylabel="margin", title="margin to the nearest wrong one: below 0 it is misread", ylim=(-8, 12))
+    top.set(
+        ylabel="margin",
+        title="margin to the nearest wrong one, median and 80% of draws; below 0 it is misread",
+        ylim=(-8, 12),
+    )
     top.legend(loc=(0.01, 0.53))
     right = max(ratio)
     rows = range(len(words))
@@ -145,9 +149,10 @@ def when_decided(
         below.scatter([v for v, _ in here], [i for _, i in here], label=name, **look)
     sure = [i for i in rows if max(ends[i]) >= right]
     look = {"marker": ">", "s": 70, "color": BLACK, "label": "beyond this", "clip_on": False, "zorder": 3}
-    below.scatter([right] * len(sure), sure, **look)
+    if sure:
+        below.scatter([right] * len(sure), sure, **look)
     below.set_yticks(rows, words)
-    below.set(ylim=(len(words) - 0.4, -0.6), title="each word is decided up to this noise, from ...")
+    below.set(ylim=(len(words) - 0.4, -0.6), title="the noise up to which each word is decided")
     fig.legend(*below.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     for ax in (top, below):
         ax.set(xscale="log", xlim=(min(ratio), right))
