@@ -15,7 +15,7 @@ ORIGINS = {  # where a word of a walk comes from: mark, background
     "second": ("B", "#f6cf85"),
     "neither": ("!", "#f2a98f"),
 }
-PAGE = '<div style="background:#fff;color:#000;padding:6px;font-size:14px">'
+PAGE = '<div style="background:#fff;color:#000;padding:6px;font-size:14px;line-height:1.3">'
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def reading_table(readings: Sequence[Reading], readers: Sequence[str]) -> str:
             mark = "" if right else "✗ "
             cells += f'<td style="padding:0 8px;{style}">{mark}{escape(word)} {p:.2f}</td>'
         lines.append(f"<tr>{cells}</tr>")
-    return f'{PAGE}<table style="border-collapse:collapse;line-height:1.25">{"".join(lines)}</table></div>'
+    return f'{PAGE}<table style="border-collapse:collapse">{"".join(lines)}</table></div>'
 
 
 def origins(words: Sequence[str], first: Sequence[str], second: Sequence[str]) -> list[str]:
@@ -85,4 +85,4 @@ def walk_table(rows: Sequence[tuple[str, str, bool]], here: int) -> str:
             f'<td style="padding:0 8px">{verdict}</td></tr>'
         )
     legend = "A: only in the first, B: only in the second, =: in both, !: in neither"
-    return f'{PAGE}<table style="border-collapse:collapse">{"".join(lines)}</table><p>{legend}</p></div>'
+    return f'{PAGE}{legend}<table style="border-collapse:collapse">{"".join(lines)}</table></div>'
