@@ -12,11 +12,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
+HATCHES = ("", "//", "..", "xx")
 EDGE = 2.7  # of the square that is shown
 REAL, FAKE, EXACT = (
-    {"color": BLUE, "width": 0.007, "zorder": 4},
-    {"color": ORANGE, "width": 0.006, "zorder": 5},
-    {"color": "#444444", "width": 0.014, "zorder": 3, "alpha": 0.55},
+    {"color": BLUE, "width": 0.006, "zorder": 4},
+    {"color": ORANGE, "width": 0.005, "zorder": 5},
+    {
+        "color": "#444444",
+        "width": 0.014,
+        "zorder": 3,
+        "alpha": 0.5,
+        "headwidth": 2.2,
+        "headlength": 2.2,
+        "headaxislength": 2.2,
+    },
 )  # the exact score is a broad shadow: a fake arrow that is right lies inside it
 ARROWS = {"real: the teacher's": REAL, "exact: the student's own": EXACT, "fake: psi's": FAKE}
 
@@ -28,7 +37,7 @@ def _arrows(ax: Axes, places: Tensor, arrows: Tensor, **look: object) -> None:
 def _plane(ax: Axes, density: Tensor, title: str) -> None:
     """The data's density (n, n) over the square, as grey, y along the rows."""
     ax.imshow(
-        density, origin="lower", extent=(-EDGE, EDGE, -EDGE, EDGE), cmap="Greys", vmin=0, vmax=2.2,
+        density, origin="lower", extent=(-EDGE, EDGE, -EDGE, EDGE), cmap="Greys", vmin=0, vmax=1.5,
         interpolation="bilinear", zorder=0,
     )  # fmt: skip
     ax.set(xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE), aspect="equal", title=title)
@@ -92,50 +101,52 @@ def pulls(density: Tensor, points: Tensor, truth: Tensor, taken: Tensor, names: 
     return fig
 
 
-def cosines(mu: Sequence[float], by_level: Mapping[str, Sequence[Sequence[float]]]) -> Figure:
-    """Cosine between the gradient of L2 - mu L1 and the true one, by mu: thin lines are single students, the
-    thick one their mean; one colour per noise level (the keys)."""
-    fig, (ax,) = canvas(height=3.7)
+def cosines(
+    mu: Sequence[float], by_level: Mapping[str, Sequence[Sequence[float]]], alone: Sequence[float]
+) -> Figure:
+    """Left: cosine between the gradient of L2 - mu L1 and the true one, by mu; thin lines are students,
+    the thick one is their mean; one colour per noise level (the keys). Right: L1 alone, a bar per level."""
+    fig, (left, right) = canvas(1, 2, height=3.8, width=10.0, ratios=[1.7, 1])
     for i, (level, students) in enumerate(by_level.items()):
+        look = {"color": PALETTE[i], "linestyle": LINES[i]}
         for student in students:
-            ax.plot(mu, student, color=PALETTE[i], linewidth=0.7, alpha=0.45)
+            left.plot(mu, student, color=PALETTE[i], linewidth=0.7, alpha=0.5)
         mean = [sum(values) / len(values) for values in zip(*students, strict=True)]
-        ax.plot(
-            mu,
-            mean,
-            color=PALETTE[i],
-            linestyle=LINES[i],
-            linewidth=2.6,
-            marker=MARKERS[i],
-            markevery=4,
-            label=level,
-        )
-    ax.axvline(0.5, color=GREY, linewidth=1.2, linestyle=":")
-    ax.axhline(0, color=GREY, linewidth=1)
-    ax.set(xlabel=r"$\mu$", ylabel="cosine with the true gradient", ylim=(-1.05, 1.08))
-    ax.legend(title=r"$\sigma/\alpha$", loc="lower left")
+        left.plot(mu, mean, **look, linewidth=2.6, marker=MARKERS[i], markevery=4, label=level)
+    left.axvline(0.5, color=GREY, linewidth=1.2, linestyle=":")
+    left.set(xlabel=r"$\mu$", ylabel="cosine with the true gradient", ylim=(0, 1.05))
+    left.set_title(r"$L_2 - \mu L_1$")
+    left.legend(title=r"$\sigma/\alpha$", loc="lower center")
+    bars = right.bar(range(len(alone)), alone, color=PALETTE[: len(alone)], width=0.6)
+    for i, bar in enumerate(bars):
+        bar.set(hatch=HATCHES[i % 4], edgecolor="white")
+    right.axhline(0, color=BLACK, linewidth=1.2)
+    right.set_xticks(range(len(alone)), list(by_level))
+    right.set(xlabel=r"$\sigma/\alpha$", ylim=(-1.05, 1.05), title="$L_1$ alone: below 0 is uphill")
+    right.grid(axis="x", visible=False)
     return fig
 
 
 def descents(curves: Mapping[str, Sequence[Sequence[float]]], every: int, top: float) -> Figure:
-    """Divergence against the update, one line per seed, for each rule (the keys); above `top` is cut off."""
-    fig, (ax,) = canvas(height=3.7)
+    """Divergence against the update for each rule (the keys): a thin line per seed, a thick one through their
+    medians; a seed that came above `top` ends there."""
+    fig, (ax,) = canvas(height=3.9)
+    length = max(len(values) for seeds in curves.values() for values in seeds)
     for i, (name, seeds) in enumerate(curves.items()):
-        for k, values in enumerate(seeds):
-            steps = [every * j for j in range(len(values))]
-            shown = [min(value, top) for value in values]
+        look = {"color": PALETTE[i], "linestyle": LINES[i]}
+        for values in seeds:
             ax.plot(
-                steps,
-                shown,
-                color=PALETTE[i],
-                linestyle=LINES[i],
-                linewidth=1.5,
-                marker=MARKERS[i],
-                markersize=5,
-                markevery=3,
-                label=name if k == 0 else None,
+                [every * j for j in range(len(values))], values, color=PALETTE[i], linewidth=0.8, alpha=0.6
             )
-    ax.set(yscale="log", xlabel="update of theta", ylabel=r"$E\,\|f_\phi - f^*_\theta\|^2$", ylim=(None, top))
+        padded = [list(values) + [10 * top] * (length - len(values)) for values in seeds]
+        middle = [sorted(column)[len(column) // 2] for column in zip(*padded, strict=True)]
+        kept = next((j + 1 for j, value in enumerate(middle) if value > top), length)
+        ax.plot(
+            [every * j for j in range(kept)], middle[:kept], **look, linewidth=2.4, marker=MARKERS[i],
+            markevery=2, label=name,
+        )  # fmt: skip
+    ax.set(yscale="log", xlabel="update of theta", ylabel=r"divergence $E\,\|f_\phi - f^*_\theta\|^2$")
+    ax.set_ylim(None, top)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return fig
 
@@ -164,8 +175,7 @@ def lags(
     places = range(len(age))
     bars = right.barh(places, list(age.values()), color=[PALETTE[i] for i in places], height=0.6)
     for i, bar in enumerate(bars):
-        bar.set_hatch(("", "//", "..", "xx")[i % 4])
-        bar.set_edgecolor("white")
+        bar.set(hatch=HATCHES[i % 4], edgecolor="white")
     right.set_yticks(places, list(age))
     right.set(xlabel="updates behind, mean", ylim=(len(age) - 0.4, -0.6))
     right.grid(axis="y", visible=False)
@@ -184,9 +194,9 @@ def widths(
         ax.plot(ratio, mean, color=PALETTE[i], linestyle=LINES[i], label=name)
         for row, at in zip(values, ratio, strict=True):
             ax.plot([at] * len(row), row, MARKERS[i], color=PALETTE[i], markersize=5, fillstyle="none")
-    for height, label in ((both, "all the data"), (one, "one mode")):
+    for height, label, at, side in ((both, "all the data", 0, "left"), (one, "one mode", -1, "right")):
         ax.axhline(height, color=BLACK, linewidth=1.2, linestyle=":")
-        ax.annotate(label, (ratio[-1], height), ha="right", va="bottom", fontsize=11)
+        ax.annotate(label, (ratio[at], height + 0.01), ha=side, va="bottom", fontsize=11)
     ax.set(xscale="log", xlabel=r"largest noise level $\sigma/\alpha$ that is compared")
     ax.set(ylabel="width of the student", ylim=(0, 1.25 * both))
     ax.set_xticks(list(ratio), [f"{r:.2g}" for r in ratio])
@@ -199,13 +209,13 @@ def accuracies(ratio: Sequence[float], by_judge: Mapping[str, Sequence[float]]) 
     """Share of right verdicts against the noise level, one curve per moment and judge (the keys)."""
     fig, (ax,) = canvas(height=3.6)
     for i, (name, values) in enumerate(by_judge.items()):
-        ax.plot(ratio, values, color=PALETTE[i], linestyle=LINES[i], marker=MARKERS[i], label=name)
+        look = {"color": PALETTE[i // 2], "fillstyle": ("full", "none")[i % 2]}
+        ax.plot(ratio, values, **look, linestyle=LINES[i % 2], marker=MARKERS[i // 2], label=name)
     ax.axhline(0.5, color=GREY, linewidth=1.2, linestyle=":")
-    ax.set(
-        xscale="log",
-        xlabel=r"noise level $\sigma/\alpha$",
-        ylabel="share of right verdicts",
-        ylim=(0.4, 1.03),
-    )
+    ax.annotate("chance", (ratio[0], 0.495), va="top", fontsize=11)
+    ax.set(xscale="log", xlabel=r"noise level $\sigma/\alpha$", ylabel="share of right verdicts")
+    ax.set_ylim(0.4, 1.03)
+    ax.set_xticks(list(ratio), [f"{r:.2g}" for r in ratio])
+    ax.minorticks_off()
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return fig

@@ -144,9 +144,10 @@ def behind(run: ToyRun, past: Sequence[Tensor], seed: int = 0) -> int:
 
 
 def accuracy(judge: Exact | Estimator, points: Tensor, data: GaussianMixture, t: int, seed: int = 0) -> float:
-    """Share of right verdicts over as many noised real points as student's points (N, 2)."""
-    generator, n = torch.Generator().manual_seed(seed), len(points)
-    both = torch.cat([data.sample(n, generator), points])
+    """Share of right verdicts of a discriminator, over 8 noised copies of the student's points (N, 2) and as
+    many real ones."""
+    generator, n = torch.Generator().manual_seed(seed), 8 * len(points)
+    both = torch.cat([data.sample(n, generator), points.repeat(8, 1)])
     x_t = judge.schedule.diffuse(both, t, torch.randn(2 * n, 2, generator=generator))[:, None]
     with torch.no_grad():
         real = judge.discriminate(x_t, torch.full((2 * n,), t))[:, 0] > 0
