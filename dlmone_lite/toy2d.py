@@ -162,7 +162,8 @@ class ToyRun(Run):
             seed_weights(config.seed)
             self.theta, self.psi = Student(start), Estimator(self.schedule)
         self.phi, self.batch = Exact(self.data, self.schedule), rows(config.batch_size)
-        self.z = torch.randn(config.batch_size, 2, generator=generator_at(config.seed, 0))
+        apart = generator_at(config.seed, 2_000_000_011)  # noise like z would be correlated with the points
+        self.z = torch.randn(config.batch_size, 2, generator=apart)
         networks = {"theta": self.theta, "psi": self.psi}
         betas = (config.beta1, config.beta2)
         adams = {name: torch.optim.Adam(net.parameters(), betas=betas) for name, net in networks.items()}

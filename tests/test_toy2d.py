@@ -124,6 +124,12 @@ def test_a_run_uses_the_losses_of_the_real_distillation():
 # ---- runs
 
 
+def test_the_students_noise_is_nobody_elses():
+    for seed in range(3):
+        z = ToyRun(ToyConfig(seed=seed)).z
+        assert not any(torch.equal(z, torch.randn(256, 2, generator=rng(other))) for other in range(100))
+
+
 def copies(run: ToyRun) -> tuple[toy2d.Student, toy2d.Estimator]:
     theta, psi = toy2d.Student((0.0, 0.0)), toy2d.Estimator(SCHEDULE)
     theta.load_state_dict(run.theta.state_dict())
