@@ -30,11 +30,8 @@ def _tensor(got: Any, kind: str) -> Tensor:
 # ---- 04.1
 
 
-def _check_exact_psi(answer: Any) -> None:
-    points, alpha, sigma = _normal(7, 2, seed=0), 0.8, 0.6
-    x_t = alpha * points[:5] + sigma * _normal(5, 2, seed=1)
-    got = _tensor(ask(answer, x_t, points, alpha, sigma), "(B, 2)")
-    right = GaussianMixture(points, torch.zeros(7, dtype=torch.float64)).mean(x_t, alpha, sigma)
+def _wrong_means(x_t: Tensor, points: Tensor, alpha: float, sigma: float, right: Tensor) -> tuple:
+    """(what a usual mistake gives, the feedback meant for it), one pair each."""
 
     def by_weights(logits: Tensor) -> Tensor:
         return logits.softmax(1) @ points
@@ -42,7 +39,7 @@ def _check_exact_psi(answer: Any) -> None:
     near = (x_t[:, None] - alpha * points).square().sum(-1)  # (B, N)
     unscaled = (x_t[:, None] - points).square().sum(-1)
     logits = -near / (2 * sigma**2)
-    mistakes = (
+    return (
         (
             points[near.argmin(1)],
             "That is the nearest point: a guess, not a mean. Weigh all points by softmax.",
@@ -68,7 +65,14 @@ def _check_exact_psi(answer: Any) -> None:
         ),
         (logits.softmax(1), "Those are the weights (B, N); now average the points with them."),
     )
-    for value, feedback in mistakes:
+
+
+def _check_exact_psi(answer: Any) -> None:
+    points, alpha, sigma = _normal(7, 2, seed=0), 0.8, 0.6
+    x_t = alpha * points[:5] + sigma * _normal(5, 2, seed=1)
+    got = _tensor(ask(answer, x_t, points, alpha, sigma), "(B, 2)")
+    right = GaussianMixture(points, torch.zeros(7, dtype=torch.float64)).mean(x_t, alpha, sigma)
+    for value, feedback in _wrong_means(x_t, points, alpha, sigma, right):
         if _close(got, value):
             raise Wrong(feedback)
     if got.shape != right.shape:
