@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from dlmone_lite.errors import InputError
+from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.training import Evaluate, Run, Step
 from dlmone_lite.widgets import Frame, View
 
@@ -23,7 +23,8 @@ class LivePanel(Frame):
     trains. `controls` maps names of `run.config` fields to widgets, which stay live. draw(history, run) makes
     the View from the `Step`s so far (at most twice a second). Each `evaluate_every`-th `Step`
     carries what `evaluate` found. It pauses after `pause_after` seconds; Start goes on. `run_steps(n)` trains
-    at once, for scripts and tests; `panel.run`, `panel.history`, `panel.log` are open to read.
+    at once, for scripts and tests; `panel.run`, `panel.history`, `panel.log` are open to read. `actions` are
+    further buttons, name -> what is done to the run while it stands still (one update of one network, say).
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class LivePanel(Frame):
         draw: Callable[[list[Step], Run], View],
         *,
         setup: dict[str, ValueWidget] | None = None,
+        actions: Mapping[str, Callable[[Run], object]] | None = None,
         evaluate: Evaluate | None = None,
         evaluate_every: int = 50,
         pause_after: float = 60.0,
@@ -47,7 +49,9 @@ class LivePanel(Frame):
         self._start, self._stop, self._reset = (
             ipywidgets.Button(description=name) for name in ("Start", "Stop", "Reset")
         )
-        buttons = [self._start, self._stop, self._reset]
+        self.actions = dict(actions or {})
+        self._actions = [ipywidgets.Button(description=name) for name in self.actions]
+        buttons = [self._start, self._stop, *self._actions, self._reset]
         super().__init__(title, {**self.coefficients, **self.setup}, buttons, height)
         self._log, self._task, self._quiet = ipywidgets.HTML(), None, False
         self._log.layout.height, self._log.layout.overflow = "66px", "auto"
@@ -56,6 +60,8 @@ class LivePanel(Frame):
         self._start.on_click(lambda _: self.start())
         self._stop.on_click(lambda _: self.stop())
         self._reset.on_click(lambda _: self.reset())
+        for button in self._actions:
+            button.on_click(lambda pressed: self.act(pressed.description))
         for name, control in self.coefficients.items():
             control.observe(lambda change, name=name: self._turned(name, change), "value")
         for control in self.setup.values():
@@ -92,7 +98,7 @@ class LivePanel(Frame):
         self._drawn = time.monotonic()
         self._log.value = "<br>".join(escape(line) for line in reversed(self.log))
         self._stop.disabled = not self.running
-        for locked in (self._start, self._reset, *self.setup.values()):
+        for locked in (self._start, self._reset, *self._actions, *self.setup.values()):
             locked.disabled = self.running
         settings = ", ".join(f"{name} {_text(control.value)}" for name, control in self.coefficients.items())
         try:
@@ -106,6 +112,20 @@ class LivePanel(Frame):
     def _advance(self) -> None:
         due = self.evaluate and (self.run.step + 1) % self.evaluate_every == 0
         self.history.append(self.run.advance(self.evaluate if due else None))
+
+    def act(self, name: str) -> str:
+        """Do one of `actions` to the run, redraw, return the readout; an error is shown in the panel."""
+        if name not in self.actions:
+            known = ", ".join(self.actions) or "none"
+            raise InputError(f"panel has no action {name!r}{nearest(name, self.actions)}; it has {known}")
+        try:
+            self.actions[name](self.run)
+        except Exception as error:
+            self.complain(error)
+        else:
+            self.note(name)
+            self._redraw()
+        return self.readout
 
     def run_steps(self, n: int) -> str:
         """Train n steps at once (fewer if the run ends), redraw, return the readout; errors are raised."""

@@ -91,7 +91,7 @@ class Run:
         self.config, self.modules, self.optimisers = config, modules, optimisers
         self.step, self.seconds, self.tokens = 0, 0.0, 0
         self.origin: dict[str, str] = {}  # what the run starts from, by name: a state of another is refused
-        self.device = next(iter(modules.values())).words.device
+        self.device = next(next(iter(modules.values())).parameters()).device
         config.precision = precise(config.precision, self.device)
         self.dtype = PRECISIONS[config.precision]
         self.dropout = any(module.config.dropout for module in modules.values() if hasattr(module, "words"))

@@ -68,6 +68,26 @@ async def until(done) -> None:
     raise AssertionError("waited too long")
 
 
+def test_an_action_changes_the_run_and_is_logged() -> None:
+    def jump(run: Run) -> None:
+        run.step += 10
+
+    def fail(run: Run) -> None:
+        raise RuntimeError("no")
+
+    panel = make_panel(actions={"Jump": jump, "Fail": fail})
+    jumping, failing = panel._actions
+    jumping.click()
+    assert panel.readout.startswith("step 10 of 200") and panel.log == ["step 10: Jump"]
+    failing.click()
+    assert panel.error == "RuntimeError: no" and panel.log == ["step 10: Jump"]
+    assert panel.act("Jump").startswith("step 20 of 200") and panel.error == ""
+    with pytest.raises(InputError, match="Jump"):
+        panel.act("Jumo")
+    panel.reset()
+    assert panel.run.step == 0 and panel.log == []
+
+
 def test_steps_in_a_script() -> None:
     panel = make_panel(evaluate=lambda network: {"validity": 0.5}, evaluate_every=4)
     assert panel.readout == "step 0 of 200 | mu 1, shape linear"
