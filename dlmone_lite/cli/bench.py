@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dlmone_lite.cli.common import (
@@ -70,8 +71,12 @@ def run(args: argparse.Namespace) -> None:
     results = []
     for batch in BATCHES:
         texts = [sources[i % len(sources)] for i in range(batch)]
-        quick, precise = times(student, texts, args.student_steps, 10 * args.repeats)
-        slow, precision = times(teacher, texts, args.steps, args.repeats)
+        time_student, precise = stopwatch(student, texts, args.student_steps)
+        time_teacher, precision = stopwatch(teacher, texts, args.steps)
+        slow, quick = [], []
+        for seed in range(args.repeats):  # in turn: a machine's speed drifts
+            quick += [time_student(10 * seed + i) for i in range(10)]
+            slow.append(time_teacher(seed))
         a, b = statistics.median(slow), statistics.median(quick)
         table.row(
             str(batch), str(args.steps), f"{a:.1f}", str(args.student_steps), f"{b:.2f}", f"{a / b:.0f}x"
@@ -93,8 +98,8 @@ def run(args: argparse.Namespace) -> None:
         )
 
 
-def times(checkpoint: Checkpoint, texts: list[str], steps: int, repeats: int) -> tuple[list[float], str]:
-    """Milliseconds of each repeat in the faster precision, and that precision, found by short runs.
+def stopwatch(checkpoint: Checkpoint, texts: list[str], steps: int) -> tuple[Callable[[int], float], str]:
+    """A function seed -> milliseconds in the faster precision, and that precision, found by short runs.
 
     Texts come back to the CPU, so a GPU has finished when the clock is read.
     """
@@ -108,4 +113,4 @@ def times(checkpoint: Checkpoint, texts: list[str], steps: int, repeats: int) ->
 
     short = {name: min(timed(min(steps, 20), name) for _ in range(5)) for name in PRECISIONS}
     precision = min(short, key=short.get)
-    return [timed(steps, precision, seed) for seed in range(repeats)], precision
+    return lambda seed: timed(steps, precision, seed), precision
