@@ -95,16 +95,23 @@ class DistillRun(Run):
     """Distil `teacher` on the pairs `data`; iterate for `Step`s. `.result` is the averaged (EMA) student.
 
     psi starts as a copy of the teacher, and so does theta, unless it goes on with `student`: a warm start's
-    result, or in stage two the unaveraged theta of stage one (see `second_stage`).
+    result, or in stage two the unaveraged theta of stage one (see `second_stage`). With `phi`, another
+    denoiser of the same embeddings gives the target scores: the world's exact one, say (`bayes.ExactModel`).
     """
 
     kind = "distill"
 
     def __init__(
-        self, teacher: Denoiser, data: PairedText, config: DistillConfig, student: Denoiser | None = None
+        self,
+        teacher: Denoiser,
+        data: PairedText,
+        config: DistillConfig,
+        student: Denoiser | None = None,
+        phi: Denoiser | None = None,
     ):
         config = replace(config)  # a slider that turns it leaves the caller's alone
-        self.phi = copy.deepcopy(teacher).eval().requires_grad_(False)
+        self.teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
+        self.phi = self.teacher if phi is None else phi
         self.theta = copy.deepcopy(student or teacher).eval().requires_grad_(True)  # no dropout
         self.psi = copy.deepcopy(teacher).eval().requires_grad_(True)
         for network in (self.theta, self.psi):
@@ -139,7 +146,7 @@ class DistillRun(Run):
 
     def second_stage(self, config: DistillConfig) -> DistillRun:
         """A run that goes on with this student and a score estimator fresh from the teacher."""
-        return DistillRun(self.phi, self.data, config, self.theta)
+        return DistillRun(self.teacher, self.data, config, self.theta, self.phi)
 
     def draw(self, generator: torch.Generator) -> tuple[Batch, Tensor, Tensor, Tensor, Tensor]:
         """(batch, clean embeddings (B, L, D), student noise z, t (B,), diffusion noise) of one update."""

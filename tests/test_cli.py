@@ -358,9 +358,11 @@ def test_time_to_stops_at_the_goal(lab: Lab, capsys: pytest.CaptureFixture[str],
         and told["time_to"]["seconds"] <= told["seconds"] + 0.01
     )
     assert "validity 0 reached at step 2" in out
-    out = pets.run(capsys, *argv, "--eval-every", "3", "--time-to", "1")
+    out = pets.run(capsys, *argv, "--eval-every", "3", "--time-to", "1", "--json", tmp_path / "t.json")
     assert "validity 1 was not reached in 6 steps" in out
-    assert load(tmp_path / "t.safetensors").provenance["time_to"] is None
+    told = load(tmp_path / "t.safetensors").provenance
+    record = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert told["time_to"] is None and record == {"world": "pets", "made": "teacher", **told}
 
 
 def distill_argv(folder: Path, out: Path) -> list[str | Path]:

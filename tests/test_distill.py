@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from tiny import make_codec, make_model, make_pairs, make_world, normal, rng, same_weights
+from tiny import ExactModel, make_codec, make_model, make_pairs, make_world, normal, rng, same_weights
 
 from dlmone_lite import distill, sample
 from dlmone_lite.distill import DistillConfig, DistillRun, psi_loss, theta_loss
@@ -312,6 +312,14 @@ def test_second_stage_restarts_psi_and_goes_on_with_theta(codec, pairs):
     second.advance()
     assert same_weights(run.theta, theta)  # stage one is over
     assert not same_weights(second.theta, theta)
+
+
+def test_another_denoiser_can_give_the_target_scores(codec, pairs, tmp_path):
+    teacher, exact = make_model(codec), ExactModel(make_world(tmp_path), codec)
+    config = DistillConfig(steps=2, batch_size=4, psi_warmup=0, precision="float32")
+    for run in (first := DistillRun(teacher, pairs, config, phi=exact), first.second_stage(config)):
+        assert run.phi is exact and same_weights(run.psi, teacher) and same_weights(run.theta, teacher)
+    assert first.advance().losses["sid"] != 0  # psi starts as the network, not as the target
 
 
 def test_the_student_learns_what_the_terms_ask(codec, pairs):

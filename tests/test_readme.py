@@ -106,7 +106,11 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
     write(tmp_path, a=evaluation("student", 1, 0.875), b=evaluation("teacher", 64, 0.96875), speed=speed)
     deciles = [{"t_from": 1, "t_to": 5, "ratio": None}, {"t_from": 6, "t_to": 10, "ratio": 0.125}]
     floor = {"floor": {"deciles": deciles}, "command": "make floor", "checkpoint": "toys-teacher"}
-    write(tmp_path, other=[1], floor=floor)
+    race = {"command": "make race", "world": "toys", "made": "teacher", "device": "cpu"}
+    race |= {"time_to": {"validity": 0.5, "seconds": 8.4}, "metrics": {"validity": 0.5625}}
+    late = {**race, "command": "make late", "time_to": {"validity": 0.5, "seconds": 9.0}}
+    never = {**race, "command": "make never", "time_to": None}
+    write(tmp_path, other=[1], floor=floor, r0=race, r1=late, r2=never)
     lines = readme.table(tmp_path).splitlines()
     same = "0.250 ± 0.010 | 0.216 | 0.900 ± 0.010 | 0.280 |"
     assert lines[2:5] == [
@@ -117,7 +121,21 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
     assert lines[6].startswith("- Loss of `toys-teacher` above the exact Bayes loss")
     assert lines[6].endswith(": 12.5% for t in 6..10.")
     assert lines[7] == "- Batch 1 on cpu: `t` at 64 NFE 70.0 ms, `s` at 1 NFE 2.00 ms, a factor of 35."
-    assert lines[-4:] == ["    make teacher", "    make student", "    make floor", "    make speed"]
+    assert lines[8] == (
+        "- Seconds of training until a teacher of toys reaches validity 0.5 on valid sources, on cpu, 2 seeds: "
+        "8, 9 (on test sources then 0.562, 0.562)."
+    )
+    made = ["teacher", "student", "floor", "speed", "race", "late"]
+    assert lines[-6:] == [f"    make {what}" for what in made]
+
+
+def test_each_sample_size_has_its_own_truth(tmp_path: Path) -> None:
+    small = {**evaluation("teacher", 2000, 0.9), "settings": {"sources": 4, "samples": 16}}
+    write(tmp_path, a=small, b=evaluation("teacher", 64, 0.9))
+    rows = [line.split(" | ") for line in readme.table(tmp_path).splitlines()[2:6]]
+    assert [(row[1][:9], row[3]) for row in rows] == [
+        ("the truth", "4 x 16"), ("`toys-tea", "4 x 16"), ("the truth", "8 x 64"), ("`toys-tea", "8 x 64")
+    ]  # fmt: skip
 
 
 def test_training_seeds_are_summed_up(tmp_path: Path) -> None:

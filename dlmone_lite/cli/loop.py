@@ -62,6 +62,7 @@ def options(parser: argparse.ArgumentParser, eval_every: int, eval_steps: int) -
     parser.add_argument(
         "--settings", action="store_true", help="list what can be set, with defaults, and stop"
     )
+    parser.add_argument("--json", metavar="FILE", help="write there what the checkpoint says of its making")
     parser.add_argument("--half", action="store_true", help="store the weights in half the size, as float16")
     device_option(parser)
 

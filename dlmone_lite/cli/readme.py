@@ -30,7 +30,7 @@ ORDER = {"exact": 0, "teacher": 1, "student": 2}
 
 
 def records(folder: Path = RUNS) -> list[dict[str, Any]]:
-    """What `evaluate` and `bench` wrote into the folder, by world, role and file name."""
+    """What `evaluate`, `bench`, `train` and `distill` wrote there, by world, role and file name."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     kept = [record for record in found if isinstance(record, dict)]
     return sorted(kept, key=lambda record: (record.get("world", ""), ORDER.get(record.get("role", ""), 9)))
@@ -124,17 +124,35 @@ def _speed(record: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _times(found: list[dict[str, Any]]) -> list[str]:
+    """A line for each kind of network that was trained against the clock (`--time-to`), over its seeds."""
+    groups: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
+    for record in found:
+        groups.setdefault((record["world"], record["made"], record["time_to"]["validity"]), []).append(record)
+    lines = []
+    for (world, made, goal), timed in groups.items():
+        seconds = ", ".join(f"{record['time_to']['seconds']:.0f}" for record in timed)
+        tested = ", ".join(_cell(record["metrics"]["validity"]) for record in timed)
+        where = f"on {timed[0]['device']}, {len(timed)} seeds"
+        lines.append(
+            f"- Seconds of training until a {made} of {world} reaches validity {goal:g} on valid sources, "
+            f"{where}: {seconds} (on test sources then {tested})."
+        )
+    return lines
+
+
 def table(folder: Path = RUNS) -> str:
     """The README's results: tables of evaluations, lists of the rest, the commands behind them."""
     found = records(folder)
     measured = [record for record in found if "world_scores" in record]
     timed = [record for record in found if "batches" in record]
     floors = [record for record in found if "floor" in record]
+    raced = [record for record in found if record.get("time_to")]
     if not measured and not timed:
         return EMPTY
     rows: list[list[str]] = []
     for record in measured:
-        if not any(row[0] == record["world"] for row in rows):
+        if not any(row[0] == record["world"] and row[3] == _samples(record) for row in rows):
             rows.append(_truth(record))
         if record["role"] == "exact" or _name(record) == _first_seed(_name(record)):
             rows += _rows(record)
@@ -142,7 +160,8 @@ def table(folder: Path = RUNS) -> str:
     if seeds := _seed_rows([record for record in measured if record["role"] != "exact"]):
         lines += ["", "Over several training seeds, mean ± standard deviation:", "", *_markdown(SEEDS, seeds)]
     others = [_above_bayes(record) for record in floors] + [line for r in timed for line in _speed(r)]
-    commands = [f"    {record['command']}" for record in measured + floors + timed]
+    others += _times(raced)
+    commands = [f"    {record['command']}" for record in measured + floors + timed + raced]
     return "\n".join([*lines, *([""] if others else []), *others, "", "Made by:", "", *commands])
 
 

@@ -17,6 +17,7 @@ from dlmone_lite.cli.common import (
     environment,
     positive,
     split_pairs,
+    write_json,
 )
 from dlmone_lite.cli.settings import changed, listing, settings
 from dlmone_lite.errors import InputError
@@ -153,6 +154,7 @@ def wrapper(codec: Any, world: World, role: str, sampling: dict[str, int]) -> lo
 def check_evaluation(args: argparse.Namespace, world: World, longest: int) -> None:
     """Refuse now what would fail at the first evaluation; samplers take at most `longest` steps."""
     check_output(args.log)
+    check_output(args.json)
     if args.eval_steps > longest:
         raise InputError(f"--eval-steps is at most {longest} here, not {args.eval_steps}")
     if args.time_to is not None and not args.eval_every:
@@ -221,3 +223,5 @@ def finish(
             f"(floor {metrics['tv_floor']:.3f}), coverage {metrics['coverage']:.2f} at {metrics['nfe']} NFE"
         )
     print(f"{made.role} after {steps} steps, {seconds:.0f} s of training: {out}")
+    if args.json:
+        write_json(args.json, {"world": world.name, "made": made.role, **made.provenance})
