@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from dlmone_lite import sample
+from dlmone_lite import metrics, sample
 from dlmone_lite.checkpoint import Checkpoint
 from dlmone_lite.errors import InputError
-from dlmone_lite.metrics import world_metrics
 from dlmone_lite.precision import autocast, precise
 from dlmone_lite.text import Batch
 from dlmone_lite.worlds import World
@@ -116,5 +115,19 @@ def measure(
     began = time.perf_counter()
     texts = generate(checkpoint, chosen, steps=steps, samples=samples, seed=seed, progress=progress)
     seconds = time.perf_counter() - began
-    result = world_metrics(texts, [world.support(source) for source in chosen])
+    result = metrics.world_metrics(texts, [world.support(source) for source in chosen])
     return {"nfe": steps, "sources": sources, "samples": samples, **result, "seconds": seconds}
+
+
+def field_scores(texts: Sequence[Sequence[str]], references: Sequence[str]) -> dict[str, float | None]:
+    """The field's scores of a few hypotheses a source; the last two need at least two."""
+    flat = [hypothesis for hypotheses in texts for hypothesis in hypotheses]
+    targets = [target for target, hypotheses in zip(references, texts, strict=True) for _ in hypotheses]
+    several = len(texts[0]) > 1
+    return {
+        "bleu": metrics.bleu(flat, targets),
+        "rouge_l": metrics.rouge_l(flat, targets),
+        "dist_1": metrics.distinct_1(flat),
+        "self_bleu": metrics.self_bleu(texts) if several else None,
+        "div_4": metrics.div_4(texts) if several else None,
+    }

@@ -195,6 +195,8 @@ def field_table(
 ) -> dict[str, dict[str, float | None]]:
     """The field's scores of each entry, printed and returned."""
     print()
+    from dlmone_lite.generate import field_scores
+
     table, scored = Table(*FIELD_COLUMNS), {}
     for name, hypotheses in texts.items():
         scored[name] = field_scores(hypotheses, references)
@@ -221,19 +223,3 @@ def truth(world: World, sources: list[str], seed: int) -> list[list[str]]:
 
     generator = random.Random(f"{world.name} truth {seed}")
     return [[world.sample(source, generator) for _ in range(SEEDS)] for source in sources]
-
-
-def field_scores(texts: list[list[str]], references: list[str]) -> dict[str, float | None]:
-    """The field's scores of a few hypotheses a source; the last two need at least two."""
-    from dlmone_lite import metrics
-
-    flat = [hypothesis for hypotheses in texts for hypothesis in hypotheses]
-    targets = [target for target, hypotheses in zip(references, texts, strict=True) for _ in hypotheses]
-    several = len(texts[0]) > 1
-    return {
-        "bleu": metrics.bleu(flat, targets),
-        "rouge_l": metrics.rouge_l(flat, targets),
-        "dist_1": metrics.distinct_1(flat),
-        "self_bleu": metrics.self_bleu(texts) if several else None,
-        "div_4": metrics.div_4(texts) if several else None,
-    }

@@ -1,0 +1,178 @@
+"""The laboratory: a pocket world, a small teacher, and one distillation under watch, which makes a record.
+
+Everything is so small that a run takes about a minute of one core, and hundreds can be compared.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from dlmone_lite.bayes import ExactModel
+from dlmone_lite.checkpoint import Checkpoint, load, save
+from dlmone_lite.degeneration import lag, margin, signs
+from dlmone_lite.distill import DistillConfig, DistillRun
+from dlmone_lite.errors import InputError
+from dlmone_lite.generate import field_scores, generate_batch, held_out_sources
+from dlmone_lite.metrics import world_metrics
+from dlmone_lite.model import Denoiser, ModelConfig, sized
+from dlmone_lite.teacher import PairedText, TeacherConfig, TeacherRun
+from dlmone_lite.text import Codec, Vocabulary
+from dlmone_lite.training import Diverged, seed_weights
+from dlmone_lite.worlds import World
+
+GRAMMAR = Path(__file__).resolve().parent.parent / "data" / "lab" / "pocket.grammar"
+SHAPE = ModelConfig(embed_dim=16, width=48, depth=3, heads=4)
+PAIRS = 6_000
+SOURCES, SAMPLES = 24, 32  # of one evaluation, on held-out sources
+LOOKS = 8  # evaluations of a stage
+SHOWN = 4  # sources whose sentences a record keeps, and sentences of each
+TEACHERS = {"early": 500, "trained": 1500, "exact": 1500}  # updates; "exact" lends its embeddings only
+BASE = DistillConfig(
+    steps=800, batch_size=32, lr=1e-3, lr_psi=1e-3, lr_shape="constant", precision="float32"
+)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One run: what each stage changes in `BASE`, a kind of teacher, a target length, a seed.
+
+    group and arm name it within its sweep. A stage may say `restart: False`: psi goes on from the stage before.
+    """
+
+    group: str
+    arm: str
+    stages: tuple[Mapping[str, Any], ...] = ({},)
+    teacher: str = "trained"
+    length: int = 8
+    seed: int = 0
+
+    @property
+    def key(self) -> str:
+        """The run's name, unique in a sweep."""
+        return f"{self.group}/{self.arm}/{self.seed}"
+
+
+@cache
+def lab_world() -> World:
+    """The world pocket."""
+    return World.load(GRAMMAR)
+
+
+def lab_codec(length: int) -> Codec:
+    """The layout of its sentences, with `length` target positions."""
+    world = lab_world()
+    if length <= world.max_target:
+        raise InputError(f"the targets of {world.name} need {world.max_target + 1} positions, not {length}")
+    return Codec(Vocabulary(world.vocabulary()), world.max_source + 1, length)
+
+
+def lab_data(codec: Codec) -> PairedText:
+    """Training pairs of the world pocket."""
+    sources, targets = zip(*lab_world().pairs("train", PAIRS), strict=True)
+    return PairedText(sources, targets, codec)
+
+
+def train_teacher(kind: str, length: int, folder: Path, seed: int = 0) -> Checkpoint:
+    """The lab's teacher, `TEACHERS[kind]` updates, trained once and kept in `folder`."""
+    path = folder / f"pocket-teacher-{TEACHERS[kind]}-{length}.safetensors"
+    if path.is_file():
+        return load(path)
+    codec = lab_codec(length)
+    with torch.random.fork_rng():
+        seed_weights(seed)
+        model = Denoiser(sized(SHAPE, codec))
+    config = TeacherConfig(steps=TEACHERS[kind], batch_size=32, precision="float32", seed=seed)
+    run = TeacherRun(model, lab_data(codec), config)
+    for _ in run:
+        pass
+    told = {"seed": seed, "steps": run.step, "seconds": round(run.seconds, 1), "config": asdict(run.config)}
+    made = Checkpoint(run.result, codec, lab_world().name, "teacher", {}, told)
+    save(path, made)
+    return made
+
+
+@torch.no_grad()
+def observe(checkpoint: Checkpoint, steps: int, seed: int = 0) -> dict[str, Any]:
+    """Scores against the truth, the field's scores, signs, and some sentences, at `steps` evaluations."""
+    world, model = lab_world(), checkpoint.model
+    chosen = held_out_sources(world, SOURCES)
+    batch = checkpoint.codec.encode(chosen).repeat(SAMPLES)
+    rng = torch.Generator().manual_seed(7_000_003 + seed)
+    x = generate_batch(checkpoint, batch, steps=steps, generator=rng).float()
+    flat = checkpoint.codec.decode(model.round(x))
+    texts = [flat[i * SAMPLES : (i + 1) * SAMPLES] for i in range(SOURCES)]
+    truth = random.Random(f"{world.name} references")
+    references = [world.sample(source, truth) for source in chosen]
+    return {
+        "nfe": steps,
+        **world_metrics(texts, [world.support(source) for source in chosen]),
+        **field_scores([own[:3] for own in texts], references),
+        "signs": asdict(signs(texts, chosen, margin=margin(x[batch.target], model.embedding()))),
+        "sentences": {source: own[:SHOWN] for source, own in list(zip(chosen, texts))[:SHOWN]},
+    }
+
+
+@dataclass
+class Watch:
+    """What a run leaves: an evaluation every so often, with the mean losses since the one before."""
+
+    codec: Codec
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+
+    def look(self, run: DistillRun, stage: int, step: int, losses: Sequence[dict[str, float]]) -> None:
+        """Evaluate the run's student at one step of its own."""
+        means = {key: fmean(row[key] for row in losses if key in row) for key in {k for r in losses for k in r}}
+        seen = observe(student_of(run, self.codec), 1)
+        seen["signs"] |= {"discriminator": means.get("discriminator"), "lag": lag(run)}
+        self.evaluations.append({"stage": stage, "step": step, **seen, "losses": means})
+
+
+def student_of(run: DistillRun, codec: Codec) -> Checkpoint:
+    """The run's averaged student, ready to generate."""
+    return Checkpoint(run.result, codec, lab_world().name, "student", {"t_init": run.config.t_init})
+
+
+def begin(spec: Spec, teacher: Checkpoint, before: DistillRun | None, number: int) -> DistillRun:
+    """The run of stage `number` (from 1)."""
+    changes = dict(spec.stages[number - 1])
+    restart = changes.pop("restart", True)
+    config = replace(BASE, **{"seed": 1000 * spec.seed + number, **changes})
+    if before is None:
+        phi = ExactModel(teacher, lab_world()) if spec.teacher == "exact" else None
+        return DistillRun(teacher.model, lab_data(teacher.codec), config, phi=phi)
+    run = before.second_stage(config)
+    if not restart:
+        run.psi.load_state_dict(before.psi.state_dict())
+    return run
+
+
+def distil(spec: Spec, folder: Path) -> tuple[dict[str, Any], DistillRun]:
+    """Make the run of `spec` -> (its record, the run as it ended). Teachers are kept in `folder`."""
+    teacher = train_teacher(spec.teacher, spec.length, folder)
+    watch, run, done, seconds, note = Watch(teacher.codec), None, 0, 0.0, None
+    try:
+        for number in range(1, len(spec.stages) + 1):
+            run = begin(spec, teacher, run, number)
+            if number == 1:
+                watch.look(run, 1, 0, [])
+            recent: list[dict[str, float]] = []
+            every = max(1, run.total // LOOKS)
+            for step in run:
+                recent.append(step.losses)
+                if step.step % every == 0 or step.step == run.total:
+                    watch.look(run, number, done + step.step, recent)
+                    recent = []
+            done, seconds = done + run.step, seconds + run.seconds
+    except Diverged as error:
+        note = str(error)
+    final = [observe(student_of(run, teacher.codec), nfe, seed=1) for nfe in (1, 2, 4, 8)]
+    record = {"key": spec.key, "spec": asdict(spec), "evaluations": watch.evaluations, "final": final}
+    return record | {"diverged": note, "seconds": round(seconds, 1)}, run

@@ -1,0 +1,135 @@
+"""The experiments as lists of runs, and the file their records go to: finished runs are never made again."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dlmone_lite.errors import InputError, nearest
+from dlmone_lite.lab import Spec, distil, train_teacher
+
+Progress = Callable[[dict[str, Any], int, int], None]  # (record, runs done, runs in all)
+
+ALONE = {"b_d": 0.0, "b_g": 0.0}  # SiD without its adversarial terms
+FACTORS: dict[str, tuple[dict[str, Any], ...]] = {
+    "psi_steps": ({"psi_steps": 2}, {"psi_steps": 5}),
+    "t_init": ({"t_init": 1000}, {"t_init": 1800}),
+    "t": ({"t_min": 1000}, {"t_max": 1600}, {"t_min": 1600}),
+}
+WEIGHTS = (0.0, 0.1, 0.5, 1.0, 3.0)  # of b_d and b_g
+MUS, RATES = (0.5, 0.8, 1.0, 1.2, 1.5), (3e-4, 1e-3, 2e-3, 4e-3, 8e-3)
+
+
+def _named(changes: dict[str, Any]) -> str:
+    return ",".join(f"{name}={value:g}" for name, value in changes.items()) or "base"
+
+
+def _both(group: str, changes: dict[str, Any], seeds: int, **where: Any) -> Iterator[Spec]:
+    """SiD alone and with the adversarial terms, under the same changes."""
+    for seed in range(seeds):
+        for kind, terms in (("alone", ALONE), ("adversarial", {})):
+            arm = f"{kind} {_named(changes) if changes else where.get('teacher') or where.get('length', '')}"
+            yield Spec(group, arm.strip(), ({**terms, **changes},), seed=seed, **where)
+
+
+def coefficients() -> Iterator[Spec]:
+    """One factor at a time, SiD alone and adversarial, and two full grids."""
+    yield from _both("base", {}, seeds=5)
+    for group, values in FACTORS.items():
+        for changes in values:
+            yield from _both(group, changes, seeds=3)
+    for length in (16, 32):
+        yield from _both("length", {}, seeds=3, length=length)
+    for teacher in ("early", "exact"):
+        yield from _both("teacher", {}, seeds=3, teacher=teacher)
+    for seed in range(3):
+        for b_d in WEIGHTS:
+            for b_g in WEIGHTS:
+                changes = {"b_d": b_d, "b_g": b_g}
+                yield Spec("b_d x b_g", _named(changes), (changes,), seed=seed)
+    for seed in range(2):
+        for mu in MUS:
+            for lr in RATES:
+                changes = {"mu": mu, "lr": lr}
+                yield Spec("mu x lr", _named(changes), (changes,), seed=seed)
+
+
+def stages(seeds: int = 6, steps: int = 800) -> Iterator[Spec]:
+    """One stage, two stages, and one as long as both; psi restarted or not; even and uneven coefficients."""
+    uneven = {"b_d": 0.9, "b_g": 0.1, "mu": 0.5}
+    one = {"steps": steps}
+    arms: dict[str, tuple[dict[str, Any], ...]] = {
+        "one stage": (one,),
+        "one stage, twice as long": ({"steps": 2 * steps},),
+        "two stages": (one, one),
+        "two stages, uneven": (one, {**one, **uneven}),
+        "psi not restarted": (one, {**one, "restart": False, "psi_warmup": 0}),
+        "psi not restarted, uneven": (one, {**one, **uneven, "restart": False, "psi_warmup": 0}),
+    }
+    for seed in range(seeds):
+        for arm, plan in arms.items():
+            yield Spec("stages", arm, plan, seed=seed)
+
+
+PLANS: dict[str, Callable[[], Iterator[Spec]]] = {"coefficients": coefficients, "stages": stages}
+
+
+def plan(name: str) -> list[Spec]:
+    """The runs of a sweep; InputError for an unknown one."""
+    if name not in PLANS:
+        raise InputError(f"there is no sweep {name!r}{nearest(name, PLANS)}; known: {', '.join(PLANS)}")
+    return list(PLANS[name]())
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The finished runs of a sweep; a line that a kill cut off is left out."""
+    records = []
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+    return records
+
+
+def execute(
+    specs: Sequence[Spec], path: Path, folder: Path, jobs: int, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Make the runs that `path` lacks in `jobs` processes; each record is one more line of it.
+
+    Teachers are trained once, before, into `folder`.
+    """
+    finished = read_records(path)
+    lines = "".join(json.dumps(record) + "\n" for record in finished)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(lines, encoding="utf-8")
+    os.replace(temporary, path)
+    done = {record["key"] for record in finished}
+    missing = [spec for spec in specs if spec.key not in done]
+    for kind, length in sorted({(spec.teacher, spec.length) for spec in missing}):
+        train_teacher(kind, length, folder)
+    context = multiprocessing.get_context("spawn")  # a forked torch may hang
+    with context.Pool(jobs, initializer=_one_thread) as pool, path.open("a", encoding="utf-8") as file:
+        for record in pool.imap_unordered(partial(_record, folder), missing):
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            finished.append(record)
+            if progress:
+                progress(record, len(finished), len(done) + len(missing))
+    return finished
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _record(folder: Path, spec: Spec) -> dict[str, Any]:
+    return distil(spec, folder)[0]

@@ -1,0 +1,99 @@
+"""lab: the pocket world, its teachers, and what a run leaves behind; in a few updates."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import same_weights
+
+from dlmone_lite import lab
+from dlmone_lite.errors import InputError
+from dlmone_lite.lab import Spec, begin, distil, lab_codec, lab_data, lab_world, observe, train_teacher
+from dlmone_lite.model import ModelConfig
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two updates a teacher, four a distillation, a very small network, few samples."""
+    monkeypatch.setattr(lab, "SHAPE", ModelConfig(embed_dim=8, width=16, depth=1, heads=2))
+    monkeypatch.setattr(lab, "TEACHERS", dict.fromkeys(lab.TEACHERS, 2))
+    monkeypatch.setattr(lab, "BASE", replace(lab.BASE, steps=4, batch_size=4, psi_warmup=1))
+    monkeypatch.setattr(lab, "SAMPLES", 4)
+
+
+def test_the_world_is_sound_and_small() -> None:
+    world = lab_world()
+    assert world.validate() == [] or all("valid" in warning for warning in world.validate())
+    assert len(world.vocabulary()) < 80 and max(world.max_source, world.max_target) == 7
+    for source in world.split_sources("test")[:5]:
+        support = world.support(source)
+        assert len(support) == 6 and sum(support.values()) == pytest.approx(1)
+
+
+def test_the_target_length_is_an_option() -> None:
+    assert [lab_codec(n).length - lab_codec(n).source_length for n in (8, 16, 32)] == [8, 16, 32]
+    with pytest.raises(InputError, match="need 8 positions, not 7"):
+        lab_codec(7)
+
+
+def test_a_teacher_is_trained_once(tmp_path: Path) -> None:
+    first = train_teacher("trained", 8, tmp_path)
+    (path,) = tmp_path.iterdir()
+    stamp = path.stat().st_mtime_ns
+    again = train_teacher("trained", 8, tmp_path)
+    assert same_weights(first.model, again.model) and path.stat().st_mtime_ns == stamp
+    assert again.provenance["steps"] == 2 and again.role == "teacher"
+
+
+def test_a_record_tells_everything(tmp_path: Path) -> None:
+    stages = ({"mu": 0.5}, {"steps": 2, "b_g": 0.0})
+    record, run = distil(Spec("try", "two stages", stages, seed=3), tmp_path)
+    assert json.loads(json.dumps(record))["key"] == "try/two stages/3"
+    looks = [(e["stage"], e["step"]) for e in record["evaluations"]]
+    assert looks == [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 5), (2, 6)]
+    assert [e["nfe"] for e in record["final"]] == [1, 2, 4, 8]
+    scores = {"validity", "tv", "tv_excess", "coverage", "bleu", "rouge_l", "dist_1", "self_bleu", "div_4"}
+    for seen in record["evaluations"] + record["final"]:
+        assert scores <= set(seen) and len(seen["sentences"]) == lab.SHOWN
+        assert {"repetition", "empty", "copy", "grip", "variety", "margin"} <= set(seen["signs"])
+    assert set(record["evaluations"][-1]["losses"]) >= {"dsm", "discriminator"}
+    assert record["diverged"] is None and run.config.b_g == 0.0 and run.config.mu == 1.0
+
+
+def test_the_same_spec_makes_the_same_record(tmp_path: Path) -> None:
+    first, second = (distil(Spec("try", "again"), tmp_path)[0] for _ in range(2))
+    assert {k: v for k, v in first.items() if k != "seconds"} == {k: v for k, v in second.items() if k != "seconds"}
+
+
+def test_stages_restart_psi_unless_told_otherwise(tmp_path: Path) -> None:
+    teacher = train_teacher("trained", 8, tmp_path)
+    one = begin(Spec("try", "x"), teacher, None, 1)
+    list(one)
+    for restart in (True, False):
+        two = begin(Spec("try", "x", ({}, {"restart": restart})), teacher, one, 2)
+        assert same_weights(two.psi, teacher.model if restart else one.psi)
+        assert same_weights(two.theta, one.theta)
+
+
+def test_the_exact_teacher_gives_the_target_scores(tmp_path: Path) -> None:
+    teacher = train_teacher("exact", 8, tmp_path)
+    run = begin(Spec("try", "x", teacher="exact"), teacher, None, 1)
+    data = lab_data(teacher.codec)
+    batch = data.batch[torch.arange(6)]
+    clean = teacher.model.embed(batch.ids)
+    almost = run.phi(clean, torch.full((6,), 1), batch)  # at hardly any noise the truth is seen
+    assert torch.allclose(almost, clean, atol=1e-3) and not torch.allclose(run.psi(clean, torch.full((6,), 1), batch), clean, atol=1e-3)
+
+
+def test_a_diverged_run_still_leaves_its_record(tmp_path: Path) -> None:
+    record, _ = distil(Spec("try", "nan", ({"lr": float("inf")},)), tmp_path)
+    assert "at step" in record["diverged"] and record["final"]
+
+
+def test_sentences_are_those_of_the_sources(tmp_path: Path) -> None:
+    seen = observe(train_teacher("trained", 8, tmp_path), 2)
+    assert set(seen["sentences"]) <= set(lab_world().split_sources("test"))

@@ -1,0 +1,65 @@
+"""sweeps: the plans, and a file of records that survives a kill."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dlmone_lite import sweeps
+from dlmone_lite.distill import DistillConfig
+from dlmone_lite.errors import InputError
+from dlmone_lite.lab import Spec
+from dlmone_lite.sweeps import execute, plan, read_records
+
+
+@pytest.mark.parametrize("name", list(sweeps.PLANS))
+def test_every_run_has_a_name_of_its_own_and_known_settings(name: str) -> None:
+    specs = plan(name)
+    assert max(Counter(spec.key for spec in specs).values()) == 1
+    known = set(DistillConfig.__dataclass_fields__) | {"restart"}
+    assert all(set(stage) <= known for spec in specs for stage in spec.stages)
+
+
+def test_the_grids_are_full() -> None:
+    cells = Counter((s.stages[0]["b_d"], s.stages[0]["b_g"]) for s in plan("coefficients") if s.group == "b_d x b_g")
+    assert len(cells) == 25 and set(cells.values()) == {3}
+    assert len(plan("coefficients")) <= 300
+
+
+def test_an_unknown_sweep_is_refused() -> None:
+    with pytest.raises(InputError, match="no sweep 'stage'.*stages"):
+        plan("stage")
+
+
+def test_finished_runs_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = [Spec("try", arm) for arm in "abc"]
+    path = tmp_path / "records.jsonl"
+    path.write_text(json.dumps({"key": specs[1].key, "old": True}) + '\n{"key": "try/c/0", "cut', encoding="utf-8")
+    made: list[str] = []
+
+    class Here:  # a pool without processes
+        def __init__(self, jobs: int, initializer: object) -> None:
+            assert jobs == 2
+
+        def __enter__(self) -> Here:
+            return self
+
+        def __exit__(self, *stop: object) -> None:
+            pass
+
+        def imap_unordered(self, function, items):
+            for item in items:
+                made.append(item.key)
+                yield {"key": item.key}
+
+    monkeypatch.setattr(sweeps.multiprocessing, "get_context", lambda kind: type("Context", (), {"Pool": Here}))
+    monkeypatch.setattr(sweeps, "train_teacher", lambda *what: None)
+    told: list[tuple[int, int]] = []
+    records = execute(specs, path, tmp_path, 2, lambda record, done, total: told.append((done, total)))
+    assert made == ["try/a/0", "try/c/0"] and told == [(2, 3), (3, 3)]
+    assert [r["key"] for r in records] == [r["key"] for r in read_records(path)] == ["try/b/0", "try/a/0", "try/c/0"]
+    assert read_records(path)[0]["old"] is True
+    assert execute(specs, path, tmp_path, 2) == read_records(path) and len(made) == 2
