@@ -35,9 +35,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order, and what the notebooks' comparison leaves out.
 
-    Cheap tests first: unit tests and lint, then notebooks, then the browser (a stable sort). stderr is not
-    compared: warnings and progress bars differ between honest runs.
+    Cheap tests first: unit tests and lint, then notebooks, what is slow, and the browser (a stable sort).
+    stderr is not compared: warnings and progress bars differ between honest runs.
     """
-    items.sort(key=lambda item: 2 if item.path.name == "test_browser.py" else item.path.suffix == ".ipynb")
+
+    def late(item: pytest.Item) -> int:
+        if item.path.name == "test_browser.py":
+            return 3
+        return 2 if item.get_closest_marker("slow") else item.path.suffix == ".ipynb"
+
+    items.sort(key=late)
     for notebook in {item.parent for item in items if item.path.suffix == ".ipynb"}:
         notebook.skip_compare += ("stderr",)

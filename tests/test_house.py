@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from private_names import private_names
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -38,6 +39,9 @@ COME_WITH = {"IPython": "ipykernel", "numpy": "matplotlib", "huggingface_hub": "
 # What may stand at the top of the repository, and what may stand nowhere in the code.
 TOP = {"README.md", "requirements.txt", "notebooks", "dlmone_lite", "data", "tests"}
 TOP |= {"pyproject.toml", "LICENSE", ".gitignore", ".ci"}
+# Private names of other libraries that the code cannot do without; `.ci/newest` tells when one is gone.
+PRIVATE = {f"torch._foreach_{name}" for name in ("add_", "lerp", "lerp_", "mul_")}
+PRIVATE |= {"argparse._SubParsersAction"}  # only in annotations, which nobody evaluates
 FORBIDDEN = re.compile(
     r"torch\.load\b|\b(import|from) pickle\b|\b(TODO|FIXME|XXX)\b|(?<![\w.:/])/(home|root|opt|work|tmp)/"
 )
@@ -164,6 +168,20 @@ def test_house_style(path: Path) -> None:
         "say what **kwargs holds"
     )
     assert [found[0] for found in FORBIDDEN.finditer(text)] == []
+
+
+@ids
+def test_private_names_of_others_are_the_known_ones(path: Path) -> None:
+    assert set(private_names(parse(path))) <= PRIVATE
+
+
+def test_a_private_name_is_noticed() -> None:
+    tree = ast.parse(
+        "import torch.nn as nn\nfrom datasets._x import y\nfrom dlmone_lite.grammar import _Reader\n"
+        "nn._f()\nnn.Linear._g\n_Reader._h\nself._own\ny.__doc__"
+    )
+    assert private_names(tree) == ["datasets._x.y", "torch.nn.Linear._g", "torch.nn._f"]
+    assert private_names(tree, anywhere=True) == sorted([*private_names(tree), "_Reader._h"])
 
 
 def test_every_room_has_a_test() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbval.plugin import get_sanitize_patterns
+from private_names import private_names
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -23,6 +26,13 @@ FETCH = re.compile(r"https?://|^\s*!|^\s*%pip|\b(urlopen|urllib|wget|curl)\b|\br
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(home|root|Users|tmp|opt|mnt|work)/\w")
 RELAXED = {"nbval-skip", "nbval-ignore-output"}
 RELAXED_COMMENT = re.compile(r"#\s*(NBVAL_SKIP|NBVAL_IGNORE_OUTPUT|PYTEST_VALIDATE_IGNORE_OUTPUT)")
+
+# What is not prose: code, formulas, pictures, where links lead, HTML's tags.
+NOT_PROSE = re.compile(
+    r"```.*?```|`[^`\n]+`|\$\$.*?\$\$|\$[^$]+\$|!\[[^\]]*\]\([^)]*\)|(?<=\])\([^)]*\)|https?://\S+|<[^>\n]+>",
+    re.DOTALL,
+)
+WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")  # letters; "one-step" and "SiD's" are one word each
 
 
 class Images(HTMLParser):
@@ -116,9 +126,37 @@ def outputs(notebook: NotebookNode) -> Iterator[str]:
                 yield f"{where} prints a path of the machine it ran on"
 
 
+def words_of_prose(text: str) -> int:
+    """Words a reader reads in a piece of Markdown; numbers and signs are none."""
+    return len(WORD.findall(NOT_PROSE.sub(" ", text)))
+
+
+def measure(notebook: NotebookNode) -> Iterator[str]:
+    """Neither a stub nor a textbook; light enough for GitHub's preview and for Colab."""
+    words = sum(words_of_prose(cell.source) for cell in notebook.cells if cell.cell_type == "markdown")
+    if not 600 <= words <= 1800:
+        yield f"{words} words of prose, not 600 to 1,800"
+    if (size := len(nbformat.writes(notebook).encode("utf-8"))) >= 1_000_000:
+        yield f"{size / 1e6:.1f} MB, not under 1 MB: too heavy for GitHub's preview and for Colab"
+
+
+def lasting(notebook: NotebookNode) -> Iterator[str]:
+    """No private names: the next release of their library may drop them."""
+    for cell in filled_code_cells(notebook):
+        where = f"code cell [{cell.execution_count}]"
+        try:
+            tree = ast.parse(TransformerManager().transform_cell(cell.source))
+        except SyntaxError as error:
+            yield f"{where} is not Python: {error}"
+            continue
+        for name in private_names(tree, anywhere=True):
+            yield f"{where} uses the private name {name}"
+
+
 def lint(notebook: NotebookNode, name: str) -> list[str]:
     """Every complaint about a notebook called `name`."""
-    return [*structure(notebook, name), *offline(notebook), *outputs(notebook)]
+    checks = (offline, outputs, measure, lasting)
+    return [*structure(notebook, name), *(said for check in checks for said in check(notebook))]
 
 
 def test_there_are_notebooks() -> None:
@@ -127,7 +165,6 @@ def test_there_are_notebooks() -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_clean(path: Path) -> None:
-    assert path.stat().st_size < 1_000_000, "larger than 1 MB: too heavy for GitHub's preview and for Colab"
     assert lint(nbformat.read(path, as_version=nbformat.NO_CONVERT), path.name) == []
 
 
@@ -146,7 +183,7 @@ def test_repository_address_stands_in_one_place() -> None:
 def clean_notebook() -> NotebookNode:
     badge = "https://colab.research.google.com/github/someone/kit/blob/main/notebooks/00_x.ipynb"
     colab = "import sys\nif 'google.colab' in sys.modules:\n    %pip install -q rouge-score"
-    cells = [new_markdown_cell(f"# Title\n[![Open in Colab](badge)]({badge})")]
+    cells = [new_markdown_cell(f"# Title\n[![Open in Colab](badge)]({badge})\n" + "word " * 600)]
     cells += [new_code_cell(colab, execution_count=1), *map(code_cell, range(2, 16))]
     cells[5].outputs = [new_output("display_data", {"text/html": '<img src="data:," alt="loss against t">'})]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -191,6 +228,15 @@ MISTAKES: list[tuple[str, Callable[[NotebookNode], object]]] = [
     ("SVG", plant_output(html="<div><svg></svg></div>")),
     ("without alt text", plant_output(html="<img src='data:,'>")),
     ("without alt text", plant_output(html="<img src='data:,' alt=' '>")),
+    ("1806 words", lambda nb: nb.cells.append(new_markdown_cell("again " * 1200 + "and in the end more"))),
+    ("599 words", lambda nb: nb.cells[0].update(source=nb.cells[0].source.replace("word word", "word", 2))),
+    ("1.1 MB", plant_output(plain="x" * 1_100_000)),
+    ("private name torch._C", plant_source(6, "import torch as t\nt._C._get_tracing_state()")),
+    ("private name torch._dynamo", plant_source(6, "import torch._dynamo")),
+    ("private name tqdm.std.tqdm._instances", plant_source(6, "from tqdm.std import tqdm\ntqdm._instances")),
+    ("private name pathlib._ignore", plant_source(6, "from pathlib import _ignore")),
+    ("private name model._modules", plant_source(6, "model._modules.clear()")),
+    ("not Python", plant_source(6, "if 1:")),
     ("path of the machine", plant_output(plain="saved to /home/ada/kit/data")),
 ]
 
@@ -204,6 +250,21 @@ def test_planted_mistake_is_named(complaint: str, plant: Callable[[NotebookNode]
     notebook = clean_notebook()
     plant(notebook)
     assert any(complaint in line for line in lint(notebook, "00_x.ipynb"))
+
+
+COUNTED = {  # Markdown, and the words in it
+    "## A one-step student's way": 4,
+    "it costs 3.5 of 10 units": 4,
+    "see [the paper](https://example.org/a-b) and ![alt text](x.png) <b>bold</b>": 5,
+    "`x = f(y)` is $x = f(\\text{why})$, $$\na + b\n$$ then\n```python\nfor i in range(3): pass\n```": 2,
+    "| a | table |\n|---|---:|\n| with | words |": 4,
+    "5 dollars < 6 dollars, naïve": 3,
+}
+
+
+@pytest.mark.parametrize("text", COUNTED)
+def test_words_of_prose_leave_out_what_is_not_prose(text: str) -> None:
+    assert words_of_prose(text) == COUNTED[text]
 
 
 PICTURE = '<img alt="loss" src="data:image/png;base64,AAAA">'
