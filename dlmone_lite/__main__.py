@@ -1,4 +1,4 @@
-"""`python -m dlmone_lite <command>`: demo, generate, evaluate, train, distill, world, bench."""
+"""`python -m dlmone_lite <command>`: demo, generate, evaluate, train, distill, world, bench, doctor."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from dlmone_lite.cli import bench, demo, distill, evaluate, generate, train, world
+from dlmone_lite.cli import bench, demo, distill, doctor, evaluate, generate, train, world
 from dlmone_lite.errors import InputError
 
-COMMANDS = (demo, generate, evaluate, train, distill, world, bench)
+COMMANDS = (demo, generate, evaluate, train, distill, world, bench, doctor)
 ABOUT = (
     """One-step diffusion language models: train a teacher, distil it, measure it against an exact truth."""
 )
@@ -38,12 +38,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Exit code: 0 done, 2 bad input, 3 training diverged, 130 stopped by Ctrl-C."""
+    """Run one command.
+
+    Exit code: 0 done, 1 `doctor` found a problem, 2 bad input, 3 training diverged, 130 stopped by Ctrl-C.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         args = parser().parse_args(argv)
         args.argv = argv
-        args.run(args)
+        return args.run(args) or 0
     except InputError as error:
         return _fail(error, 2)
     except KeyboardInterrupt as stop:
@@ -56,7 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if type(error).__name__ != "Diverged":
             raise
         return _fail(error, 3)
-    return 0
 
 
 def _fail(error: Exception, code: int) -> int:
