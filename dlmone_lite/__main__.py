@@ -1,4 +1,4 @@
-"""`python -m dlmone_lite <command>`: demo, generate, evaluate, train, distill, world, bench, doctor."""
+"""`python -m dlmone_lite COMMAND`; every command is a module of `cli`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from dlmone_lite.cli import bench, demo, distill, doctor, evaluate, generate, train, world
+from dlmone_lite.cli import bench, demo, distill, doctor, evaluate, generate, sweep, train, world
 from dlmone_lite.errors import InputError
 
-COMMANDS = (demo, generate, evaluate, train, distill, world, bench, doctor)
+COMMANDS = (demo, generate, evaluate, train, distill, world, sweep, bench, doctor)
 ABOUT = (
     """One-step diffusion language models: train a teacher, distil it, measure it against an exact truth."""
 )

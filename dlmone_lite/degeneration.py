@@ -26,12 +26,12 @@ from dlmone_lite.text import SPECIALS
 class Signs:
     """What can be seen of a generator. Shares and means over all outputs; nan where it was not looked at.
 
-    repetition: outputs in which one to four words stand twice in a row; empty: outputs without a word, or with
-    [PAD] inside; copy: outputs that are their source; grip: how much more often a word of the source stands in
-    the source's own outputs than in those of other sources, 0 where the condition is ignored; variety:
-    effective number of different outputs of a source, exp of their entropy; margin: how much nearer a position
-    lies to its nearest word than to the next, 1 - d1 / d2, 0 between two words; discriminator: its loss, ln 2 at
-    chance; lag: of psi, see `lag`.
+    repetition: outputs in which one to four words stand twice in a row; empty: outputs without a word, or
+    with [PAD] inside; copy: outputs that are their source; grip: how much more often a word of the source
+    stands in the source's own outputs than in those of other sources, 0 where the condition is ignored;
+    variety: effective number of different outputs of a source, exp of their entropy; margin: how much nearer
+    a position lies to its nearest word than to the next, 1 - d1 / d2, 0 between two words; discriminator: its
+    loss, ln 2 at chance; lag: of psi, see `lag`.
     """
 
     repetition: float
@@ -112,7 +112,7 @@ def signs(texts: Sequence[Sequence[str]], sources: Sequence[str], **others: floa
     """Signs of the outputs texts[i] of sources[i]; `others` are the remaining signs."""
     if len(texts) != len(sources) or len(sources) < 2 or not all(len(own) > 1 for own in texts):
         raise InputError("signs need two or more sources, with two or more outputs each")
-    pairs = [(text, source) for own, source in zip(texts, sources) for text in own]
+    pairs = [(text, source) for own, source in zip(texts, sources, strict=True) for text in own]
     return Signs(
         repetition=fmean(repeats(text) for text, _ in pairs),
         empty=fmean(broken_off(text) for text, _ in pairs),

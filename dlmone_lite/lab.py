@@ -35,16 +35,14 @@ SOURCES, SAMPLES = 24, 32  # of one evaluation, on held-out sources
 LOOKS = 8  # evaluations of a stage
 SHOWN = 4  # sources whose sentences a record keeps, and sentences of each
 TEACHERS = {"early": 500, "trained": 1500, "exact": 1500}  # updates; "exact" lends its embeddings only
-BASE = DistillConfig(
-    steps=800, batch_size=32, lr=1e-3, lr_psi=1e-3, lr_shape="constant", precision="float32"
-)
+BASE = DistillConfig(steps=800, batch_size=32, lr=1e-3, lr_psi=1e-3, lr_shape="constant", precision="float32")
 
 
 @dataclass(frozen=True)
 class Spec:
     """One run: what each stage changes in `BASE`, a kind of teacher, a target length, a seed.
 
-    group and arm name it within its sweep. A stage may say `restart: False`: psi goes on from the stage before.
+    group and arm name it within its sweep. A stage may say `restart: False`: psi goes on from the one before.
     """
 
     group: str
@@ -116,7 +114,7 @@ def observe(checkpoint: Checkpoint, steps: int, seed: int = 0) -> dict[str, Any]
         **world_metrics(texts, [world.support(source) for source in chosen]),
         **field_scores([own[:3] for own in texts], references),
         "signs": asdict(signs(texts, chosen, margin=margin(x[batch.target], model.embedding()))),
-        "sentences": {source: own[:SHOWN] for source, own in list(zip(chosen, texts))[:SHOWN]},
+        "sentences": {source: own[:SHOWN] for source, own in list(zip(chosen, texts, strict=True))[:SHOWN]},
     }
 
 
@@ -129,7 +127,9 @@ class Watch:
 
     def look(self, run: DistillRun, stage: int, step: int, losses: Sequence[dict[str, float]]) -> None:
         """Evaluate the run's student at one step of its own."""
-        means = {key: fmean(row[key] for row in losses if key in row) for key in {k for r in losses for k in r}}
+        means = {
+            key: fmean(row[key] for row in losses if key in row) for key in {k for r in losses for k in r}
+        }
         seen = observe(student_of(run, self.codec), 1)
         seen["signs"] |= {"discriminator": means.get("discriminator"), "lag": lag(run)}
         self.evaluations.append({"stage": stage, "step": step, **seen, "losses": means})

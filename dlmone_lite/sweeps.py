@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -126,9 +127,11 @@ def execute(
 
 
 def _one_thread() -> None:
+    """A worker uses one core, and leaves Ctrl-C to its parent."""
     import torch
 
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _record(folder: Path, spec: Spec) -> dict[str, Any]:

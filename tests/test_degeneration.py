@@ -94,7 +94,9 @@ def test_lag_written_out(tmp_path) -> None:
         x_t = anchor(run.phi.schedule.diffuse(x_g, t, noise), clean, batch)
         f_phi, f_psi = (network(x_t, t, batch)[:, 6:] for network in (run.phi, run.psi))
     gap = f_phi - f_psi
-    assert lag(run, rows=16) == pytest.approx(float((gap * (f_psi - x_g[:, 6:])).sum() / (gap**2).sum()), rel=1e-5)
+    assert lag(run, rows=16) == pytest.approx(
+        float((gap * (f_psi - x_g[:, 6:])).sum() / (gap**2).sum()), rel=1e-5
+    )
 
 
 def test_a_psi_that_knows_the_student_has_no_lag(tmp_path) -> None:

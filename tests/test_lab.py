@@ -66,7 +66,9 @@ def test_a_record_tells_everything(tmp_path: Path) -> None:
 
 def test_the_same_spec_makes_the_same_record(tmp_path: Path) -> None:
     first, second = (distil(Spec("try", "again"), tmp_path)[0] for _ in range(2))
-    assert {k: v for k, v in first.items() if k != "seconds"} == {k: v for k, v in second.items() if k != "seconds"}
+    assert {k: v for k, v in first.items() if k != "seconds"} == {
+        k: v for k, v in second.items() if k != "seconds"
+    }
 
 
 def test_stages_restart_psi_unless_told_otherwise(tmp_path: Path) -> None:
@@ -86,7 +88,9 @@ def test_the_exact_teacher_gives_the_target_scores(tmp_path: Path) -> None:
     batch = data.batch[torch.arange(6)]
     clean = teacher.model.embed(batch.ids)
     almost = run.phi(clean, torch.full((6,), 1), batch)  # at hardly any noise the truth is seen
-    assert torch.allclose(almost, clean, atol=1e-3) and not torch.allclose(run.psi(clean, torch.full((6,), 1), batch), clean, atol=1e-3)
+    assert torch.allclose(almost, clean, atol=1e-3) and not torch.allclose(
+        run.psi(clean, torch.full((6,), 1), batch), clean, atol=1e-3
+    )
 
 
 def test_a_diverged_run_still_leaves_its_record(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pets
 import pytest
 
 from dlmone_lite import sweeps
@@ -24,7 +25,9 @@ def test_every_run_has_a_name_of_its_own_and_known_settings(name: str) -> None:
 
 
 def test_the_grids_are_full() -> None:
-    cells = Counter((s.stages[0]["b_d"], s.stages[0]["b_g"]) for s in plan("coefficients") if s.group == "b_d x b_g")
+    cells = Counter(
+        (s.stages[0]["b_d"], s.stages[0]["b_g"]) for s in plan("coefficients") if s.group == "b_d x b_g"
+    )
     assert len(cells) == 25 and set(cells.values()) == {3}
     assert len(plan("coefficients")) <= 300
 
@@ -37,7 +40,9 @@ def test_an_unknown_sweep_is_refused() -> None:
 def test_finished_runs_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     specs = [Spec("try", arm) for arm in "abc"]
     path = tmp_path / "records.jsonl"
-    path.write_text(json.dumps({"key": specs[1].key, "old": True}) + '\n{"key": "try/c/0", "cut', encoding="utf-8")
+    path.write_text(
+        json.dumps({"key": specs[1].key, "old": True}) + '\n{"key": "try/c/0", "cut', encoding="utf-8"
+    )
     made: list[str] = []
 
     class Here:  # a pool without processes
@@ -55,11 +60,41 @@ def test_finished_runs_are_not_made_again(tmp_path: Path, monkeypatch: pytest.Mo
                 made.append(item.key)
                 yield {"key": item.key}
 
-    monkeypatch.setattr(sweeps.multiprocessing, "get_context", lambda kind: type("Context", (), {"Pool": Here}))
+    monkeypatch.setattr(
+        sweeps.multiprocessing, "get_context", lambda kind: type("Context", (), {"Pool": Here})
+    )
     monkeypatch.setattr(sweeps, "train_teacher", lambda *what: None)
     told: list[tuple[int, int]] = []
     records = execute(specs, path, tmp_path, 2, lambda record, done, total: told.append((done, total)))
     assert made == ["try/a/0", "try/c/0"] and told == [(2, 3), (3, 3)]
-    assert [r["key"] for r in records] == [r["key"] for r in read_records(path)] == ["try/b/0", "try/a/0", "try/c/0"]
+    assert (
+        [r["key"] for r in records]
+        == [r["key"] for r in read_records(path)]
+        == ["try/b/0", "try/a/0", "try/c/0"]
+    )
     assert read_records(path)[0]["old"] is True
     assert execute(specs, path, tmp_path, 2) == read_records(path) and len(made) == 2
+
+
+def test_the_command_lists_refuses_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.jsonl"
+    first = plan("stages")[0]
+    path.write_text(json.dumps({"key": first.key}) + "\n", encoding="utf-8")
+    lines = pets.run(capsys, "sweep", "stages", "--out", path, "--list").splitlines()
+    assert lines[0] == f"done  {first.key}" and len(lines) == len(plan("stages"))
+    assert "coefficients, stages" in pets.fail(capsys, "sweep", "states")
+    assert "'teacher'" in pets.fail(capsys, "sweep", "coefficients", "--group", "teachers")
+    made: list[str] = []
+
+    def execute(specs, path, folder, jobs, told):
+        for spec in specs:
+            made.append(spec.key)
+            final = [{"validity": 0.5, "tv_excess": 0.25, "coverage": 1.0}]
+            told({"key": spec.key, "final": final, "seconds": 9}, 2, 36)
+
+    monkeypatch.setattr(sweeps, "execute", execute)
+    monkeypatch.chdir(tmp_path)
+    out = pets.run(capsys, "sweep", "stages", "--out", path, "--limit", "1")
+    assert made == [plan("stages")[1].key] and "0.250" in out and "2/36" in out
