@@ -25,7 +25,8 @@ from dlmone_lite.metrics import world_metrics
 from dlmone_lite.model import Denoiser, ModelConfig, sized
 from dlmone_lite.teacher import PairedText, TeacherConfig, TeacherRun
 from dlmone_lite.text import Codec, Vocabulary
-from dlmone_lite.training import Diverged, seed_weights
+from dlmone_lite.training import Diverged, Run, seed_weights
+from dlmone_lite.warmstart import WarmStartConfig, WarmStartRun
 from dlmone_lite.worlds import World
 
 GRAMMAR = Path(__file__).resolve().parent.parent / "data" / "lab" / "pocket.grammar"
@@ -35,20 +36,34 @@ SOURCES, SAMPLES = 24, 32  # of one evaluation, on held-out sources
 LOOKS = 8  # evaluations of a stage
 SHOWN = 4  # sources whose sentences a record keeps, and sentences of each
 TEACHERS = {"early": 500, "trained": 1500, "exact": 1500}  # updates; "exact" lends its embeddings only
-BASE = DistillConfig(steps=800, batch_size=32, lr=1e-3, lr_psi=1e-3, lr_shape="constant", precision="float32")
+BASE = DistillConfig(
+    steps=600,
+    batch_size=32,
+    lr=1e-3,
+    lr_psi=1e-3,
+    lr_shape="constant",
+    mu=0.5,
+    psi_warmup=100,
+    precision="float32",
+)
+WARM = WarmStartConfig(steps=1500, batch_size=64, samples=32, keep=0.25, precision="float32")
+STARTS = ("warm", "teacher")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """One run: what each stage changes in `BASE`, a kind of teacher, a target length, a seed.
+    """One run: what each stage changes in `BASE`, a kind of teacher, a start, a target length, a seed.
 
     group and arm name it within its sweep. A stage may say `restart: False`: psi goes on from the one before.
+    start: the student begins as a copy of the "teacher" (DLM-One), or "warm", as a healthy one-step student
+    that a regression has made: then it is seen what the losses do to it.
     """
 
     group: str
     arm: str
     stages: tuple[Mapping[str, Any], ...] = ({},)
     teacher: str = "trained"
+    start: str = "warm"
     length: int = 8
     seed: int = 0
 
@@ -80,6 +95,8 @@ def lab_data(codec: Codec) -> PairedText:
 
 def train_teacher(kind: str, length: int, folder: Path, seed: int = 0) -> Checkpoint:
     """The lab's teacher, `TEACHERS[kind]` updates, trained once and kept in `folder`."""
+    if kind not in TEACHERS:
+        raise InputError(f"there is no teacher {kind!r} in the lab; known: {', '.join(TEACHERS)}")
     path = folder / f"pocket-teacher-{TEACHERS[kind]}-{length}.safetensors"
     if path.is_file():
         return load(path)
@@ -89,10 +106,27 @@ def train_teacher(kind: str, length: int, folder: Path, seed: int = 0) -> Checkp
         model = Denoiser(sized(SHAPE, codec))
     config = TeacherConfig(steps=TEACHERS[kind], batch_size=32, precision="float32", seed=seed)
     run = TeacherRun(model, lab_data(codec), config)
+    return _finished(run, codec, "teacher", {}, path)
+
+
+def warm_student(kind: str, length: int, folder: Path, seed: int = 0) -> Checkpoint:
+    """The healthy one-step student that runs with start "warm" begin with, made once and kept in `folder`."""
+    teacher = train_teacher(kind, length, folder)
+    path = folder / f"pocket-warm-{TEACHERS[kind]}-{length}.safetensors"
+    if path.is_file():
+        return load(path)
+    run = WarmStartRun(teacher.model, lab_data(teacher.codec), replace(WARM, seed=seed))
+    for _ in run.prepare():
+        pass
+    return _finished(run, teacher.codec, "student", {"t_init": run.config.t_init}, path)
+
+
+def _finished(run: Run, codec: Codec, role: str, sampling: dict[str, int], path: Path) -> Checkpoint:
+    """Train to the end, save."""
     for _ in run:
         pass
-    told = {"seed": seed, "steps": run.step, "seconds": round(run.seconds, 1), "config": asdict(run.config)}
-    made = Checkpoint(run.result, codec, lab_world().name, "teacher", {}, told)
+    told = {"steps": run.step, "seconds": round(run.seconds, 1), "config": asdict(run.config)}
+    made = Checkpoint(run.result, codec, lab_world().name, role, sampling, told)
     save(path, made)
     return made
 
@@ -140,27 +174,37 @@ def student_of(run: DistillRun, codec: Codec) -> Checkpoint:
     return Checkpoint(run.result, codec, lab_world().name, "student", {"t_init": run.config.t_init})
 
 
-def begin(spec: Spec, teacher: Checkpoint, before: DistillRun | None, number: int) -> DistillRun:
-    """The run of stage `number` (from 1)."""
+def begin(
+    spec: Spec, teacher: Checkpoint, student: Checkpoint, before: DistillRun | None, number: int
+) -> DistillRun:
+    """The run of stage `number` (from 1); the first begins with `student`."""
     changes = dict(spec.stages[number - 1])
     restart = changes.pop("restart", True)
     config = replace(BASE, **{"seed": 1000 * spec.seed + number, **changes})
     if before is None:
         phi = ExactModel(teacher, lab_world()) if spec.teacher == "exact" else None
-        return DistillRun(teacher.model, lab_data(teacher.codec), config, phi=phi)
+        return DistillRun(teacher.model, lab_data(teacher.codec), config, student.model, phi)
     run = before.second_stage(config)
     if not restart:
         run.psi.load_state_dict(before.psi.state_dict())
     return run
 
 
-def distil(spec: Spec, folder: Path) -> tuple[dict[str, Any], DistillRun]:
-    """Make the run of `spec` -> (its record, the run as it ended). Teachers are kept in `folder`."""
+def beginning(spec: Spec, folder: Path) -> tuple[Checkpoint, Checkpoint]:
+    """Teacher and first student of a run, made where `folder` lacks them."""
+    if spec.start not in STARTS:
+        raise InputError(f"a run does not start {spec.start!r}; known: {', '.join(STARTS)}")
     teacher = train_teacher(spec.teacher, spec.length, folder)
+    return teacher, teacher if spec.start == "teacher" else warm_student(spec.teacher, spec.length, folder)
+
+
+def distil(spec: Spec, folder: Path) -> tuple[dict[str, Any], DistillRun]:
+    """Make the run of `spec` -> (its record, the run as it ended). What it begins with is kept in `folder`."""
+    teacher, student = beginning(spec, folder)
     watch, run, done, seconds, note = Watch(teacher.codec), None, 0, 0.0, None
     try:
         for number in range(1, len(spec.stages) + 1):
-            run = begin(spec, teacher, run, number)
+            run = begin(spec, teacher, student, run, number)
             if number == 1:
                 watch.look(run, 1, 0, [])
             recent: list[dict[str, float]] = []

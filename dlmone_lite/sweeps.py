@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from dlmone_lite.errors import InputError, nearest
-from dlmone_lite.lab import Spec, distil, train_teacher
+from dlmone_lite.lab import Spec, beginning, distil
 
 Progress = Callable[[dict[str, Any], int, int], None]  # (record, runs done, runs in all)
 
 ALONE = {"b_d": 0.0, "b_g": 0.0}  # SiD without its adversarial terms
 FACTORS: dict[str, tuple[dict[str, Any], ...]] = {
+    "mu": ({"mu": 0.8}, {"mu": 1.0}, {"mu": 1.2}),
     "psi_steps": ({"psi_steps": 2}, {"psi_steps": 5}),
     "t_init": ({"t_init": 1000}, {"t_init": 1800}),
     "t": ({"t_min": 1000}, {"t_max": 1600}, {"t_min": 1600}),
@@ -34,8 +35,8 @@ def _both(group: str, changes: dict[str, Any], seeds: int, **where: Any) -> Iter
     """SiD alone and with the adversarial terms, under the same changes."""
     for seed in range(seeds):
         for kind, terms in (("alone", ALONE), ("adversarial", {})):
-            arm = f"{kind} {_named(changes) if changes else where.get('teacher') or where.get('length', '')}"
-            yield Spec(group, arm.strip(), ({**terms, **changes},), seed=seed, **where)
+            arm = " ".join([kind, *([_named(changes)] if changes else []), *map(str, where.values())])
+            yield Spec(group, arm, ({**terms, **changes},), seed=seed, **where)
 
 
 def coefficients() -> Iterator[Spec]:
@@ -48,19 +49,18 @@ def coefficients() -> Iterator[Spec]:
         yield from _both("length", {}, seeds=3, length=length)
     for teacher in ("early", "exact"):
         yield from _both("teacher", {}, seeds=3, teacher=teacher)
+    yield from _both("start", {}, seeds=3, start="teacher")
     for seed in range(3):
         for b_d in WEIGHTS:
             for b_g in WEIGHTS:
                 changes = {"b_d": b_d, "b_g": b_g}
                 yield Spec("b_d x b_g", _named(changes), (changes,), seed=seed)
-    for seed in range(2):
-        for mu in MUS:
-            for lr in RATES:
-                changes = {"mu": mu, "lr": lr}
-                yield Spec("mu x lr", _named(changes), (changes,), seed=seed)
+    for mu in MUS:
+        for lr in RATES:
+            yield from _both("mu x lr", {"mu": mu, "lr": lr}, seeds=2)
 
 
-def stages(seeds: int = 6, steps: int = 800) -> Iterator[Spec]:
+def stages(seeds: int = 6, steps: int = 600) -> Iterator[Spec]:
     """One stage, two stages, and one as long as both; psi restarted or not; even and uneven coefficients."""
     uneven = {"b_d": 0.9, "b_g": 0.1, "mu": 0.5}
     one = {"steps": steps}
@@ -104,7 +104,7 @@ def execute(
 ) -> list[dict[str, Any]]:
     """Make the runs that `path` lacks in `jobs` processes; each record is one more line of it.
 
-    Teachers are trained once, before, into `folder`.
+    What they begin with is made once, before, in `folder`.
     """
     finished = read_records(path)
     lines = "".join(json.dumps(record) + "\n" for record in finished)
@@ -113,8 +113,8 @@ def execute(
     os.replace(temporary, path)
     done = {record["key"] for record in finished}
     missing = [spec for spec in specs if spec.key not in done]
-    for kind, length in sorted({(spec.teacher, spec.length) for spec in missing}):
-        train_teacher(kind, length, folder)
+    for spec in {(spec.teacher, spec.start, spec.length): spec for spec in missing}.values():
+        beginning(spec, folder)
     context = multiprocessing.get_context("spawn")  # a forked torch may hang
     with context.Pool(jobs, initializer=_one_thread) as pool, path.open("a", encoding="utf-8") as file:
         for record in pool.imap_unordered(partial(_record, folder), missing):

@@ -12,7 +12,18 @@ from tiny import same_weights
 
 from dlmone_lite import lab
 from dlmone_lite.errors import InputError
-from dlmone_lite.lab import Spec, begin, distil, lab_codec, lab_data, lab_world, observe, train_teacher
+from dlmone_lite.lab import (
+    Spec,
+    begin,
+    beginning,
+    distil,
+    lab_codec,
+    lab_data,
+    lab_world,
+    observe,
+    train_teacher,
+    warm_student,
+)
 from dlmone_lite.model import ModelConfig
 
 
@@ -22,6 +33,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lab, "SHAPE", ModelConfig(embed_dim=8, width=16, depth=1, heads=2))
     monkeypatch.setattr(lab, "TEACHERS", dict.fromkeys(lab.TEACHERS, 2))
     monkeypatch.setattr(lab, "BASE", replace(lab.BASE, steps=4, batch_size=4, psi_warmup=1))
+    monkeypatch.setattr(lab, "WARM", replace(lab.WARM, steps=2, batch_size=4, samples=2, sources=8))
     monkeypatch.setattr(lab, "SAMPLES", 4)
 
 
@@ -49,6 +61,20 @@ def test_a_teacher_is_trained_once(tmp_path: Path) -> None:
     assert again.provenance["steps"] == 2 and again.role == "teacher"
 
 
+def test_a_run_starts_warm_or_as_the_teacher(tmp_path: Path) -> None:
+    teacher, student = beginning(Spec("try", "x", start="teacher"), tmp_path)
+    assert same_weights(teacher.model, student.model)
+    teacher, warm = beginning(Spec("try", "x"), tmp_path)
+    assert (warm.role, warm.sampling) == ("student", {"t_init": 1490}) and warm.provenance["steps"] == 2
+    assert not same_weights(teacher.model, warm.model)
+    assert same_weights(warm.model, warm_student("trained", 8, tmp_path).model)
+    run = begin(Spec("try", "x"), teacher, warm, None, 1)
+    assert same_weights(run.theta, warm.model) and same_weights(run.psi, teacher.model)
+    for wrong in (Spec("try", "x", start="cold"), Spec("try", "x", teacher="none")):
+        with pytest.raises(InputError, match="known: "):
+            beginning(wrong, tmp_path)
+
+
 def test_a_record_tells_everything(tmp_path: Path) -> None:
     stages = ({"mu": 0.5}, {"steps": 2, "b_g": 0.0})
     record, run = distil(Spec("try", "two stages", stages, seed=3), tmp_path)
@@ -73,17 +99,17 @@ def test_the_same_spec_makes_the_same_record(tmp_path: Path) -> None:
 
 def test_stages_restart_psi_unless_told_otherwise(tmp_path: Path) -> None:
     teacher = train_teacher("trained", 8, tmp_path)
-    one = begin(Spec("try", "x"), teacher, None, 1)
+    one = begin(Spec("try", "x"), teacher, teacher, None, 1)
     list(one)
     for restart in (True, False):
-        two = begin(Spec("try", "x", ({}, {"restart": restart})), teacher, one, 2)
+        two = begin(Spec("try", "x", ({}, {"restart": restart})), teacher, teacher, one, 2)
         assert same_weights(two.psi, teacher.model if restart else one.psi)
         assert same_weights(two.theta, one.theta)
 
 
 def test_the_exact_teacher_gives_the_target_scores(tmp_path: Path) -> None:
     teacher = train_teacher("exact", 8, tmp_path)
-    run = begin(Spec("try", "x", teacher="exact"), teacher, None, 1)
+    run = begin(Spec("try", "x", teacher="exact"), teacher, teacher, None, 1)
     data = lab_data(teacher.codec)
     batch = data.batch[torch.arange(6)]
     clean = teacher.model.embed(batch.ids)

@@ -63,7 +63,7 @@ def test_finished_runs_are_not_made_again(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         sweeps.multiprocessing, "get_context", lambda kind: type("Context", (), {"Pool": Here})
     )
-    monkeypatch.setattr(sweeps, "train_teacher", lambda *what: None)
+    monkeypatch.setattr(sweeps, "beginning", lambda *what: None)
     told: list[tuple[int, int]] = []
     records = execute(specs, path, tmp_path, 2, lambda record, done, total: told.append((done, total)))
     assert made == ["try/a/0", "try/c/0"] and told == [(2, 3), (3, 3)]
