@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from dlmone_lite import plots
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Scores = Mapping[str, float]  # of `metrics.world_metrics`
 
 LONGEST = 84  # characters of a sentence that fit into one line of `words_from_noise`
 LOOKS = {  # of the two denoisers: colour, line, marker
@@ -19,7 +22,6 @@ LOOKS = {  # of the two denoisers: colour, line, marker
 TITLES = {
     "validity": "validity",
     "tv": "total variation to truth",
-    "tv_excess": "TV beyond sampling noise",
     "coverage": "coverage of truth",
 }
 
@@ -127,27 +129,49 @@ def where_modes_fall(
     return fig
 
 
-def against_the_truth(steps: Sequence[int], measured: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
-    """Validity, total variation beyond sampling noise and coverage against steps, per denoiser."""
-    fig, axes = plots.canvas(1, 3, height=3.4)
-    for ax, key in zip(axes, ("validity", "tv_excess", "coverage"), strict=True):
+def _truth_axes(
+    axes: Sequence[Axes], keys: Sequence[str], steps: Sequence[int], rows: Sequence[Scores]
+) -> None:
+    """Titles and ticks of score axes over steps; on that of TV its floor, from any rows measured alike."""
+    for ax, key in zip(axes, keys, strict=True):
+        if key == "tv":
+            look = {"color": plots.BLACK, "linestyle": "-.", "linewidth": 1.2, "label": "floor: true samples"}
+            ax.plot(steps, [row["tv_floor"] for row in rows], **look)
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(steps, [str(n) for n in steps])
+        ax.set(title=TITLES[key], xlabel="sampling steps (NFE)", ylim=(-0.04, 1.12))
+
+
+def _two_errors(ax: Axes, steps: Sequence[int], rows: Sequence[Scores], key: str, color: str) -> None:
+    """Two standard errors up and down at each point."""
+    low, high = ([row[key] + sign * row[f"{key}_se"] for row in rows] for sign in (-2, 2))
+    ax.vlines(steps, low, high, color=color, linewidth=1.2)
+
+
+def against_the_truth(steps: Sequence[int], measured: Mapping[str, Sequence[Scores]]) -> Figure:
+    """Validity, TV with its floor, and coverage against steps, per denoiser, ± 2 standard errors.
+
+    All rows must have been measured with as many samples, or their floors differ.
+    """
+    keys = ("validity", "tv", "coverage")
+    fig, axes = plots.canvas(1, 3, height=3.6)
+    for ax, key in zip(axes, keys, strict=True):
         for name, rows in measured.items():
             color, line, marker = LOOKS[name]
             values = [row[key] for row in rows]
             ax.plot(steps, values, color=color, linestyle=line, marker=marker, label=name)
-        ax.set_xscale("log", base=2)
-        ax.set_xticks(steps, [str(n) for n in steps])
-        ax.set(title=TITLES[key], xlabel="sampling steps (NFE)", ylim=(-0.04, 1.12))
-    axes[1].legend(loc="upper right")
+            _two_errors(ax, steps, rows, key, color)
+    _truth_axes(axes, keys, steps, next(iter(measured.values())))
+    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig
 
 
-def stride_damage(
-    steps: Sequence[int], measured: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]
-) -> Figure:
-    """Validity and excess TV against steps, for each denoiser with the right and the wrong update."""
-    fig, axes = plots.canvas(1, 2, height=3.4)
-    for ax, key in zip(axes, ("validity", "tv_excess"), strict=True):
+def stride_damage(steps: Sequence[int], measured: Mapping[str, Mapping[str, Sequence[Scores]]]) -> Figure:
+    """Validity and TV against steps, for each denoiser with the right and the wrong update, ± 2 standard
+    errors."""
+    keys = ("validity", "tv")
+    fig, axes = plots.canvas(1, 2, height=3.6)
+    for ax, key in zip(axes, keys, strict=True):
         for name, updates in measured.items():
             color, _, marker = LOOKS[name]
             for update, rows in updates.items():
@@ -155,8 +179,7 @@ def stride_damage(
                 look = {"linestyle": "-" if right else ":", "markerfacecolor": color if right else "white"}
                 values = [row[key] for row in rows]
                 ax.plot(steps, values, color=color, marker=marker, label=f"{name}: {update}", **look)
-        ax.set_xscale("log", base=2)
-        ax.set_xticks(steps, [str(n) for n in steps])
-        ax.set(title=TITLES[key], xlabel="sampling steps (NFE)", ylim=(-0.04, 1.12))
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+                _two_errors(ax, steps, rows, key, color)
+    _truth_axes(axes, keys, steps, next(iter(next(iter(measured.values())).values())))
+    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlmone_lite import plots
+from dlmone_lite.errors import InputError
 from dlmone_lite.training import Step
 
 if TYPE_CHECKING:
@@ -94,6 +95,15 @@ def _step_rows(value: Any) -> list[dict[str, Any]]:
         return value
     parts = value.values() if isinstance(value, dict) else ()
     return next(filter(None, map(_step_rows, parts)), [])
+
+
+def by_steps(*files: Path) -> dict[int, dict[str, float]]:
+    """{NFE: world scores} out of records of `evaluate`, all of as many sources and samples."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    sizes = {(r["settings"]["sources"], r["settings"]["samples"], r["settings"]["split"]) for r in records}
+    if len(sizes) != 1:
+        raise InputError(f"these records have different sizes {sorted(sizes)}; compare equal ones only")
+    return {row["nfe"]: row for record in records for row in record["world_scores"]}
 
 
 def recorded_run(rows: Sequence[Mapping[str, Any]]) -> Figure:

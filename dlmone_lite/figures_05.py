@@ -21,8 +21,9 @@ def _legend(axes: Axes, where: str = "best") -> None:
 
 
 def levels(rows: Sequence[Row], chosen: int) -> Figure:
-    """What one evaluation on pure noise gives at each t: rows with t, ratio (sigma / alpha), validity, choice
-    (variance over z of an output coordinate), blur (its squared distance to the nearest embedding)."""
+    """What one evaluation on pure noise gives at each t: rows with t, ratio (sigma / alpha), validity (and
+    validity_se, drawn twice up and down), choice (variance over z of an output coordinate), blur (its squared
+    distance to the nearest embedding)."""
     fig, (left, right) = canvas(1, 2, height=3.5)
     t = [row["t"] for row in rows]
     left.semilogy(t, [row["ratio"] for row in rows], color=BLACK, marker="P")
@@ -33,6 +34,8 @@ def levels(rows: Sequence[Row], chosen: int) -> Figure:
         ("blur", "blur (distance to words)", ORANGE, "s", "--"),
     ):
         right.plot(t, [row[key] for row in rows], color=color, marker=marker, linestyle=line, label=name)
+    ends = ([row["validity"] + sign * row["validity_se"] for row in rows] for sign in (-2, 2))
+    right.vlines(t, *ends, color=BLUE, linewidth=1.2)
     top = max(row[key] for row in rows for key in ("validity", "choice", "blur"))
     right.set(xlabel="noise step t", title="One evaluation on pure noise", ylim=(-0.03, 1.6 * top))
     _legend(right, "upper left")

@@ -11,13 +11,15 @@ import pytest
 from dlmone_lite import figures_03 as figures
 from dlmone_lite import figures_03_runs as runs
 from dlmone_lite import plots
+from dlmone_lite.errors import InputError
 from dlmone_lite.figures_03 import Reading
 from dlmone_lite.training import Step
 
 LEVELS = [{"t": 200, "bayes": 0.0, "excess": 0.01}, {"t": 1900, "bayes": 0.2, "excess": 0.05}]
 DECILES = [{"t_from": 1, "t_to": 1000, "bayes": 0.1, "excess": 0.3}]
 DECILES += [{"t_from": 1001, "t_to": 2000, "bayes": 0.5, "excess": 0.1}]
-ROW = {"validity": 0.9, "tv": 0.3, "tv_excess": 0.1, "coverage": 0.8}
+ROW = {"validity": 0.9, "tv": 0.3, "tv_floor": 0.1, "coverage": 0.8}
+ROW |= {"validity_se": 0.01, "tv_se": 0.02, "coverage_se": 0.03}
 
 
 def texts(fig: Any) -> list[str]:
@@ -92,14 +94,18 @@ def test_modes_and_densities() -> None:
 
 def test_scores_against_steps() -> None:
     fig = figures.against_the_truth([1, 4], {"teacher": [ROW, ROW], "perfect denoiser": [ROW, ROW]})
-    assert [list(ax.lines[0].get_ydata()) for ax in fig.axes] == [[0.9, 0.9], [0.1, 0.1], [0.8, 0.8]]
+    assert [list(ax.lines[0].get_ydata()) for ax in fig.axes] == [[0.9, 0.9], [0.3, 0.3], [0.8, 0.8]]
+    (floor,) = (line for line in fig.axes[1].lines if str(line.get_label()).startswith("floor"))
+    assert list(floor.get_ydata()) == [0.1, 0.1]
+    (low, high) = fig.axes[1].collections[0].get_segments()[0][:, 1]
+    assert (low, high) == pytest.approx((0.26, 0.34)), "two standard errors up and down"
 
 
 def test_the_wrong_update_is_dotted() -> None:
     fig = figures.stride_damage([4], {"teacher": {"both ends": [ROW], "t - 1": [ROW]}})
     for ax in fig.axes:
-        assert [line.get_linestyle() for line in ax.lines] == ["-", ":"]
-    assert [text.get_text() for text in fig.legends[0].texts] == ["teacher: both ends", "teacher: t - 1"]
+        assert [line.get_linestyle() for line in ax.lines][:2] == ["-", ":"]
+    assert [text.get_text() for text in fig.legends[0].texts][:2] == ["teacher: both ends", "teacher: t - 1"]
 
 
 # ---- runs
@@ -135,6 +141,19 @@ def test_recorded_runs_are_found(tmp_path: Path) -> None:
     assert runs.recorded(tmp_path, "world-teacher") == RECORD
     (tmp_path / "world-teacher.json").write_text(json.dumps({"config": {}, "run": {"history": RECORD[1:]}}))
     assert runs.recorded(tmp_path, "world-teacher") == RECORD[1:]
+
+
+def test_records_by_steps_must_be_of_one_size(tmp_path: Path) -> None:
+    def write(name: str, samples: int, steps: list[int]) -> Path:
+        settings = {"sources": 4, "samples": samples, "split": "test"}
+        record = {"settings": settings, "world_scores": [{"nfe": k, **ROW} for k in steps]}
+        (tmp_path / name).write_text(json.dumps(record))
+        return tmp_path / name
+
+    few, many, other = write("a", 64, [1, 2]), write("b", 64, [64]), write("c", 16, [8])
+    assert list(runs.by_steps(few, many)) == [1, 2, 64] and runs.by_steps(many)[64]["tv"] == 0.3
+    with pytest.raises(InputError, match="different sizes"):
+        runs.by_steps(few, other)
 
 
 def test_recorded_run_figure() -> None:

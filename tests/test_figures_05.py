@@ -12,7 +12,7 @@ CURVE = [
 ]
 TEACHER = {"validity": 0.95, "tv": 0.3, "coverage": 0.9, "nfe": 16, "tv_floor": 0.15}
 LEVELS = [
-    {"t": t, "ratio": r, "choice": 0.4, "validity": v, "blur": 0.2}
+    {"t": t, "ratio": r, "choice": 0.4, "validity": v, "validity_se": 0.05, "blur": 0.2}
     for t, r, v in [(500, 1.0, 0.1), (1490, 2.5, 0.3), (2000, 80.0, 0.0)]
 ]
 
@@ -29,6 +29,7 @@ def test_levels_shows_each_share_and_marks_t_init() -> None:
     assert line(right, "sentences right") == ([500, 1490, 2000], [0.1, 0.3, 0.0])
     assert line(right, "what z decides (variance)")[1] == [0.4, 0.4, 0.4]
     assert line(right, "blur (distance to words)")[1] == [0.2, 0.2, 0.2]
+    assert list(right.collections[0].get_segments()[0][:, 1]) == pytest.approx([0.0, 0.2])
     drawn = [points for axes in fig.axes for points in axes.get_lines()]
     marks = [points for points in drawn if list(points.get_xdata()) == [1490, 1490]]
     assert len(marks) == 2 and "t_init = 1490" in left.texts[0].get_text()
