@@ -5,6 +5,7 @@ Everything is so small that a run takes about a minute of one core, and hundreds
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -147,9 +148,14 @@ def observe(checkpoint: Checkpoint, steps: int, seed: int = 0) -> dict[str, Any]
         "nfe": steps,
         **world_metrics(texts, [world.support(source) for source in chosen]),
         **field_scores([own[:3] for own in texts], references),
-        "signs": asdict(signs(texts, chosen, margin=margin(x[batch.target], model.embedding()))),
+        "signs": _known(asdict(signs(texts, chosen, margin=margin(x[batch.target], model.embedding())))),
         "sentences": {source: own[:SHOWN] for source, own in list(zip(chosen, texts, strict=True))[:SHOWN]},
     }
+
+
+def _known(values: Mapping[str, float]) -> dict[str, float]:
+    """What was looked at: JSON has no nan."""
+    return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
 @dataclass
@@ -161,11 +167,10 @@ class Watch:
 
     def look(self, run: DistillRun, stage: int, step: int, losses: Sequence[dict[str, float]]) -> None:
         """Evaluate the run's student at one step of its own."""
-        means = {
-            key: fmean(row[key] for row in losses if key in row) for key in {k for r in losses for k in r}
-        }
+        names = dict.fromkeys(name for row in losses for name in row)
+        means = {name: fmean(row[name] for row in losses if name in row) for name in names}
         seen = observe(student_of(run, self.codec), 1)
-        seen["signs"] |= {"discriminator": means.get("discriminator"), "lag": lag(run)}
+        seen["signs"] |= _known({"discriminator": means.get("discriminator", math.nan), "lag": lag(run)})
         self.evaluations.append({"stage": stage, "step": step, **seen, "losses": means})
 
 
@@ -199,7 +204,7 @@ def beginning(spec: Spec, folder: Path) -> tuple[Checkpoint, Checkpoint]:
 
 
 def distil(spec: Spec, folder: Path) -> tuple[dict[str, Any], DistillRun]:
-    """Make the run of `spec` -> (its record, the run as it ended). What it begins with is kept in `folder`."""
+    """Make the run of `spec` -> (its record, the run at its end). What it begins with is kept in `folder`."""
     teacher, student = beginning(spec, folder)
     watch, run, done, seconds, note = Watch(teacher.codec), None, 0, 0.0, None
     try:

@@ -118,7 +118,7 @@ def execute(
     context = multiprocessing.get_context("spawn")  # a forked torch may hang
     with context.Pool(jobs, initializer=_one_thread) as pool, path.open("a", encoding="utf-8") as file:
         for record in pool.imap_unordered(partial(_record, folder), missing):
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(record, allow_nan=False) + "\n")
             file.flush()
             finished.append(record)
             if progress:
