@@ -21,7 +21,7 @@ from dlmone_lite.training import EMA, Run, apply_update
 
 @dataclass
 class DistillConfig:
-    """One stage. mu, b_d, b_g as in DLM-One; t_init and t_max are its 1490 and 1976 (sigma/alpha 2.5 and 13).
+    """One stage. mu, b_d, b_g as in DLM-One; t_init and t_max are its 1490 and 1976 (sigma/alpha 2.5, 12.8).
 
     Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding.
     """

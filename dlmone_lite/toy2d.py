@@ -26,7 +26,7 @@ STD = 0.25  # of each mode
 
 
 def plane(dtype: torch.dtype = torch.float32) -> GaussianMixture:
-    """The data: five round modes of unequal probability, those of notebook 01."""
+    """The data: five round modes of unequal probability, those of notebook 01, but wider (there .08)."""
     return GaussianMixture(torch.tensor(CENTRES, dtype=dtype), torch.tensor(SHARES, dtype=dtype).log(), STD)
 
 

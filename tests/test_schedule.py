@@ -80,7 +80,7 @@ def test_named_levels_of_the_papers():
     assert float(schedule(1)[1]) == pytest.approx(0.121, abs=5e-5)  # sigma_0 of DiffuSeq
     assert float(schedule.ratio(1490)) == pytest.approx(2.50, abs=0.005)  # t_init: SiD's 2.5
     assert float(schedule(1490)[1]) == pytest.approx(0.928, abs=5e-4)
-    assert float(schedule.ratio(1976)) == pytest.approx(12.84, abs=0.01)  # DLM-One's t_max: about 13
+    assert float(schedule.ratio(1976)) == pytest.approx(12.84, abs=0.01)  # DLM-One's t_max: 12.8
     assert float(schedule.ratio(1977)) == pytest.approx(13.1, abs=0.05)  # what DiffuSeq's code calls 1976
 
 
