@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+import torch
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "04_score_distillation_2d.ipynb"
 NEEDED = (
@@ -19,13 +21,15 @@ LIMIT = 0.150  # seconds of work for one update
 
 
 @pytest.fixture(scope="module")
-def names() -> dict[str, Any]:
-    """What the cells that the panels need leave behind."""
+def names() -> Iterator[dict[str, Any]]:
+    """What the cells that the panels need leave behind; the notebook works with one thread."""
+    threads = torch.get_num_threads()
     cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
     found: dict[str, Any] = {}
     for source in [cell for cell in cells if any(piece in cell for piece in NEEDED)]:
         exec(source, found)
-    return found
+    yield found
+    torch.set_num_threads(threads)
 
 
 CHANGES = [
