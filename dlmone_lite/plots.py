@@ -52,6 +52,7 @@ def canvas(
 def html(fig: Figure, alt: str) -> str:
     """The figure as an `<img>` with its text alternative, opaque white behind it."""
     from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.text import Text
 
     if not alt.strip():
@@ -60,7 +61,8 @@ def html(fig: Figure, alt: str) -> str:
         text.set_fontsize(max(SMALLEST, text.get_fontsize()))
     buffer = io.BytesIO()
     with rc_context(STYLE):
-        fig.savefig(buffer, format="png", facecolor="white", metadata={"Software": None})
+        # not fig.savefig, which draws everything twice, and a slider waits for it
+        FigureCanvasAgg(fig).print_png(buffer, metadata={"Software": None})
     data = base64.b64encode(buffer.getvalue()).decode()
     style = "max-width:100%;height:auto;background:#fff"
     return f'<img alt="{escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
