@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from dlmone_lite.bayes import ExactModel
-from dlmone_lite.checkpoint import Checkpoint, load, save
+from dlmone_lite.checkpoint import Checkpoint, digest, load, save
 from dlmone_lite.degeneration import lag, margin, signs
 from dlmone_lite.distill import DistillConfig, DistillRun
 from dlmone_lite.errors import InputError
@@ -30,7 +30,8 @@ from dlmone_lite.training import Diverged, Run, seed_weights
 from dlmone_lite.warmstart import WarmStartConfig, WarmStartRun
 from dlmone_lite.worlds import World
 
-GRAMMAR = Path(__file__).resolve().parent.parent / "data" / "lab" / "pocket.grammar"
+SHIPPED = Path(__file__).resolve().parent.parent / "data" / "lab"  # the world, and what runs begin with
+GRAMMAR = SHIPPED / "pocket.grammar"
 SHAPE = ModelConfig(embed_dim=16, width=48, depth=3, heads=4)
 PAIRS = 6_000
 SOURCES, SAMPLES = 24, 32  # of one evaluation, on held-out sources
@@ -38,12 +39,13 @@ LOOKS = 8  # evaluations of a stage
 SHOWN = 4  # sources whose sentences a record keeps, and sentences of each
 TEACHERS = {"early": 500, "trained": 1500, "exact": 1500}  # updates; "exact" lends its embeddings only
 BASE = DistillConfig(
-    steps=600,
+    steps=400,
     batch_size=32,
-    lr=1e-3,
-    lr_psi=1e-3,
-    lr_shape="constant",
+    lr=4e-3,
+    lr_psi=4e-3,
     mu=0.5,
+    b_d=0.5,
+    b_g=0.15,
     psi_warmup=100,
     precision="float32",
 )
@@ -95,10 +97,10 @@ def lab_data(codec: Codec) -> PairedText:
 
 
 def train_teacher(kind: str, length: int, folder: Path, seed: int = 0) -> Checkpoint:
-    """The lab's teacher, `TEACHERS[kind]` updates, trained once and kept in `folder`."""
+    """The lab's teacher, `TEACHERS[kind]` updates: a shipped one, else trained once and kept in `folder`."""
     if kind not in TEACHERS:
         raise InputError(f"there is no teacher {kind!r} in the lab; known: {', '.join(TEACHERS)}")
-    path = folder / f"pocket-teacher-{TEACHERS[kind]}-{length}.safetensors"
+    path = _place(f"pocket-teacher-{TEACHERS[kind]}-{length}.safetensors", folder)
     if path.is_file():
         return load(path)
     codec = lab_codec(length)
@@ -111,9 +113,9 @@ def train_teacher(kind: str, length: int, folder: Path, seed: int = 0) -> Checkp
 
 
 def warm_student(kind: str, length: int, folder: Path, seed: int = 0) -> Checkpoint:
-    """The healthy one-step student that runs with start "warm" begin with, made once and kept in `folder`."""
+    """The healthy one-step student that runs with start "warm" begin with: shipped, else made like it."""
     teacher = train_teacher(kind, length, folder)
-    path = folder / f"pocket-warm-{TEACHERS[kind]}-{length}.safetensors"
+    path = _place(f"pocket-warm-{TEACHERS[kind]}-{length}.safetensors", folder)
     if path.is_file():
         return load(path)
     run = WarmStartRun(teacher.model, lab_data(teacher.codec), replace(WARM, seed=seed))
@@ -122,12 +124,21 @@ def warm_student(kind: str, length: int, folder: Path, seed: int = 0) -> Checkpo
     return _finished(run, teacher.codec, "student", {"t_init": run.config.t_init}, path)
 
 
+def _place(name: str, folder: Path) -> Path:
+    """Where a network of that name lies or will lie: among the shipped ones, else in `folder`."""
+    return SHIPPED / name if (SHIPPED / name).is_file() else folder / name
+
+
 def _finished(run: Run, codec: Codec, role: str, sampling: dict[str, int], path: Path) -> Checkpoint:
     """Train to the end, save."""
     for _ in run:
         pass
-    told = {"steps": run.step, "seconds": round(run.seconds, 1), "config": asdict(run.config)}
+    told = {"command": "python -m dlmone_lite sweep", "seed": run.config.seed, "steps": run.step}
+    told |= {"seconds": round(run.seconds, 1), "device": str(run.device), "config": asdict(run.config)}
+    told |= {"grammar_sha256": digest(GRAMMAR), "versions": {"torch": str(torch.__version__)}}
     made = Checkpoint(run.result, codec, lab_world().name, role, sampling, told)
+    seen = observe(made, 64 if role == "teacher" else 1)
+    told["metrics"] = rounded({key: seen[key] for key in ("nfe", "validity", "tv", "tv_excess", "coverage")})
     save(path, made)
     return made
 
@@ -224,4 +235,13 @@ def distil(spec: Spec, folder: Path) -> tuple[dict[str, Any], DistillRun]:
         note = str(error)
     final = [observe(student_of(run, teacher.codec), nfe, seed=1) for nfe in (1, 2, 4, 8)]
     record = {"key": spec.key, "spec": asdict(spec), "evaluations": watch.evaluations, "final": final}
-    return record | {"diverged": note, "seconds": round(seconds, 1)}, run
+    return rounded(record) | {"diverged": note, "seconds": round(seconds, 1)}, run
+
+
+def rounded(value: Any, digits: int = 4) -> Any:
+    """A record with its measurements at four significant digits, which is more than they are worth."""
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}")
+    if isinstance(value, dict):
+        return {key: rounded(item, digits) for key, item in value.items()}
+    return [rounded(item, digits) for item in value] if isinstance(value, list | tuple) else value

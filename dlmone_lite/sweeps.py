@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,59 +18,70 @@ Progress = Callable[[dict[str, Any], int, int], None]  # (record, runs done, run
 
 ALONE = {"b_d": 0.0, "b_g": 0.0}  # SiD without its adversarial terms
 FACTORS: dict[str, tuple[dict[str, Any], ...]] = {
-    "mu": ({"mu": 0.8}, {"mu": 1.0}, {"mu": 1.2}),
-    "psi_steps": ({"psi_steps": 2}, {"psi_steps": 5}),
+    "psi": ({"lr_psi": 1e-3}, {"lr_psi": 0.016}, {"psi_steps": 5}),
     "t_init": ({"t_init": 1000}, {"t_init": 1800}),
     "t": ({"t_min": 1000}, {"t_max": 1600}, {"t_min": 1600}),
 }
-WEIGHTS = (0.0, 0.1, 0.5, 1.0, 3.0)  # of b_d and b_g
-MUS, RATES = (0.5, 0.8, 1.0, 1.2, 1.5), (3e-4, 1e-3, 2e-3, 4e-3, 8e-3)
+B_D, B_G = (0.0, 0.1, 0.5, 1.0, 3.0), (0.0, 0.05, 0.15, 0.5, 1.5)
+MUS, RATES = (0.5, 0.8, 1.0, 1.2, 1.5), (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
 
 
-def _named(changes: dict[str, Any]) -> str:
+def _named(changes: Mapping[str, Any]) -> str:
     return ",".join(f"{name}={value:g}" for name, value in changes.items()) or "base"
 
 
-def _both(group: str, changes: dict[str, Any], seeds: int, **where: Any) -> Iterator[Spec]:
+def _both(group: str, changes: dict[str, Any], seed: int, **where: Any) -> Iterator[Spec]:
     """SiD alone and with the adversarial terms, under the same changes."""
-    for seed in range(seeds):
-        for kind, terms in (("alone", ALONE), ("adversarial", {})):
-            arm = " ".join([kind, *([_named(changes)] if changes else []), *map(str, where.values())])
-            yield Spec(group, arm, ({**terms, **changes},), seed=seed, **where)
+    for kind, terms in (("alone", ALONE), ("adversarial", {})):
+        arm = " ".join([kind, *([_named(changes)] if changes else []), *map(str, where.values())])
+        yield Spec(group, arm, ({**terms, **changes},), seed=seed, **where)
 
 
 def coefficients() -> Iterator[Spec]:
-    """One factor at a time, SiD alone and adversarial, and two full grids."""
-    yield from _both("base", {}, seeds=5)
-    for group, values in FACTORS.items():
-        for changes in values:
-            yield from _both(group, changes, seeds=3)
-    for length in (16, 32):
-        yield from _both("length", {}, seeds=3, length=length)
-    for teacher in ("early", "exact"):
-        yield from _both("teacher", {}, seeds=3, teacher=teacher)
-    yield from _both("start", {}, seeds=3, start="teacher")
+    """One factor at a time, SiD alone and adversarial, and two full grids, seed by seed.
+
+    One factor at a time over b_d, b_g, mu and lr are rows of the grids. lr is of both networks there.
+    """
+    for seed in range(6):
+        yield from _both("base", {}, seed)
     for seed in range(3):
-        for b_d in WEIGHTS:
-            for b_g in WEIGHTS:
+        for group, values in FACTORS.items():
+            for changes in values:
+                yield from _both(group, changes, seed)
+        yield from _both("start", {}, seed, start="teacher")
+        for teacher in ("early", "exact"):
+            yield from _both("teacher", {}, seed, teacher=teacher)
+        for length in (16, 32):
+            yield from _both("length", {}, seed, length=length)
+        if seed == 2:  # the grids have two seeds
+            break
+        for b_d in B_D:
+            for b_g in B_G:
                 changes = {"b_d": b_d, "b_g": b_g}
                 yield Spec("b_d x b_g", _named(changes), (changes,), seed=seed)
-    for mu in MUS:
-        for lr in RATES:
-            yield from _both("mu x lr", {"mu": mu, "lr": lr}, seeds=2)
+        for mu in MUS:
+            for lr in RATES:
+                yield from _both("mu x lr", {"mu": mu, "lr": lr, "lr_psi": lr}, seed)
 
 
-def stages(seeds: int = 6, steps: int = 600) -> Iterator[Spec]:
-    """One stage, two stages, and one as long as both; psi restarted or not; even and uneven coefficients."""
-    uneven = {"b_d": 0.9, "b_g": 0.1, "mu": 0.5}
+def stages(seeds: int = 5, steps: int = 400) -> Iterator[Spec]:
+    """One stage, two stages, and one as long as both; psi restarted or not; even and uneven coefficients.
+
+    Each stage has a learning rate that falls to 0; without the restart of psi only that starts again.
+    """
+    uneven = {"b_d": 0.9, "b_g": 0.1}
     one = {"steps": steps}
+    kept = {"restart": False, "psi_warmup": 0}
     arms: dict[str, tuple[dict[str, Any], ...]] = {
         "one stage": (one,),
         "one stage, twice as long": ({"steps": 2 * steps},),
         "two stages": (one, one),
         "two stages, uneven": (one, {**one, **uneven}),
-        "psi not restarted": (one, {**one, "restart": False, "psi_warmup": 0}),
-        "psi not restarted, uneven": (one, {**one, **uneven, "restart": False, "psi_warmup": 0}),
+        "psi not restarted": (one, {**one, **kept}),
+        "psi not restarted, uneven": (one, {**one, **uneven, **kept}),
+        "alone, one stage": ({**one, **ALONE},),
+        "alone, twice as long": ({"steps": 2 * steps, **ALONE},),
+        "alone, two stages": ({**one, **ALONE}, {**one, **ALONE}),
     }
     for seed in range(seeds):
         for arm, plan in arms.items():
