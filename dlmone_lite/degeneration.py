@@ -29,7 +29,8 @@ class Signs:
     repetition: outputs in which one to four words stand twice in a row; empty: outputs without a word, or
     with [PAD] inside; copy: outputs that are their source; grip: how much more often a word of the source
     stands in the source's own outputs than in those of other sources, 0 where the condition is ignored;
-    variety: effective number of different outputs of a source, exp of their entropy; margin: how much nearer
+    variety: effective number of different outputs of a source, exp of their entropy; modes: the same of those
+    that were said more than once, so that a sentence with a slip is no mode; margin: how much nearer
     a position lies to its nearest word than to the next, 1 - d1 / d2, 0 between two words; discriminator: its
     loss, ln 2 at chance; lag: of psi, see `lag`.
     """
@@ -39,6 +40,7 @@ class Signs:
     copy: float
     grip: float
     variety: float
+    modes: float
     margin: float = math.nan
     discriminator: float = math.nan
     lag: float = math.nan
@@ -75,10 +77,14 @@ def grip(texts: Sequence[Sequence[str]], sources: Sequence[str]) -> float:
     return fmean(differences) if differences else math.nan
 
 
-def variety(texts: Sequence[str]) -> float:
-    """exp(entropy) of one source's outputs: the number of equally frequent sentences as varied as they."""
-    shares = [count / len(texts) for count in Counter(texts).values()]
-    return math.exp(-sum(share * math.log(share) for share in shares))
+def variety(texts: Sequence[str], least: int = 1) -> float:
+    """exp(entropy) of one source's outputs: the number of equally frequent sentences as varied as they.
+
+    Only sentences that occur `least` times or more count; 0 if there is none.
+    """
+    counts = [count for count in Counter(texts).values() if count >= least]
+    shares = [count / sum(counts) for count in counts]
+    return math.exp(-sum(share * math.log(share) for share in shares)) if counts else 0.0
 
 
 def margin(x: Tensor, embedding: Tensor) -> float:
@@ -119,5 +125,6 @@ def signs(texts: Sequence[Sequence[str]], sources: Sequence[str], **others: floa
         copy=fmean(text.split() == source.split() for text, source in pairs),
         grip=grip(texts, sources),
         variety=fmean(variety(own) for own in texts),
+        modes=fmean(variety(own, least=2) for own in texts),
         **others,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -36,7 +37,7 @@ SHAPE = ModelConfig(embed_dim=16, width=48, depth=3, heads=4)
 PAIRS = 6_000
 SOURCES, SAMPLES = 24, 32  # of one evaluation, on held-out sources
 LOOKS = 8  # evaluations of a stage
-SHOWN = 4  # sources whose sentences a record keeps, and sentences of each
+SHOWN, KINDS = 2, 8  # sources whose sentences a record counts, and how many different ones of each
 TEACHERS = {"early": 500, "trained": 1500, "exact": 1500}  # updates; "exact" lends its embeddings only
 BASE = DistillConfig(
     steps=400,
@@ -160,7 +161,9 @@ def observe(checkpoint: Checkpoint, steps: int, seed: int = 0) -> dict[str, Any]
         **world_metrics(texts, [world.support(source) for source in chosen]),
         **field_scores([own[:3] for own in texts], references),
         "signs": _known(asdict(signs(texts, chosen, margin=margin(x[batch.target], model.embedding())))),
-        "sentences": {source: own[:SHOWN] for source, own in list(zip(chosen, texts, strict=True))[:SHOWN]},
+        "sentences": {
+            source: dict(Counter(own).most_common(KINDS)) for source, own in list(zip(chosen, texts))[:SHOWN]
+        },
     }
 
 

@@ -43,6 +43,7 @@ def test_broken_off(sentence: str, broken: bool) -> None:
 
 def test_variety_counts_equally_frequent_sentences() -> None:
     assert variety(["a"] * 8) == 1 and variety(["a", "b", "c", "d"] * 2) == pytest.approx(4)
+    assert variety(["a", "a", "b", "b", "c"], least=2) == pytest.approx(2) and variety(["a", "b"], least=2) == 0
     assert variety(["a"] * 7 + ["b"]) == pytest.approx(math.exp(-7 / 8 * math.log(7 / 8) + math.log(8) / 8))
 
 
@@ -64,7 +65,7 @@ def test_margin_is_one_on_a_word_and_nothing_between_two() -> None:
 def test_signs_of_healthy_and_of_broken_outputs() -> None:
     healthy = signs(HEALTHY, SOURCES, margin=0.9)
     assert (healthy.repetition, healthy.empty, healthy.copy, healthy.margin) == (0, 0, 0, 0.9)
-    assert healthy.variety == pytest.approx(2) and math.isnan(healthy.lag)
+    assert healthy.variety == healthy.modes == pytest.approx(2) and math.isnan(healthy.lag)
     assert signs([["here here"] * 4] * 3, SOURCES).repetition == 1
     assert signs([["", "here", "here", "here"]] * 3, SOURCES).empty == 0.25
     assert signs([[source] * 4 for source in SOURCES], SOURCES).copy == 1

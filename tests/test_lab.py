@@ -85,7 +85,7 @@ def test_a_record_tells_everything(tmp_path: Path) -> None:
     scores = {"validity", "tv", "tv_excess", "coverage", "bleu", "rouge_l", "dist_1", "self_bleu", "div_4"}
     for seen in record["evaluations"] + record["final"]:
         assert scores <= set(seen) and len(seen["sentences"]) == lab.SHOWN
-        assert {"repetition", "empty", "copy", "grip", "variety", "margin"} <= set(seen["signs"])
+        assert {"repetition", "empty", "copy", "grip", "variety", "modes", "margin"} <= set(seen["signs"])
     assert set(record["evaluations"][-1]["losses"]) >= {"dsm", "discriminator"}
     assert record["diverged"] is None and run.config.b_g == 0.0 and run.config.mu == lab.BASE.mu
 
@@ -127,3 +127,15 @@ def test_a_diverged_run_still_leaves_its_record(tmp_path: Path) -> None:
 def test_sentences_are_those_of_the_sources(tmp_path: Path) -> None:
     seen = observe(train_teacher("trained", 8, tmp_path), 2)
     assert set(seen["sentences"]) <= set(lab_world().split_sources("test"))
+    assert all(0 < sum(counts.values()) <= lab.SAMPLES for counts in seen["sentences"].values())
+
+
+def test_a_record_has_four_digits() -> None:
+    assert lab.rounded({"a": [1 / 3, 12345.678, 7, "x", None]}) == {"a": [0.3333, 12350.0, 7, "x", None]}
+
+
+def test_what_is_shipped_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab, "TEACHERS", {"trained": 1500})
+    teacher, student = beginning(Spec("try", "x"), tmp_path)
+    assert list(tmp_path.iterdir()) == [] and teacher.provenance["metrics"]["validity"] > 0.95
+    assert student.provenance["metrics"]["nfe"] == 1
