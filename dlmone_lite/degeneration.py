@@ -1,7 +1,9 @@
 """Names how a generator fails, from its outputs, its embeddings and its losses alone: no truth is asked.
 
-Signs are measured on the outputs for several sources, several samples each. What is usual for a task is
-learned from outputs that are known to be healthy, the teacher's own, say.
+Signs are measured on the outputs for several sources, several samples each (`signs`). What is usual for a
+task is learned from outputs that are known to be healthy (`usual`): those of the student before a stage, of
+the teacher, or the references themselves. `diagnose` compares the two. The detectors and their limits are our
+own; which failures there are, and the first two cures, is DLM-One's account.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import fmean
 
 import torch
@@ -44,6 +46,83 @@ class Signs:
     margin: float = math.nan
     discriminator: float = math.nan
     lag: float = math.nan
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A failure shows where its sign is above, or below, the usual value times `factor` plus `shift`."""
+
+    sign: str
+    above: bool
+    factor: float
+    shift: float
+    what: str
+    cure: str
+
+    def limit(self, usual: Signs) -> float:
+        """The value from which on it shows; nan where the usual value is not known."""
+        return getattr(usual, self.sign) * self.factor + self.shift
+
+
+RULES: dict[str, Rule] = {
+    "repetition loop": Rule(
+        "repetition", True, 1.0, 0.1, "words stand twice in a row", "raise b_g, or lower the learning rate"
+    ),
+    "empty collapse": Rule(
+        "empty", True, 1.0, 0.1, "words are missing, [PAD] took their place", "lower the learning rate"
+    ),
+    "copying": Rule("copy", True, 1.0, 0.2, "outputs are their source", "look at the training pairs"),
+    "condition ignored": Rule(
+        "grip", False, 0.7, 0.0, "outputs hardly depend on the source", "lower the learning rate; restart"
+    ),
+    "mode collapse": Rule(
+        "modes", False, 0.8, 0.0, "too few different sentences a source", "raise b_d and b_g, or psi's rate"
+    ),
+    "off the words": Rule(
+        "margin", False, 0.9, 0.0, "outputs lie between words", "lower b_g; let t reach the low noise levels"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One failure: its sign, the sign's value and the limit it passed."""
+
+    mechanism: str
+    sign: str
+    value: float
+    limit: float
+
+    @property
+    def severity(self) -> float:
+        """How far beyond its limit the sign is, as a ratio above 1."""
+        worse, better = (self.value, self.limit) if RULES[self.mechanism].above else (self.limit, self.value)
+        return worse / max(better, 1e-9)
+
+    def __str__(self) -> str:
+        rule = RULES[self.mechanism]
+        side = "above" if rule.above else "below"
+        numbers = f"{self.sign} {self.value:.2f}, {side} {self.limit:.2f}"
+        return f"{self.mechanism}: {rule.what} ({numbers}). Try: {rule.cure}."
+
+
+def usual(healthy: Sequence[Signs]) -> Signs:
+    """The mean of each sign over healthy generators, or over looks at one; nan where none knows it."""
+    if not healthy:
+        raise InputError("what is usual must be learned from at least one healthy look")
+    known = {f.name: [v for s in healthy if not math.isnan(v := getattr(s, f.name))] for f in fields(Signs)}
+    return Signs(**{name: fmean(values) if values else math.nan for name, values in known.items()})
+
+
+def diagnose(seen: Signs, usual: Signs) -> list[Finding]:
+    """The failures that show, the worst first; none for a healthy generator. A sign that was not looked at,
+    or whose usual value is not known, accuses nobody."""
+    found = []
+    for mechanism, rule in RULES.items():
+        value, limit = getattr(seen, rule.sign), rule.limit(usual)
+        if (value > limit) if rule.above else (value < limit):  # false where either is nan
+            found.append(Finding(mechanism, rule.sign, value, limit))
+    return sorted(found, key=lambda finding: -finding.severity)
 
 
 def repeats(sentence: str, longest: int = 4) -> bool:

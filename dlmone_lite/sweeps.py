@@ -7,10 +7,12 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dlmone_lite import clinic
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.lab import Spec, beginning, distil
 
@@ -88,14 +90,41 @@ def stages(seeds: int = 5, steps: int = 400) -> Iterator[Spec]:
             yield Spec("stages", arm, plan, seed=seed)
 
 
-PLANS: dict[str, Callable[[], Iterator[Spec]]] = {"coefficients": coefficients, "stages": stages}
+def clinic_runs() -> Iterator[Spec]:
+    """The clinic's patients, and the same runs with seeds by which no detector was tuned."""
+    for seed in (0, 3, 4, 5, 6):
+        yield from (patient.spec(seed) for patient in clinic.PATIENTS)
+
+
+def _distilled(folder: Path, spec: Spec) -> dict[str, Any]:
+    return distil(spec, folder)[0]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """An experiment: its runs, in order, and what makes the record of one."""
+
+    specs: Callable[[], Iterator[Spec]]
+    make: Callable[[Path, Spec], dict[str, Any]] = _distilled
+
+
+SWEEPS = {
+    "coefficients": Sweep(coefficients),
+    "stages": Sweep(stages),
+    "clinic": Sweep(clinic_runs, clinic.make),
+}
+
+
+def sweep(name: str) -> Sweep:
+    """An experiment by name; InputError for an unknown one."""
+    if name not in SWEEPS:
+        raise InputError(f"there is no sweep {name!r}{nearest(name, SWEEPS)}; known: {', '.join(SWEEPS)}")
+    return SWEEPS[name]
 
 
 def plan(name: str) -> list[Spec]:
     """The runs of a sweep; InputError for an unknown one."""
-    if name not in PLANS:
-        raise InputError(f"there is no sweep {name!r}{nearest(name, PLANS)}; known: {', '.join(PLANS)}")
-    return list(PLANS[name]())
+    return list(sweep(name).specs())
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -111,7 +140,12 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 
 def execute(
-    specs: Sequence[Spec], path: Path, folder: Path, jobs: int, progress: Progress | None = None
+    specs: Sequence[Spec],
+    path: Path,
+    folder: Path,
+    jobs: int,
+    progress: Progress | None = None,
+    make: Callable[[Path, Spec], dict[str, Any]] = _distilled,
 ) -> list[dict[str, Any]]:
     """Make the runs that `path` lacks in `jobs` processes; each record is one more line of it.
 
@@ -128,7 +162,7 @@ def execute(
         beginning(spec, folder)
     context = multiprocessing.get_context("spawn")  # a forked torch may hang
     with context.Pool(jobs, initializer=_one_thread) as pool, path.open("a", encoding="utf-8") as file:
-        for record in pool.imap_unordered(partial(_record, folder), missing):
+        for record in pool.imap_unordered(partial(make, folder), missing):
             file.write(json.dumps(record, allow_nan=False) + "\n")
             file.flush()
             finished.append(record)
@@ -143,7 +177,3 @@ def _one_thread() -> None:
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _record(folder: Path, spec: Spec) -> dict[str, Any]:
-    return distil(spec, folder)[0]

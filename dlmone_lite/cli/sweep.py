@@ -36,7 +36,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     """Make the missing runs."""
     from dlmone_lite.errors import InputError, nearest
-    from dlmone_lite.sweeps import execute, plan, read_records
+    from dlmone_lite.sweeps import execute, plan, read_records, sweep
 
     path = Path(args.out or f"runs/sweep-{args.name}.jsonl")
     specs = plan(args.name)
@@ -63,5 +63,5 @@ def run(args: argparse.Namespace) -> None:
         table.row(record["key"], *scores, f"{record['seconds']:.0f}", f"{finished}/{total}")
 
     FOLDER.mkdir(parents=True, exist_ok=True)
-    execute(specs, path, FOLDER, args.jobs, told)
+    execute(specs, path, FOLDER, args.jobs, told, sweep(args.name).make)
     print(f"{len(read_records(path))} runs in {path}")

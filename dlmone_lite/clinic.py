@@ -1,0 +1,105 @@
+"""The clinic: students that real runs broke, by coefficients, schedules and restarts alone.
+
+Each patient is a run of the laboratory (`lab.Spec`) whose student and score estimator are shipped as they were
+at its end, with its record. `treat` goes on training one, with other coefficients.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dlmone_lite.checkpoint import Checkpoint, digest, load, save
+from dlmone_lite.degeneration import Signs
+from dlmone_lite.distill import DistillRun
+from dlmone_lite.errors import InputError, nearest
+from dlmone_lite.lab import BASE, GRAMMAR, SHIPPED, Spec, distil, lab_data, train_teacher
+
+FOLDER = SHIPPED / "clinic"
+RECORDS = "records.jsonl"
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A broken student: what the run did, what it is called in `degeneration.RULES`, what to try."""
+
+    name: str
+    mechanism: str
+    changes: Mapping[str, Any]
+    treatment: Mapping[str, Any]
+    length: int = 8
+    start: str = "warm"
+
+    def spec(self, seed: int = 0) -> Spec:
+        """The run that makes it."""
+        return Spec("clinic", self.name, (dict(self.changes),), length=self.length, start=self.start, seed=seed)
+
+
+ALONE = {"b_d": 0.0, "b_g": 0.0}
+PATIENTS: tuple[Patient, ...] = ()
+
+
+def patient(name: str) -> Patient:
+    """The patient of that name; InputError for an unknown one."""
+    known = {one.name: one for one in PATIENTS}
+    if name not in known:
+        raise InputError(
+            f"there is no patient {name!r}{nearest(name, known)}; in the clinic: {', '.join(known)}"
+        )
+    return known[name]
+
+
+def make(folder: Path, spec: Spec) -> dict[str, Any]:
+    """Make a patient's run and its record; seed 0 leaves its two networks in `folder`."""
+    record, run = distil(spec, folder)
+    if spec.seed:
+        return record
+    teacher = train_teacher(spec.teacher, spec.length, folder)
+    told = {"command": "python -m dlmone_lite sweep clinic", "seed": spec.seed, "steps": run.step}
+    told |= {"seconds": record["seconds"], "device": str(run.device), "stages": list(spec.stages)}
+    told |= {"grammar_sha256": digest(GRAMMAR), "metrics": record["final"][0]}
+    for network, model in (("student", run.result), ("psi", run.psi)):
+        sampling = {"t_init": run.config.t_init} if network == "student" else {}
+        role = "student" if network == "student" else "teacher"
+        made = Checkpoint(model, teacher.codec, teacher.world, role, sampling, told)
+        save(folder / f"{spec.arm}-{network}.safetensors", made, half=True)
+    return record
+
+
+@cache
+def records(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
+    """The patients' records by name."""
+    path = folder / RECORDS
+    if not path.is_file():
+        raise InputError(f"{path} is missing; restore it with: git checkout -- {path}")
+    found = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return {record["spec"]["arm"]: record for record in found if record["spec"]["seed"] == 0}
+
+
+def signs_of(evaluation: Mapping[str, Any]) -> Signs:
+    """The signs that a record holds; nan for those it does not."""
+    return Signs(**evaluation["signs"])
+
+
+def student(name: str, folder: Path = FOLDER) -> Checkpoint:
+    """A patient's student, ready to generate."""
+    return load(folder / f"{patient(name).name}-student.safetensors")
+
+
+def treat(name: str, folder: Path = FOLDER, restart: bool = False, **changes: Any) -> DistillRun:
+    """A run that goes on with a patient's student and score estimator, `changes` made to its settings.
+
+    With `restart` the score estimator is the teacher again, as in DLM-One's second stage. The optimisers start
+    anew, and the learning rate falls from its full value once more.
+    """
+    one = patient(name)
+    teacher = train_teacher("trained", one.length, folder)
+    config = replace(BASE, **{**one.changes, "seed": 77, "psi_warmup": 0, **changes})
+    run = DistillRun(teacher.model, lab_data(teacher.codec), config, student(name, folder).model)
+    if not restart:
+        run.psi.load_state_dict(load(folder / f"{name}-psi.safetensors").model.state_dict())
+    return run
