@@ -42,11 +42,12 @@ TEACHERS = {"early": 500, "trained": 1500, "exact": 1500}  # updates; "exact" le
 BASE = DistillConfig(
     steps=400,
     batch_size=32,
-    lr=4e-3,
-    lr_psi=4e-3,
+    lr=3e-3,
+    lr_psi=3e-3,
     mu=0.5,
     b_d=0.5,
-    b_g=0.15,
+    b_g=0.2,
+    t_max=1000,  # sigma/alpha 1.6: below it x_t tells which sentence it was, and SiD alone is blind to shares
     psi_warmup=100,
     precision="float32",
 )

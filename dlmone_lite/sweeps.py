@@ -20,12 +20,12 @@ Progress = Callable[[dict[str, Any], int, int], None]  # (record, runs done, run
 
 ALONE = {"b_d": 0.0, "b_g": 0.0}  # SiD without its adversarial terms
 FACTORS: dict[str, tuple[dict[str, Any], ...]] = {
-    "psi": ({"lr_psi": 1e-3}, {"lr_psi": 0.016}, {"psi_steps": 5}),
+    "t": ({"t_max": 300}, {"t_max": 1490}, {"t_max": 1976}, {"t_min": 1000, "t_max": 1976}),
+    "psi": ({"lr_psi": 1e-3}, {"lr_psi": 0.012}, {"psi_steps": 5}),
     "t_init": ({"t_init": 1000}, {"t_init": 1800}),
-    "t": ({"t_min": 1000}, {"t_max": 1600}, {"t_min": 1600}),
 }
-B_D, B_G = (0.0, 0.1, 0.5, 1.0, 3.0), (0.0, 0.05, 0.15, 0.5, 1.5)
-MUS, RATES = (0.5, 0.8, 1.0, 1.2, 1.5), (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
+B_D, B_G = (0.0, 0.1, 0.5, 1.0, 3.0), (0.0, 0.05, 0.2, 0.5, 1.5)
+MUS, RATES = (0.5, 0.8, 1.0, 1.2, 1.5), (3e-4, 1e-3, 2e-3, 3e-3, 6e-3)
 
 
 def _named(changes: Mapping[str, Any]) -> str:
