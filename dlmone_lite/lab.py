@@ -47,7 +47,7 @@ BASE = DistillConfig(
     mu=0.5,
     b_d=0.5,
     b_g=0.2,
-    t_max=1000,  # sigma/alpha 1.6: below it x_t tells which sentence it was, and SiD alone is blind to shares
+    t_max=1000,  # sigma/alpha 1.5: below it x_t tells which sentence it was, and SiD alone is blind to shares
     psi_warmup=100,
     precision="float32",
 )
