@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from dlmone_lite.checkpoint import Checkpoint, digest, load, save
-from dlmone_lite.degeneration import Signs
 from dlmone_lite.distill import DistillRun
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.lab import BASE, GRAMMAR, SHIPPED, Spec, distil, lab_data, train_teacher
@@ -78,11 +77,6 @@ def records(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
         raise InputError(f"{path} is missing; restore it with: git checkout -- {path}")
     found = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     return {record["spec"]["arm"]: record for record in found if record["spec"]["seed"] == 0}
-
-
-def signs_of(evaluation: Mapping[str, Any]) -> Signs:
-    """The signs that a record holds; nan for those it does not."""
-    return Signs(**evaluation["signs"])
 
 
 def student(name: str, folder: Path = FOLDER) -> Checkpoint:

@@ -23,6 +23,8 @@ from dlmone_lite.sample import anchor
 from dlmone_lite.sid import over_target
 from dlmone_lite.text import SPECIALS
 
+SPECIAL = frozenset(SPECIALS)
+
 
 @dataclass(frozen=True)
 class Signs:
@@ -50,7 +52,8 @@ class Signs:
 
 @dataclass(frozen=True)
 class Rule:
-    """A failure shows where its sign is above, or below, the usual value times `factor` plus `shift`."""
+    """A failure shows where its sign is above, or below, the usual value times `factor` plus `shift`; with
+    `judged`, only if a discriminator took part (True), or none did (False)."""
 
     sign: str
     above: bool
@@ -58,6 +61,7 @@ class Rule:
     shift: float
     what: str
     cure: str
+    judged: bool | None = None
 
     def limit(self, usual: Signs) -> float:
         """The value from which on it shows; nan where the usual value is not known."""
@@ -79,7 +83,10 @@ RULES: dict[str, Rule] = {
         "modes", False, 0.8, 0.0, "too few different sentences a source", "raise b_d and b_g, or psi's rate"
     ),
     "off the words": Rule(
-        "margin", False, 0.9, 0.0, "outputs lie between words", "lower b_g; let t reach the low noise levels"
+        "margin", False, 0.87, 0.0, "outputs lie between words", "lower mu or the learning rate", False
+    ),
+    "strong adversary": Rule(
+        "margin", False, 0.87, 0.0, "outputs lie between words, and psi takes them for real", "lower b_g", True
     ),
 }
 
@@ -120,16 +127,18 @@ def diagnose(seen: Signs, usual: Signs) -> list[Finding]:
     found = []
     for mechanism, rule in RULES.items():
         value, limit = getattr(seen, rule.sign), rule.limit(usual)
+        if rule.judged is not None and rule.judged is math.isnan(seen.discriminator):
+            continue
         if (value > limit) if rule.above else (value < limit):  # false where either is nan
             found.append(Finding(mechanism, rule.sign, value, limit))
     return sorted(found, key=lambda finding: -finding.severity)
 
 
 def repeats(sentence: str, longest: int = 4) -> bool:
-    """Whether one to `longest` words stand twice in a row."""
+    """Whether one to `longest` words stand twice in a row; [PAD]s in a row are no words."""
     words = sentence.split()
     return any(
-        words[i : i + n] == words[i + n : i + 2 * n]
+        words[i : i + n] == words[i + n : i + 2 * n] and not SPECIAL.intersection(words[i : i + n])
         for n in range(1, longest + 1)
         for i in range(len(words) - 2 * n + 1)
     )
@@ -138,7 +147,7 @@ def repeats(sentence: str, longest: int = 4) -> bool:
 def broken_off(sentence: str) -> bool:
     """Whether there is no word, or a special one inside the sentence."""
     words = sentence.split()
-    return not words or any(word in SPECIALS for word in words)
+    return not words or not SPECIAL.isdisjoint(words)
 
 
 def grip(texts: Sequence[Sequence[str]], sources: Sequence[str]) -> float:

@@ -51,6 +51,16 @@ def log_slider(label: str, low: float, high: float, value: float) -> ValueWidget
     )  # fmt: skip
 
 
+def stop_slider(label: str, stops: Sequence[float], value: float) -> ValueWidget:
+    """A slider that knows only these values, whatever lies between them."""
+    import ipywidgets
+
+    return ipywidgets.SelectionSlider(
+        options=[(f"{stop:g}", stop) for stop in stops], value=value, description=label,
+        continuous_update=False, style=LABEL, layout={"width": "400px"},
+    )  # fmt: skip
+
+
 def choice(label: str, options: Sequence[str] | dict[str, Any], value: Any = None) -> ValueWidget:
     """A drop-down menu; a dictionary maps what is read to the value. It starts at `value`."""
     import ipywidgets

@@ -26,6 +26,7 @@ HEALTHY = [[f"{animal} runs {how} {place}" for how in ("fast", "quickly") for _ 
         ("x to be or not to be or not", True),
         ("a b c d e a b c d e", False),  # five words: a sentence said twice is no loop
         ("the cat and the dog", False),
+        ("a b [PAD] [PAD] c", False),
         ("again", False),
         ("", False),
     ],
