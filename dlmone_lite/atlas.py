@@ -11,7 +11,8 @@ from typing import Any
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.lab import BASE
-from dlmone_lite.sweeps import B_D, B_G, MUS, RATES, read_records
+from dlmone_lite.records import read_records
+from dlmone_lite.sweeps import B_D, B_G, MUS, RATES
 
 Record = Mapping[str, Any]
 RUNS = Path(__file__).resolve().parent.parent / "data" / "runs"

@@ -17,6 +17,8 @@ from dlmone_lite.checkpoint import Checkpoint, digest, load, save
 from dlmone_lite.distill import DistillRun
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.lab import BASE, GRAMMAR, SHIPPED, Spec, distil, lab_data, train_teacher
+from dlmone_lite.lateness import regret
+from dlmone_lite.records import rounded
 
 FOLDER = SHIPPED / "clinic"
 RECORDS = "records.jsonl"
@@ -39,7 +41,18 @@ class Patient:
 
 
 ALONE = {"b_d": 0.0, "b_g": 0.0}
-PATIENTS: tuple[Patient, ...] = ()
+WILD = {**ALONE, "lr_shape": "constant", "psi_warmup": 20, "t_max": 1976}  # no schedule, all noise levels
+PATIENTS = (
+    Patient("A", "mode collapse", ALONE, {"b_d": 0.5, "b_g": 0.2}),
+    Patient("B", "empty collapse", {**WILD, "lr": 5e-2, "lr_psi": 5e-2, "steps": 100}, {"lr": 3e-3}, length=32),
+    Patient("C", "strong adversary", {**WILD, "b_d": 2.0, "b_g": 4.0, "lr": 6e-3, "lr_psi": 6e-3}, {"b_g": 0.2}),
+    Patient("D", "repetition loop", {**WILD, "lr": 5e-2, "lr_psi": 5e-2, "steps": 100}, {"lr": 3e-3}),
+    Patient("E", "off the words", {**ALONE, "mu": 2.0}, {"mu": 0.5}),
+    Patient(
+        "F", "condition ignored", {**WILD, "t_max": 1000, "lr": 2e-2, "steps": 125}, {"lr": 3e-3}, length=32
+    ),
+    Patient("G", "late psi", {**WILD, "t_max": 1000, "lr_psi": 1e-4}, {"lr_psi": 6e-3}),
+)
 
 
 def patient(name: str) -> Patient:
@@ -55,8 +68,10 @@ def patient(name: str) -> Patient:
 def make(folder: Path, spec: Spec) -> dict[str, Any]:
     """Make a patient's run and its record; seed 0 leaves its two networks in `folder`."""
     record, run = distil(spec, folder)
+    record["final"][0]["signs"]["regret"] = rounded(regret(run))
     if spec.seed:
         return record
+    folder.mkdir(parents=True, exist_ok=True)
     teacher = train_teacher(spec.teacher, spec.length, folder)
     told = {"command": "python -m dlmone_lite sweep clinic", "seed": spec.seed, "steps": run.step}
     told |= {"seconds": record["seconds"], "device": str(run.device), "stages": list(spec.stages)}

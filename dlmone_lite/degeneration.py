@@ -17,10 +17,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from dlmone_lite.distill import DistillRun
 from dlmone_lite.errors import InputError
-from dlmone_lite.sample import anchor
-from dlmone_lite.sid import over_target
 from dlmone_lite.text import SPECIALS
 
 SPECIAL = frozenset(SPECIALS)
@@ -36,7 +33,7 @@ class Signs:
     variety: effective number of different outputs of a source, exp of their entropy; modes: the same of those
     that were said more than once, so that a sentence with a slip is no mode; margin: how much nearer
     a position lies to its nearest word than to the next, 1 - d1 / d2, 0 between two words; discriminator: its
-    loss, ln 2 at chance; lag: of psi, see `lag`.
+    loss, ln 2 at chance; lag, regret: of psi, see `lateness`.
     """
 
     repetition: float
@@ -48,6 +45,7 @@ class Signs:
     margin: float = math.nan
     discriminator: float = math.nan
     lag: float = math.nan
+    regret: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -64,29 +62,33 @@ class Rule:
     judged: bool | None = None
 
     def limit(self, usual: Signs) -> float:
-        """The value from which on it shows; nan where the usual value is not known."""
-        return getattr(usual, self.sign) * self.factor + self.shift
+        """The value from which on it shows; nan where the usual value is needed and not known."""
+        return self.shift + (getattr(usual, self.sign) * self.factor if self.factor else 0.0)
 
 
+# In the order of precedence: a failure brings those after it along, for who says nothing ignores its source.
 RULES: dict[str, Rule] = {
-    "repetition loop": Rule(
-        "repetition", True, 1.0, 0.1, "words stand twice in a row", "raise b_g, or lower the learning rate"
-    ),
     "empty collapse": Rule(
         "empty", True, 1.0, 0.1, "words are missing, [PAD] took their place", "lower the learning rate"
+    ),
+    "repetition loop": Rule(
+        "repetition", True, 1.0, 0.1, "words stand twice in a row", "raise b_g, or lower the learning rate"
     ),
     "copying": Rule("copy", True, 1.0, 0.2, "outputs are their source", "look at the training pairs"),
     "condition ignored": Rule(
         "grip", False, 0.7, 0.0, "outputs hardly depend on the source", "lower the learning rate; restart"
     ),
-    "mode collapse": Rule(
-        "modes", False, 0.8, 0.0, "too few different sentences a source", "raise b_d and b_g, or psi's rate"
+    "strong adversary": Rule(
+        "margin", False, 0.87, 0.0, "outputs lie between words, and psi takes them for real", "lower b_g", True
     ),
     "off the words": Rule(
         "margin", False, 0.87, 0.0, "outputs lie between words", "lower mu or the learning rate", False
     ),
-    "strong adversary": Rule(
-        "margin", False, 0.87, 0.0, "outputs lie between words, and psi takes them for real", "lower b_g", True
+    "mode collapse": Rule(
+        "modes", False, 0.8, 0.0, "too few different sentences a source", "raise b_d and b_g, or psi's rate"
+    ),
+    "late psi": Rule(
+        "regret", True, 0.0, 0.2, "psi is behind the student", "raise psi's rate, slow theta, or restart psi"
     ),
 }
 
@@ -99,12 +101,6 @@ class Finding:
     sign: str
     value: float
     limit: float
-
-    @property
-    def severity(self) -> float:
-        """How far beyond its limit the sign is, as a ratio above 1."""
-        worse, better = (self.value, self.limit) if RULES[self.mechanism].above else (self.limit, self.value)
-        return worse / max(better, 1e-9)
 
     def __str__(self) -> str:
         rule = RULES[self.mechanism]
@@ -122,8 +118,8 @@ def usual(healthy: Sequence[Signs]) -> Signs:
 
 
 def diagnose(seen: Signs, usual: Signs) -> list[Finding]:
-    """The failures that show, the worst first; none for a healthy generator. A sign that was not looked at,
-    or whose usual value is not known, accuses nobody."""
+    """The failures that show, in the order of `RULES`: the first is the diagnosis; none for a healthy generator.
+    A sign that was not looked at, or whose usual value is not known, accuses nobody."""
     found = []
     for mechanism, rule in RULES.items():
         value, limit = getattr(seen, rule.sign), rule.limit(usual)
@@ -131,7 +127,7 @@ def diagnose(seen: Signs, usual: Signs) -> list[Finding]:
             continue
         if (value > limit) if rule.above else (value < limit):  # false where either is nan
             found.append(Finding(mechanism, rule.sign, value, limit))
-    return sorted(found, key=lambda finding: -finding.severity)
+    return found
 
 
 def repeats(sentence: str, longest: int = 4) -> bool:
@@ -180,26 +176,6 @@ def margin(x: Tensor, embedding: Tensor) -> float:
     the two nearest words."""
     nearest = torch.cdist(x.reshape(-1, x.shape[-1]), embedding).topk(2, largest=False).values
     return float((1 - nearest[:, 0] / nearest[:, 1].clamp(min=1e-9)).mean())
-
-
-@torch.no_grad()
-def lag(run: DistillRun, rows: int = 512, seed: int = 0) -> float:
-    """How far psi is behind the student: E[(f_phi - f_psi) . (f_psi - x_g)] / E ||f_phi - f_psi||^2.
-
-    For a psi that knows the student's distribution the numerator is 0 (the identity of `sid`); the ratio is
-    the share of SiD's signal that is owed to its error alone. nan while psi is still the teacher.
-    """
-    c, rng = run.config, torch.Generator().manual_seed(9_000_011 + seed)
-    batch = run.data.batch[run.data.draw(rows, rng)].to(run.device)
-    clean = run.phi.embed(batch.ids)
-    z, noise = (torch.randn(clean.shape, generator=rng).to(clean) for _ in range(2))
-    t = torch.randint(c.t_min, c.t_max + 1, (rows,), generator=rng).to(run.device)
-    x_g = run.generate(batch, clean, z)
-    x_t = anchor(run.phi.schedule.diffuse(x_g, t, noise), clean, batch)
-    f_phi, f_psi = run.phi(x_t, t, batch), run.psi(x_t, t, batch)
-    gap = over_target((f_phi - f_psi).square(), batch.target).mean()
-    residual = over_target((f_phi - f_psi) * (f_psi - x_g), batch.target).mean()
-    return float(residual / gap) if gap > 0 else math.nan
 
 
 def signs(texts: Sequence[Sequence[str]], sources: Sequence[str], **others: float) -> Signs:

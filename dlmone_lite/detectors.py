@@ -34,7 +34,7 @@ def is_broken(evaluation: Mapping[str, float]) -> bool:
 
 
 def findings(evaluation: Mapping[str, Any], usual: Signs) -> list[str]:
-    """What the detectors name, the worst first."""
+    """What the detectors name, the diagnosis first."""
     return [finding.mechanism for finding in diagnose(signs_of(evaluation), usual)]
 
 

@@ -19,12 +19,14 @@ import torch
 
 from dlmone_lite.bayes import ExactModel
 from dlmone_lite.checkpoint import Checkpoint, digest, load, save
-from dlmone_lite.degeneration import lag, margin, signs
+from dlmone_lite.degeneration import margin, signs
 from dlmone_lite.distill import DistillConfig, DistillRun
 from dlmone_lite.errors import InputError
 from dlmone_lite.generate import field_scores, generate_batch, held_out_sources
+from dlmone_lite.lateness import lag
 from dlmone_lite.metrics import world_metrics
 from dlmone_lite.model import Denoiser, ModelConfig, sized
+from dlmone_lite.records import rounded
 from dlmone_lite.teacher import PairedText, TeacherConfig, TeacherRun
 from dlmone_lite.text import Codec, Vocabulary
 from dlmone_lite.training import Diverged, Run, seed_weights
@@ -146,21 +148,24 @@ def _finished(run: Run, codec: Codec, role: str, sampling: dict[str, int], path:
 
 
 @torch.no_grad()
-def observe(checkpoint: Checkpoint, steps: int, seed: int = 0) -> dict[str, Any]:
-    """Scores against the truth, the field's scores, signs, and some sentences, at `steps` evaluations."""
-    world, model = lab_world(), checkpoint.model
-    chosen = held_out_sources(world, SOURCES)
-    batch = checkpoint.codec.encode(chosen).repeat(SAMPLES)
+def observe(
+    checkpoint: Checkpoint, steps: int, seed: int = 0, sources: int = SOURCES, field_too: bool = True
+) -> dict[str, Any]:
+    """Scores against the truth, the field's scores (unless not wanted), signs, and some sentences, at `steps`
+    evaluations, on `sources` held-out sources."""
+    world, model, samples = lab_world(), checkpoint.model, SAMPLES
+    chosen = held_out_sources(world, sources)
+    batch = checkpoint.codec.encode(chosen).repeat(samples)
     rng = torch.Generator().manual_seed(7_000_003 + seed)
     x = generate_batch(checkpoint, batch, steps=steps, generator=rng).float()
     flat = checkpoint.codec.decode(model.round(x))
-    texts = [flat[i * SAMPLES : (i + 1) * SAMPLES] for i in range(SOURCES)]
+    texts = [flat[i * samples : (i + 1) * samples] for i in range(sources)]
     truth = random.Random(f"{world.name} references")
     references = [world.sample(source, truth) for source in chosen]
     return {
         "nfe": steps,
         **world_metrics(texts, [world.support(source) for source in chosen]),
-        **field_scores([own[:3] for own in texts], references),
+        **(field_scores([own[:3] for own in texts], references) if field_too else {}),
         "signs": _known(asdict(signs(texts, chosen, margin=margin(x[batch.target], model.embedding())))),
         "sentences": {
             source: dict(Counter(own).most_common(KINDS)) for source, own in list(zip(chosen, texts))[:SHOWN]
@@ -240,12 +245,3 @@ def distil(spec: Spec, folder: Path) -> tuple[dict[str, Any], DistillRun]:
     final = [observe(student_of(run, teacher.codec), nfe, seed=1) for nfe in (1, 2, 4, 8)]
     record = {"key": spec.key, "spec": asdict(spec), "evaluations": watch.evaluations, "final": final}
     return rounded(record) | {"diverged": note, "seconds": round(seconds, 1)}, run
-
-
-def rounded(value: Any, digits: int = 4) -> Any:
-    """A record with its measurements at four significant digits, which is more than they are worth."""
-    if isinstance(value, float):
-        return float(f"{value:.{digits}g}")
-    if isinstance(value, dict):
-        return {key: rounded(item, digits) for key, item in value.items()}
-    return [rounded(item, digits) for item in value] if isinstance(value, list | tuple) else value

@@ -15,6 +15,7 @@ from typing import Any
 from dlmone_lite import clinic
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.lab import Spec, beginning, distil
+from dlmone_lite.records import read_records
 
 Progress = Callable[[dict[str, Any], int, int], None]  # (record, runs done, runs in all)
 
@@ -125,18 +126,6 @@ def sweep(name: str) -> Sweep:
 def plan(name: str) -> list[Spec]:
     """The runs of a sweep; InputError for an unknown one."""
     return list(sweep(name).specs())
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The finished runs of a sweep; a line that a kill cut off is left out."""
-    records = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-    return records
 
 
 def execute(

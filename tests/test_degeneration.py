@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import math
 
+from dataclasses import replace
+
 import pytest
 import torch
-from tiny import make_codec, make_model, make_pairs, make_world, normal, random_table, rng
+from tiny import random_table
 
-from dlmone_lite.degeneration import broken_off, grip, lag, margin, repeats, signs, variety
-from dlmone_lite.distill import DistillConfig, DistillRun
+from dlmone_lite.degeneration import (
+    RULES,
+    Signs,
+    broken_off,
+    diagnose,
+    grip,
+    margin,
+    repeats,
+    signs,
+    usual,
+    variety,
+)
 from dlmone_lite.errors import InputError
-from dlmone_lite.sample import anchor
 
 SOURCES = ["can a cat run here", "can a dog run there", "can a fish run inside"]
 HEALTHY = [[f"{animal} runs {how} {place}" for how in ("fast", "quickly") for _ in range(2)]
@@ -79,36 +90,39 @@ def test_too_little_to_look_at_is_refused(texts: list[list[str]]) -> None:
         signs(texts, SOURCES[: len(texts)] if len(texts) != 2 else SOURCES)
 
 
-def test_lag_written_out(tmp_path) -> None:
-    world = make_world(tmp_path)
-    codec = make_codec(world)
-    config = DistillConfig(precision="float32", t_min=900)
-    run = DistillRun(make_model(codec), make_pairs(world, codec), config)
-    assert math.isnan(lag(run)), "psi is the teacher: there is no gap to divide by"
-    run.psi.load_state_dict(make_model(codec, seed=1).state_dict())
-    generator = rng(9_000_011)
-    batch = run.data.batch[run.data.draw(16, generator)]
-    clean = run.phi.embed(batch.ids)
-    z, noise = torch.randn(clean.shape, generator=generator), torch.randn(clean.shape, generator=generator)
-    t = torch.randint(900, config.t_max + 1, (16,), generator=generator)
-    with torch.no_grad():
-        x_g = run.generate(batch, clean, z)
-        x_t = anchor(run.phi.schedule.diffuse(x_g, t, noise), clean, batch)
-        f_phi, f_psi = (network(x_t, t, batch)[:, 6:] for network in (run.phi, run.psi))
-    gap = f_phi - f_psi
-    assert lag(run, rows=16) == pytest.approx(
-        float((gap * (f_psi - x_g[:, 6:])).sum() / (gap**2).sum()), rel=1e-5
-    )
+USUAL = Signs(0.01, 0.0, 0.0, 0.4, 6.0, 5.0, margin=0.8, discriminator=0.69)
+FAILING = {
+    "empty collapse": {"empty": 0.5},
+    "repetition loop": {"repetition": 0.4},
+    "copying": {"copy": 0.5},
+    "condition ignored": {"grip": 0.1},
+    "strong adversary": {"margin": 0.5},
+    "off the words": {"margin": 0.5, "discriminator": math.nan},
+    "mode collapse": {"modes": 2.0},
+    "late psi": {"regret": 0.6},
+}
 
 
-def test_a_psi_that_knows_the_student_has_no_lag(tmp_path) -> None:
-    """The student says one thing per row, whatever the noise: then its exact posterior mean is that thing."""
-    world = make_world(tmp_path)
-    codec = make_codec(world)
-    run = DistillRun(make_model(codec), make_pairs(world, codec), DistillConfig(precision="float32"))
-    said = normal(1, codec.length, 8, seed=5)
-    run.generate = lambda batch, clean, z: said.expand(len(batch), -1, -1)
-    run.psi = lambda x_t, t, batch: said.expand(len(batch), -1, -1)
-    assert lag(run) == pytest.approx(0, abs=1e-6)
-    run.psi = lambda x_t, t, batch: said.expand(len(batch), -1, -1) + 0.1 * (run.phi(x_t, t, batch) - said)
-    assert lag(run) == pytest.approx(1 / 9, rel=1e-3), "a tenth of the way back to the teacher"
+@pytest.mark.parametrize("mechanism", RULES)
+def test_each_failure_is_named_and_what_is_usual_is_not(mechanism: str) -> None:
+    (finding,) = diagnose(replace(USUAL, **FAILING[mechanism]), USUAL)
+    assert finding.mechanism == mechanism and RULES[mechanism].cure in str(finding)
+    assert diagnose(USUAL, USUAL) == []
+
+
+def test_the_first_finding_is_the_one_that_brings_the_others_along() -> None:
+    silent = replace(USUAL, empty=1.0, grip=0.0, modes=1.0)
+    named = [finding.mechanism for finding in diagnose(silent, USUAL)]
+    assert named == ["empty collapse", "condition ignored", "mode collapse"]
+
+
+def test_what_was_not_looked_at_accuses_nobody() -> None:
+    nothing = Signs(*[math.nan] * 6)
+    assert diagnose(nothing, USUAL) == [] and diagnose(replace(USUAL, modes=1.0), nothing) == []
+
+
+def test_usual_is_the_mean_of_what_is_known() -> None:
+    two = usual([USUAL, replace(USUAL, modes=3.0, margin=math.nan)])
+    assert (two.modes, two.margin) == (4.0, 0.8) and math.isnan(two.lag)
+    with pytest.raises(InputError, match="at least one healthy"):
+        usual([])

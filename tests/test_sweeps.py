@@ -13,10 +13,11 @@ from dlmone_lite import sweeps
 from dlmone_lite.distill import DistillConfig
 from dlmone_lite.errors import InputError
 from dlmone_lite.lab import Spec
-from dlmone_lite.sweeps import execute, plan, read_records
+from dlmone_lite.records import read_records
+from dlmone_lite.sweeps import execute, plan
 
 
-@pytest.mark.parametrize("name", list(sweeps.PLANS))
+@pytest.mark.parametrize("name", list(sweeps.SWEEPS))
 def test_every_run_has_a_name_of_its_own_and_known_settings(name: str) -> None:
     specs = plan(name)
     assert max(Counter(spec.key for spec in specs).values()) == 1

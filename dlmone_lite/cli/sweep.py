@@ -36,7 +36,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     """Make the missing runs."""
     from dlmone_lite.errors import InputError, nearest
-    from dlmone_lite.sweeps import execute, plan, read_records, sweep
+    from dlmone_lite.records import read_records
+    from dlmone_lite.sweeps import execute, plan, sweep
 
     path = Path(args.out or f"runs/sweep-{args.name}.jsonl")
     specs = plan(args.name)
