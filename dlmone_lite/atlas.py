@@ -5,28 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.lab import BASE
-from dlmone_lite.records import read_records
 from dlmone_lite.sweeps import B_D, B_G, MUS, RATES
 
 Record = Mapping[str, Any]
-RUNS = Path(__file__).resolve().parent.parent / "data" / "runs"
 KNOBS = ("b_d", "b_g", "mu", "lr")
 STOPS = {"b_d": B_D, "b_g": B_G, "mu": MUS, "lr": RATES}  # what the two grids recorded
 GRIDS = ("base", "b_d x b_g", "mu x lr")
-
-
-def recorded(name: str) -> list[dict[str, Any]]:
-    """The shipped records of a sweep."""
-    path = RUNS / f"sweep-{name}.jsonl"
-    if not path.is_file():
-        raise InputError(f"{path} is missing; restore it with: git checkout -- {path}")
-    return read_records(path)
 
 
 def settings(record: Record) -> dict[str, float]:
@@ -72,7 +61,10 @@ def table(
         knobs = settings(record)
         cells.setdefault((knobs[rows], knobs[columns]), []).append(read(record))
     down, across = sorted({row for row, _ in cells}), sorted({column for _, column in cells})
-    means = [[fmean(cells[row, column]) if (row, column) in cells else math.nan for column in across] for row in down]
+    means = [
+        [fmean(cells[row, column]) if (row, column) in cells else math.nan for column in across]
+        for row in down
+    ]
     return down, across, means
 
 
@@ -95,7 +87,9 @@ class Atlas:
             if record["spec"]["group"] in GRIDS:
                 cells.setdefault(tuple(settings(record).values()), []).append(record)
         if not cells:
-            raise InputError("the records hold no run on the atlas' grids; make them with: sweep coefficients")
+            raise InputError(
+                "the records hold no run on the atlas' grids; make them with: sweep coefficients"
+            )
         self.cells = cells
 
     def nearest(self, **knobs: float) -> tuple[dict[str, float], list[Record]]:

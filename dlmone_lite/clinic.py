@@ -1,12 +1,11 @@
 """The clinic: students that real runs broke, by coefficients, schedules and restarts alone.
 
-Each patient is a run of the laboratory (`lab.Spec`) whose student and score estimator are shipped as they were
-at its end, with its record. `treat` goes on training one, with other coefficients.
+Each patient is a run of the laboratory (`lab.Spec`) whose student and score estimator are shipped as they
+were at its end, with its record. `treat` goes on training one, with other coefficients.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,10 +17,9 @@ from dlmone_lite.distill import DistillRun
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.lab import BASE, GRAMMAR, SHIPPED, Spec, distil, lab_data, train_teacher
 from dlmone_lite.lateness import regret
-from dlmone_lite.records import rounded
+from dlmone_lite.records import recorded, rounded
 
 FOLDER = SHIPPED / "clinic"
-RECORDS = "records.jsonl"
 
 
 @dataclass(frozen=True)
@@ -37,20 +35,24 @@ class Patient:
 
     def spec(self, seed: int = 0) -> Spec:
         """The run that makes it."""
-        return Spec("clinic", self.name, (dict(self.changes),), length=self.length, start=self.start, seed=seed)
+        return Spec(
+            "clinic", self.name, (dict(self.changes),), length=self.length, start=self.start, seed=seed
+        )
 
 
 ALONE = {"b_d": 0.0, "b_g": 0.0}
 WILD = {**ALONE, "lr_shape": "constant", "psi_warmup": 20, "t_max": 1976}  # no schedule, all noise levels
 PATIENTS = (
     Patient("A", "mode collapse", ALONE, {"b_d": 0.5, "b_g": 0.2}),
-    Patient("B", "empty collapse", {**WILD, "lr": 5e-2, "lr_psi": 5e-2, "steps": 100}, {"lr": 3e-3}, length=32),
-    Patient("C", "strong adversary", {**WILD, "b_d": 2.0, "b_g": 4.0, "lr": 6e-3, "lr_psi": 6e-3}, {"b_g": 0.2}),
+    Patient(
+        "B", "empty collapse", {**WILD, "lr": 5e-2, "lr_psi": 5e-2, "steps": 100}, {"lr": 3e-3}, length=32
+    ),
+    Patient(
+        "C", "strong adversary", {**WILD, "b_d": 2.0, "b_g": 4.0, "lr": 6e-3, "lr_psi": 6e-3}, {"b_g": 0.2}
+    ),
     Patient("D", "repetition loop", {**WILD, "lr": 5e-2, "lr_psi": 5e-2, "steps": 100}, {"lr": 3e-3}),
     Patient("E", "off the words", {**ALONE, "mu": 2.0}, {"mu": 0.5}),
-    Patient(
-        "F", "condition ignored", {**WILD, "t_max": 1000, "lr": 2e-2, "steps": 125}, {"lr": 3e-3}, length=32
-    ),
+    Patient("F", "condition ignored", {**WILD, "lr": 2e-2, "lr_psi": 2e-2, "steps": 80}, {"lr": 3e-3}),
     Patient("G", "late psi", {**WILD, "t_max": 1000, "lr_psi": 1e-4}, {"lr_psi": 6e-3}),
 )
 
@@ -85,13 +87,9 @@ def make(folder: Path, spec: Spec) -> dict[str, Any]:
 
 
 @cache
-def records(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
+def records() -> dict[str, dict[str, Any]]:
     """The patients' records by name."""
-    path = folder / RECORDS
-    if not path.is_file():
-        raise InputError(f"{path} is missing; restore it with: git checkout -- {path}")
-    found = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return {record["spec"]["arm"]: record for record in found if record["spec"]["seed"] == 0}
+    return {record["spec"]["arm"]: record for record in recorded("clinic") if record["spec"]["seed"] == 0}
 
 
 def student(name: str, folder: Path = FOLDER) -> Checkpoint:
@@ -102,8 +100,8 @@ def student(name: str, folder: Path = FOLDER) -> Checkpoint:
 def treat(name: str, folder: Path = FOLDER, restart: bool = False, **changes: Any) -> DistillRun:
     """A run that goes on with a patient's student and score estimator, `changes` made to its settings.
 
-    With `restart` the score estimator is the teacher again, as in DLM-One's second stage. The optimisers start
-    anew, and the learning rate falls from its full value once more.
+    With `restart` the score estimator is the teacher again, as in DLM-One's second stage. The optimisers
+    start anew, and the learning rate falls from its full value once more.
     """
     one = patient(name)
     teacher = train_teacher("trained", one.length, folder)

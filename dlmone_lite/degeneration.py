@@ -79,7 +79,13 @@ RULES: dict[str, Rule] = {
         "grip", False, 0.7, 0.0, "outputs hardly depend on the source", "lower the learning rate; restart"
     ),
     "strong adversary": Rule(
-        "margin", False, 0.87, 0.0, "outputs lie between words, and psi takes them for real", "lower b_g", True
+        "margin",
+        False,
+        0.87,
+        0.0,
+        "outputs lie between words, and psi takes them for real",
+        "lower b_g",
+        True,
     ),
     "off the words": Rule(
         "margin", False, 0.87, 0.0, "outputs lie between words", "lower mu or the learning rate", False
@@ -118,7 +124,7 @@ def usual(healthy: Sequence[Signs]) -> Signs:
 
 
 def diagnose(seen: Signs, usual: Signs) -> list[Finding]:
-    """The failures that show, in the order of `RULES`: the first is the diagnosis; none for a healthy generator.
+    """The failures that show, in the order of `RULES`, the first is the diagnosis; none where all is well.
     A sign that was not looked at, or whose usual value is not known, accuses nobody."""
     found = []
     for mechanism, rule in RULES.items():

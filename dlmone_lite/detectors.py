@@ -18,6 +18,16 @@ def signs_of(evaluation: Mapping[str, Any]) -> Signs:
     return Signs(**evaluation["signs"])
 
 
+def end_of(record: Record) -> dict[str, Any]:
+    """A run's end at one step, with the signs that only its last look at the losses has."""
+    end, last = record["final"][0], record["evaluations"][-1]
+    return {**end, "signs": {**_of_losses(last), **end["signs"]}}
+
+
+def _of_losses(look: Mapping[str, Any]) -> dict[str, float]:
+    return {name: look["signs"][name] for name in ("discriminator", "lag") if name in look["signs"]}
+
+
 def usual_of(record: Record) -> Signs:
     """What is usual for a run: the signs of the student that it began with."""
     return signs_of(record["evaluations"][0])
@@ -39,10 +49,10 @@ def findings(evaluation: Mapping[str, Any], usual: Signs) -> list[str]:
 
 
 def looks(records: Iterable[Record]) -> Iterator[tuple[Record, Mapping[str, Any]]]:
-    """Every evaluation at one step of runs that began with a healthy student, but the first, which is usual."""
+    """Every one-step evaluation of runs that began with a healthy student, but the first, which is usual."""
     for record in records:
         if record["spec"]["start"] == "warm":
-            for evaluation in [*record["evaluations"][1:], record["final"][0]]:
+            for evaluation in [*record["evaluations"][1:], end_of(record)]:
                 yield record, evaluation
 
 
@@ -80,7 +90,7 @@ def named(records: Iterable[Record], mechanisms: Mapping[str, str]) -> dict[str,
     runs: dict[str, list[bool]] = {}
     for record in records:
         arm = record["spec"]["arm"]
-        runs.setdefault(arm, []).append(mechanisms[arm] in findings(record["final"][0], usual_of(record)))
+        runs.setdefault(arm, []).append(mechanisms[arm] in findings(end_of(record), usual_of(record)))
     return {arm: Count(sum(right), len(right)) for arm, right in runs.items()}
 
 

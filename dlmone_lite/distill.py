@@ -148,6 +148,13 @@ class DistillRun(Run):
         """A run that goes on with this student and a score estimator fresh from the teacher."""
         return DistillRun(self.teacher, self.data, config, self.theta, self.phi)
 
+    def restart_psi(self) -> None:
+        """psi becomes the teacher again and its optimisers forget, as in a second stage; all else goes on."""
+        self.psi.load_state_dict(self.teacher.state_dict())
+        for name in ("psi", "psi_muon"):
+            if name in self.optimisers:
+                self.optimisers[name].state.clear()
+
     def draw(self, generator: torch.Generator) -> tuple[Batch, Tensor, Tensor, Tensor, Tensor]:
         """(batch, clean embeddings (B, L, D), student noise z, t (B,), diffusion noise) of one update."""
         c, device = self.config, self.device

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from dlmone_lite.plots import BLACK, BLUE, GREY, ORANGE, STYLE, canvas
+from dlmone_lite.plots import BLACK, BLUE, GREY, ORANGE, RED, STYLE, canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,15 +62,19 @@ def heat(grids: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[Se
 
 
 def factor(rows: Sequence[tuple[str, Mapping[str, Mapping[str, Sequence[float]]]]]) -> Figure:
-    """One factor at a time: (setting, kind -> score -> values of the seeds), quality left, diversity right."""
+    """One factor at a time: (setting, kind -> score -> values of the seeds), quality beside diversity."""
     fig, axes = canvas(1, 2, height=1.5 + 0.42 * len(rows))
     for ax, (score, title) in zip(axes, PAIR):
         for shift, (kind, (color, marker, _)) in zip((-0.14, 0.14), KINDS.items()):
             for y, (_, kinds) in enumerate(rows):
                 values = kinds.get(kind, {}).get(score, ())
-                ax.plot(values, [y + shift] * len(values), color=color, marker=marker, linestyle="", alpha=0.5)
+                ax.plot(
+                    values, [y + shift] * len(values), color=color, marker=marker, linestyle="", alpha=0.5
+                )
                 if values:
-                    ax.plot([fmean(values)] * 2, [y + shift - 0.13, y + shift + 0.13], color=color, linewidth=3)
+                    ax.plot(
+                        [fmean(values)] * 2, [y + shift - 0.13, y + shift + 0.13], color=color, linewidth=3
+                    )
             ax.plot([], [], color=color, marker=marker, linestyle="", label=f"SiD {kind}")
         ax.set(title=title, xlim=(-0.03, 1.06), ylim=(len(rows) - 0.5, -0.5))
     axes[0].set_yticks(range(len(rows)), [name for name, _ in rows])
@@ -81,7 +85,10 @@ def factor(rows: Sequence[tuple[str, Mapping[str, Mapping[str, Sequence[float]]]
 
 
 def outcome(
-    curves: Mapping[str, Curves], support: Mapping[str, float], counts: Sequence[Mapping[str, int]], samples: int
+    curves: Mapping[str, Curves],
+    support: Mapping[str, float],
+    counts: Sequence[Mapping[str, int]],
+    samples: int,
 ) -> Figure:
     """A run's end: quality and diversity over the updates (left); how often it writes each right sentence of
     one source, `counts` of `samples` per seed, beside the exact probability (right)."""
@@ -94,7 +101,9 @@ def outcome(
     shares = [fmean(own.get(name, 0) / samples for own in counts) for name in names]
     rows = range(len(names) + 1)
     right.barh(rows, [*shares, 1 - sum(shares)], color=[*[BLUE] * len(names), GREY], height=0.6)
-    right.plot(list(support.values()), range(len(names)), "D", color=BLACK, markersize=6, label="exact probability")
+    right.plot(
+        list(support.values()), range(len(names)), "D", color=BLACK, markersize=6, label="exact probability"
+    )
     labels = ["\n".join(textwrap.wrap(name.replace(" ?", "\u00a0?"), 24)) for name in names]
     right.set_yticks(rows, [*labels, "anything else"])
     right.set(xlim=(0, 1.02), ylim=(len(names) + 0.6, -0.6), title="What it writes for one source")
@@ -103,12 +112,47 @@ def outcome(
     return fig
 
 
+def blindness(ratio: Sequence[float], signal: Mapping[str, Sequence[float]]) -> Figure:
+    """What a perfect score estimator sees of each known student: squared difference of the exact x0
+    predictions (name -> values) against sigma / alpha."""
+    fig, (ax,) = canvas(1, 1, height=3.5, width=7.2)
+    least = 1e-9  # a logarithmic axis has no zero
+    for (name, values), color, marker, line in zip(
+        signal.items(), (ORANGE, RED, BLUE), "sDo", ("--", ":", "-")
+    ):
+        ax.loglog(
+            ratio,
+            [max(value, least) for value in values],
+            color=color,
+            marker=marker,
+            linestyle=line,
+            label=name,
+        )
+    ax.set(
+        xlabel="sigma / alpha",
+        ylabel="squared difference",
+        title="What the two exact scores differ by",
+        ylim=(least / 2, 3),
+    )
+    ax.set_xticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
+    ax.minorticks_off()
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=11, frameon=False)
+    return fig
+
+
 def signs(rows: Sequence[tuple[str, float, float, bool, bool]]) -> Figure:
-    """A patient's signs as ratios to their limits: (sign, value, limit, whether high is bad, whether it shows)."""
+    """A patient's signs over their limits: (sign, value, limit, whether high is bad, whether it shows)."""
     fig, (ax,) = canvas(1, 1, height=0.9 + 0.4 * len(rows), width=6.4)
     for y, (_, value, limit, high, shows) in enumerate(rows):
         ratio = min(4.0, value / limit if high else limit / max(value, 1e-9))
-        ax.barh(y, ratio, color=ORANGE if shows else BLUE, hatch="//" if shows else "", edgecolor="white", height=0.6)
+        ax.barh(
+            y,
+            ratio,
+            color=ORANGE if shows else BLUE,
+            hatch="//" if shows else "",
+            edgecolor="white",
+            height=0.6,
+        )
     ax.axvline(1, color=BLACK, linestyle="--")
     ax.set_yticks(range(len(rows)), [f"{name} {value:.2f}" for name, value, *_ in rows])
     ax.set(xlim=(0, 4.05), ylim=(len(rows) - 0.4, -0.6), xlabel="times its limit (1: the detector fires)")

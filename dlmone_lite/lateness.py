@@ -58,7 +58,9 @@ def regret(run: DistillRun, updates: int = 100, rows: int = 1024, lr: float = 1e
 
     before = held_out()
     for i in range(updates):
-        gradients = torch.autograd.grad(loss(run.draw(generator_at(9_000_029 + seed, i))), learned, allow_unused=True)
+        gradients = torch.autograd.grad(
+            loss(run.draw(generator_at(9_000_029 + seed, i))), learned, allow_unused=True
+        )
         for parameter, gradient in zip(learned, gradients):
             parameter.grad = gradient
         optimiser.step()

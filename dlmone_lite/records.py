@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dlmone_lite.errors import InputError
+
+RUNS = Path(__file__).resolve().parent.parent / "data" / "runs"
+
 
 def rounded(value: Any, digits: int = 4) -> Any:
     """A record with its measurements at four significant digits, which is more than they are worth."""
@@ -26,3 +30,11 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             except json.JSONDecodeError:
                 continue
     return records
+
+
+def recorded(name: str) -> list[dict[str, Any]]:
+    """The shipped records of a sweep."""
+    path = RUNS / f"sweep-{name}.jsonl"
+    if not path.is_file():
+        raise InputError(f"{path} is missing; restore it with: git checkout -- {path}")
+    return read_records(path)

@@ -41,30 +41,35 @@ def _both(group: str, changes: dict[str, Any], seed: int, **where: Any) -> Itera
 
 
 def coefficients() -> Iterator[Spec]:
-    """One factor at a time, SiD alone and adversarial, and two full grids, seed by seed.
+    """One factor at a time, SiD alone and adversarial, and two full grids; the most telling ones first.
 
     One factor at a time over b_d, b_g, mu and lr are rows of the grids. lr is of both networks there.
     """
     for seed in range(6):
         yield from _both("base", {}, seed)
-    for seed in range(3):
+    for seed in range(2):
         for group, values in FACTORS.items():
             for changes in values:
                 yield from _both(group, changes, seed)
+        for b_d in B_D:
+            for b_g in B_G:
+                changes = {"b_d": b_d, "b_g": b_g}
+                yield Spec("b_d x b_g", _named(changes), (changes,), seed=seed)
+        if seed == 0:
+            yield from _mu_and_lr(seed)
+    for seed in range(3):
         yield from _both("start", {}, seed, start="teacher")
         for teacher in ("early", "exact"):
             yield from _both("teacher", {}, seed, teacher=teacher)
         for length in (16, 32):
             yield from _both("length", {}, seed, length=length)
-        if seed == 2:  # the grids have two seeds
-            break
-        for b_d in B_D:
-            for b_g in B_G:
-                changes = {"b_d": b_d, "b_g": b_g}
-                yield Spec("b_d x b_g", _named(changes), (changes,), seed=seed)
-        for mu in MUS:
-            for lr in RATES:
-                yield from _both("mu x lr", {"mu": mu, "lr": lr, "lr_psi": lr}, seed)
+    yield from _mu_and_lr(1)
+
+
+def _mu_and_lr(seed: int) -> Iterator[Spec]:
+    for mu in MUS:
+        for lr in RATES:
+            yield from _both("mu x lr", {"mu": mu, "lr": lr, "lr_psi": lr}, seed)
 
 
 def stages(seeds: int = 5, steps: int = 400) -> Iterator[Spec]:

@@ -36,7 +36,13 @@ def slider(
     whole = all(isinstance(number, int) for number in (low, high, value, step))
     kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
     return kind(
-        value=value, min=low, max=high, step=step, description=label, continuous_update=live, style=LABEL,
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=label,
+        continuous_update=live,
+        style=LABEL,
         layout={"width": "400px"},
     )
 

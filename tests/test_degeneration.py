@@ -55,7 +55,9 @@ def test_broken_off(sentence: str, broken: bool) -> None:
 
 def test_variety_counts_equally_frequent_sentences() -> None:
     assert variety(["a"] * 8) == 1 and variety(["a", "b", "c", "d"] * 2) == pytest.approx(4)
-    assert variety(["a", "a", "b", "b", "c"], least=2) == pytest.approx(2) and variety(["a", "b"], least=2) == 0
+    assert (
+        variety(["a", "a", "b", "b", "c"], least=2) == pytest.approx(2) and variety(["a", "b"], least=2) == 0
+    )
     assert variety(["a"] * 7 + ["b"]) == pytest.approx(math.exp(-7 / 8 * math.log(7 / 8) + math.log(8) / 8))
 
 

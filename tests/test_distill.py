@@ -314,6 +314,19 @@ def test_second_stage_restarts_psi_and_goes_on_with_theta(codec, pairs):
     assert not same_weights(second.theta, theta)
 
 
+def test_restarting_psi_is_what_a_second_stage_does_to_it(codec, pairs):
+    config = DistillConfig(steps=8, batch_size=4, psi_warmup=0, precision="float32")
+    run = DistillRun(make_model(codec), pairs, config)
+    for _ in range(3):
+        run.advance()
+    theta, average = copy.deepcopy(run.theta), copy.deepcopy(run.result)
+    run.restart_psi()
+    assert same_weights(run.psi, run.teacher) and not run.optimisers["psi"].state
+    assert same_weights(run.theta, theta) and same_weights(run.result, average) and run.optimisers["theta"].state
+    run.advance()
+    assert not same_weights(run.psi, run.teacher), "its optimiser still trains it"
+
+
 def test_another_denoiser_can_give_the_target_scores(codec, pairs, tmp_path):
     teacher, exact = make_model(codec), ExactModel(make_world(tmp_path), codec)
     config = DistillConfig(steps=2, batch_size=4, psi_warmup=0, precision="float32")

@@ -130,10 +130,6 @@ def test_sentences_are_those_of_the_sources(tmp_path: Path) -> None:
     assert all(0 < sum(counts.values()) <= lab.SAMPLES for counts in seen["sentences"].values())
 
 
-def test_a_record_has_four_digits() -> None:
-    assert lab.rounded({"a": [1 / 3, 12345.678, 7, "x", None]}) == {"a": [0.3333, 12350.0, 7, "x", None]}
-
-
 def test_what_is_shipped_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lab, "TEACHERS", {"trained": 1500})
     teacher, student = beginning(Spec("try", "x"), tmp_path)

@@ -89,7 +89,7 @@ def test_the_command_lists_refuses_and_goes_on(
     assert "'teacher'" in pets.fail(capsys, "sweep", "coefficients", "--group", "teachers")
     made: list[str] = []
 
-    def execute(specs, path, folder, jobs, told):
+    def execute(specs, path, folder, jobs, told, make):
         for spec in specs:
             made.append(spec.key)
             final = [{"validity": 0.5, "tv_excess": 0.25, "coverage": 1.0}]
