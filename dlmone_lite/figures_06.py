@@ -30,7 +30,7 @@ def _fan(axes: Axes, curves: Curves, color: str, marker: str, line: str, label: 
 def story(found: Mapping[str, Mapping[str, Curves]], shown: int = 2) -> Figure:
     """Quality (left), diversity (middle) and distance (right) while runs go on: kind -> score -> curves, the
     scores validity, coverage, tv_excess. `shown` of the three are drawn."""
-    names = (*PAIR, ("tv_excess", "TV excess: distance to the truth"))[:shown]
+    names = (*PAIR, ("tv_excess", "TV excess: distance"))[:shown]
     fig, axes = canvas(1, len(names), height=3.6)
     for ax, (score, title) in zip(axes, names):
         for kind, curves in found.items():
