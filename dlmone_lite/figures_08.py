@@ -25,7 +25,9 @@ def _calls(axes: Axes, ticks: Sequence[int]) -> None:
 def methods(rows: Mapping[str, Sequence[Row]]) -> Figure:
     """Validity, TV (with two standard errors, and its floor) and coverage by `nfe`, for each method."""
     fig, axes = canvas(1, 3, height=3.9)
-    for ax, key, title in zip(axes, ("validity", "tv", "coverage"), ("validity", "TV to the truth", "coverage")):
+    for ax, key, title in zip(
+        axes, ("validity", "tv", "coverage"), ("validity", "TV to the truth", "coverage")
+    ):
         for i, (name, line) in enumerate(rows.items()):
             nfe, values = [row["nfe"] for row in line], [row[key] for row in line]
             ends = [[row[key] + sign * 2 * row[f"{key}_se"] for row in line] for sign in (-1, 1)]
@@ -56,11 +58,13 @@ def frontier(lines: Mapping[str, Sequence[Row]]) -> Figure:
 def shares(support: Mapping[str, float], written: Mapping[str, float]) -> Figure:
     """How often each right sentence was returned, beside its probability; the last bar is everything else."""
     names = list(support)
-    fig, (ax,) = canvas(1, 1, height=0.9 + 0.38 * (len(names) + 1), width=7.4)
+    fig, (ax,) = canvas(1, 1, height=0.8 + 0.32 * (len(names) + 1), width=6.8)
     rest = 1 - sum(written.values())
     ax.barh(range(len(names) + 1), [*(written[name] for name in names), rest], height=0.6,
             color=[*[BLUE] * len(names), GREY])  # fmt: skip
-    ax.plot(list(support.values()), range(len(names)), "D", color=BLACK, markersize=6, label="exact probability")
+    ax.plot(
+        list(support.values()), range(len(names)), "D", color=BLACK, markersize=6, label="exact probability"
+    )
     labels = [textwrap.shorten(name, 52, placeholder=" ...") for name in names]
     ax.set_yticks(range(len(names) + 1), [*labels, "anything else"])
     ax.set(xlim=(0, 1.02), ylim=(len(names) + 0.6, -0.6), xlabel="share of what is returned")

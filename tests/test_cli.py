@@ -215,7 +215,8 @@ def test_evaluate_writes_what_the_library_measures(
     result, teacher = read(tmp_path / "e.json"), load(folder / "teacher.safetensors")
     for nfe, row in zip((2, 4), result["world_scores"], strict=True):
         expected = measure(teacher, world, steps=nfe, sources=3, samples=8, seed=2)
-        scores = {name: value for name, value in row.items() if name != "seconds"}
+        scores = {name: value for name, value in row.items() if name not in ("seconds", "signs", "failures")}
+        assert set(row["signs"]) >= {"repetition", "grip", "modes"}
         assert scores == {name: expected[name] for name in scores} and "tv_excess" in scores
         assert f"teacher {nfe:7}   {row['validity']:.3f} ±{row['validity_se']:.3f}" in out
     sources = held_out_sources(world, 3)
@@ -226,6 +227,16 @@ def test_evaluate_writes_what_the_library_measures(
         shlex.join(map(str, argv))
     )
     assert result["versions"]["torch"] == torch.__version__ and result["device"] and result["seconds"] > 0
+
+
+def test_evaluate_names_a_failure(lab: Lab) -> None:
+    _, world = lab
+    sources = held_out_sources(world, 3)
+    one = [[next(iter(world.support(source)))] * 16 for source in sources]
+    (said,) = evaluate.examined(one, world, sources, seed=0)["failures"]
+    assert said.startswith("mode collapse") and "Try: " in said
+    assert evaluate.examined(evaluate.truth(world, sources, 1, 16), world, sources, seed=0)["failures"] == []
+    assert evaluate.examined(one[:1], world, sources[:1], seed=0) == {"signs": {}, "failures": []}
 
 
 def test_references_are_the_splits_own(lab: Lab) -> None:

@@ -247,7 +247,7 @@ MISTAKES = [  # what stands there, what is put in its place, what must be compla
     ("lie in `data/`", "lie in `dates/`", "unknown code dates/"),
     ("**Reset** brings", "**Restart** brings", "no panel has 'Restart'"),
     ("| 12–20 |", "| 13–20 |", "minutes do not join up to 50"),
-    ("| 47–50 | 05 |", "| 47–50 | 15 |", "no notebook 15"),
+    ("| 45–50 | 06 |", "| 45–50 | 16 |", "no notebook 16"),
     ("With more time:", "With more time: " + 999 * "word ", "too long"),
 ]
 

@@ -1,4 +1,4 @@
-"""The panels of notebooks 06 and 07: every control and button answers, quickly, and says what is true."""
+"""The panels of notebooks 06, 07 and 08: every control and button answers, quickly, and says what is true."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ NEEDED = {
     "06_degeneration": (
         "import torch", "guess_validity = None", "def said(", "def read(", "def draw(", "def train_from_atlas", "def visit(", "kinds = {kind",
     ),
+    "08_steps_quality_diversity": ("import torch", "world = World", "def write(", "def mbr(", "def one("),
     "07_two_stage_gpu": ("import torch", "SCORES = ", "class TwoStages", "live = LivePanel"),
 }  # fmt: skip
 LIMIT = 0.250  # seconds of work for one update of the atlas
@@ -52,6 +53,9 @@ CHANGES = [
     ("06_degeneration", "live", {"b_g": 1.0}, PANEL),
     ("06_degeneration", "live", {"mu": 1.0}, PANEL),
     ("06_degeneration", "live", {"lr": 1e-3}, PANEL),
+    ("08_steps_quality_diversity", "panel", {"method": "teacher, DDIM"}, PANEL),
+    ("08_steps_quality_diversity", "panel", {"calls": 4}, PANEL),
+    ("08_steps_quality_diversity", "panel", {"size": 8}, PANEL),
     ("07_two_stage_gpu", "live", {"b_d": 1.0}, PANEL),
     ("07_two_stage_gpu", "live", {"b_g": 1.0}, PANEL),
     ("07_two_stage_gpu", "live", {"lr": 1e-3}, PANEL),

@@ -99,3 +99,17 @@ def test_the_command_lists_refuses_and_goes_on(
     monkeypatch.chdir(tmp_path)
     out = pets.run(capsys, "sweep", "stages", "--out", path, "--limit", "1")
     assert made == [plan("stages")[1].key] and "0.250" in out and "2/36" in out
+
+
+def test_the_summary_has_means_over_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, lines = tmp_path / "s.jsonl", []
+    for seed, validity in enumerate((0.5, 0.7)):
+        end = {"nfe": 1, "validity": validity, "tv_excess": 0.2, "coverage": 1.0}
+        spec = {"group": "stages", "arm": "one stage", "seed": seed}
+        lines.append(json.dumps({"key": f"{seed}", "spec": spec, "final": [end]}))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    out = pets.run(capsys, "sweep", "stages", "--out", path, "--summary")
+    assert "stages/one stage" in out and "0.600 ±0.141" in out and "1.000 ±0.000" in out
+    assert "holds no record" in pets.fail(capsys, "sweep", "stages", "--out", tmp_path / "none", "--summary")
+    told = pets.run(capsys, "sweep", "clinic", "--summary")
+    assert "mode collapse" in told and "false alarms" in told

@@ -52,7 +52,8 @@ World scores, averaged over sources (± standard error): validity (share of righ
 to the exact distribution), floor (TV that as many true samples have), excess = sqrt(TV^2 - floor^2),
 coverage (different right sentences over the number that true samples show). The field's scores (BLEU,
 ROUGE-L, dist-1, self-BLEU, div-4) use the first three samples of each source and the split's references;
-beside them stand copying the source and true samples. --exact puts the world's exact denoiser in place
+beside them stand copying the source and true samples. Last, the detectors of degeneration: what they see in
+the outputs, compared with as many true samples. --exact puts the world's exact denoiser in place
 of a network. --floor gives a teacher's loss above the exact Bayes loss for each tenth of t.
 """
 
@@ -142,7 +143,11 @@ def scores(checkpoint: Checkpoint, world: World, args: argparse.Namespace, name:
         **texts,
     }
     settings = {key: getattr(args, key) for key in SETTINGS}
-    return {"settings": settings, "world_scores": rows, "field_scores": field_table(texts, references)}
+    result = {"settings": settings, "world_scores": rows, "field_scores": field_table(texts, references)}
+    print()
+    for row in rows:
+        print(f"{name} {row['nfe']}: {'; '.join(row['failures']) or 'no detector fires'}")
+    return result
 
 
 def world_table(
@@ -175,6 +180,7 @@ def world_table(
                 progress=progress,
             )
         m = {"nfe": nfe, **world_metrics(texts, [world.support(source) for source in sources])}
+        m |= examined(texts, world, sources, args.seed)
         m["seconds"] = round(time.perf_counter() - began, 2)
         table.row(
             name,
@@ -188,6 +194,21 @@ def world_table(
         rows.append(m)
         first[f"{name} {nfe}"] = [hypotheses[:SEEDS] for hypotheses in texts]
     return rows, first
+
+
+def examined(texts: list[list[str]], world: World, sources: list[str], seed: int) -> dict[str, Any]:
+    """The signs of degeneration that outputs show, and the failures they amount to; as many true samples
+    tell what is usual."""
+    from dataclasses import asdict
+    from math import isnan
+
+    from dlmone_lite.degeneration import diagnose, signs
+
+    if len(sources) < 2 or len(texts[0]) < 2:  # too few to tell
+        return {"signs": {}, "failures": []}
+    seen, usual = (signs(own, sources) for own in (texts, truth(world, sources, seed, len(texts[0]))))
+    known = {name: value for name, value in asdict(seen).items() if not isnan(value)}
+    return {"signs": known, "failures": [str(finding) for finding in diagnose(seen, usual)]}
 
 
 def field_table(
@@ -217,9 +238,9 @@ def reference(world: World, split: str, sources: list[str]) -> list[str]:
     return [known.get(source) or world.sample(source, generator) for source in sources]
 
 
-def truth(world: World, sources: list[str], seed: int) -> list[list[str]]:
+def truth(world: World, sources: list[str], seed: int, samples: int = SEEDS) -> list[list[str]]:
     """Fresh draws from the exact conditional: what a perfect model would score."""
     import random
 
     generator = random.Random(f"{world.name} truth {seed}")
-    return [[world.sample(source, generator) for _ in range(SEEDS)] for source in sources]
+    return [[world.sample(source, generator) for _ in range(samples)] for source in sources]

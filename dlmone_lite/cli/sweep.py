@@ -10,24 +10,27 @@ from dlmone_lite.cli.common import Table, check_output, command, fixed, positive
 
 FOLDER = Path("runs") / "lab"  # teachers of the lab, made anew where they are missing
 EXAMPLES = """coefficients --list
-stages --jobs 2 --out runs/stages.jsonl"""
+stages --jobs 2 --out runs/stages.jsonl
+clinic --summary"""
 MORE = """
 Each run distils a small teacher of the world pocket, evaluates its student eight times a stage against the
 exact truth, and is one line of FILE: settings, seed, scores, signs of degeneration, losses, sentences. Runs
 that FILE already holds are not made again, so an interrupted sweep goes on where it was. coefficients: one
 factor at a time and two grids, SiD alone and with its adversarial terms; stages: one stage, two stages, and
-one as long as both.
+one as long as both; clinic: broken students, with several seeds. --summary reads FILE, or the shipped records,
+and prints means and standard deviations over seeds; for the clinic, how often the detectors are right.
 """
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = command(commands, "sweep", "many small distillations, one factor at a time", EXAMPLES, run, MORE)
-    parser.add_argument("name", help="coefficients or stages")
+    parser.add_argument("name", help="coefficients, stages or clinic")
     parser.add_argument("--out", metavar="FILE.jsonl", help="default: runs/sweep-NAME.jsonl")
     parser.add_argument("--jobs", type=positive, default=2, help="processes, one core each (default 2)")
     parser.add_argument("--group", help="only the runs of this group, `base` or `teacher`, say")
     parser.add_argument("--limit", type=positive, metavar="N", help="make at most N runs now")
+    parser.add_argument("--summary", action="store_true", help="print what the records say, and stop")
     parser.add_argument(
         "--list", action="store_true", help="name the runs and whether they are done, and stop"
     )
@@ -41,6 +44,9 @@ def run(args: argparse.Namespace) -> None:
 
     path = Path(args.out or f"runs/sweep-{args.name}.jsonl")
     specs = plan(args.name)
+    if args.summary:
+        summary(args.name, Path(args.out) if args.out else None)
+        return
     groups = list(dict.fromkeys(spec.group for spec in specs))
     if args.group:
         if args.group not in groups:
@@ -66,3 +72,40 @@ def run(args: argparse.Namespace) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     execute(specs, path, FOLDER, args.jobs, told, sweep(args.name).make)
     print(f"{len(read_records(path))} runs in {path}")
+
+
+def summary(name: str, path: Path | None) -> None:
+    """Print each arm's scores at one step, mean and standard deviation over seeds."""
+    from dlmone_lite.atlas import by_arm, score, spread
+    from dlmone_lite.errors import InputError
+    from dlmone_lite.records import read_records, recorded
+
+    found = read_records(path) if path else recorded(name)
+    if not found:
+        raise InputError(f"{path} holds no record; make some without --summary")
+    table = Table(("run", -48), ("seeds", 5), ("validity", 13), ("excess", 13), ("coverage", 13))
+    for group in dict.fromkeys(record["spec"]["group"] for record in found):
+        for arm, runs in by_arm(r for r in found if r["spec"]["group"] == group).items():
+            values = [
+                spread([score(key)(run) for run in runs]) for key in ("validity", "tv_excess", "coverage")
+            ]
+            table.row(f"{group}/{arm}", str(len(runs)), *(f"{mean:.3f} ±{sd:.3f}" for mean, sd in values))
+    if name == "clinic":
+        judged(found)
+
+
+def judged(found: list[dict[str, Any]]) -> None:
+    """Print how often the detectors are right, on seeds by which they were not tuned."""
+    from dlmone_lite import clinic, detectors
+    from dlmone_lite.records import recorded
+
+    mechanisms = {patient.name: patient.mechanism for patient in clinic.PATIENTS}
+    counts = detectors.named(detectors.of_seeds(found, range(1, 1000)), mechanisms)
+    for arm, count in counts.items():
+        print(f"{arm}  {mechanisms[arm]:20} named in {count}")
+    print(
+        f"named in all: {detectors.Count(sum(c.right for c in counts.values()), sum(c.all for c in counts.values()))}"
+    )
+    others = recorded("coefficients")
+    print(f"false alarms at healthy looks of the sweep coefficients: {detectors.false_alarms(others)}")
+    print(f"noticed, of its broken looks: {detectors.noticed(others)}")
