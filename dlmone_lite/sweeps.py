@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dlmone_lite import clinic
+from dlmone_lite import cause, clinic
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.lab import Spec, beginning, distil
 from dlmone_lite.records import read_records
@@ -105,6 +105,14 @@ def clinic_runs() -> Iterator[Spec]:
         yield from (patient.spec(seed) for patient in clinic.PATIENTS)
 
 
+def causes() -> Iterator[Spec]:
+    """Runs to be examined on the way: the base, and psi slower and faster."""
+    for seed in range(3):
+        yield from _both("base", {}, seed)
+    for changes in FACTORS["psi"][:2]:
+        yield from _both("psi", changes, 0)
+
+
 def _distilled(folder: Path, spec: Spec) -> dict[str, Any]:
     return distil(spec, folder)[0]
 
@@ -121,6 +129,7 @@ SWEEPS = {
     "coefficients": Sweep(coefficients),
     "stages": Sweep(stages),
     "clinic": Sweep(clinic_runs, clinic.make),
+    "cause": Sweep(causes, cause.examine),
 }
 
 

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from dlmone_lite import figures_06 as figures
+from dlmone_lite import figures_06_cause as cause
 from dlmone_lite import plots
 
 CURVES = ([0, 50, 100], [[0.9, 0.5, 0.1], [0.9, 0.7, 0.5]])
@@ -72,3 +73,21 @@ def test_live_begins_with_what_was_there() -> None:
     begins = {"validity": 0.9, "coverage": 0.8, "tv_excess": 0.1}
     (axes,) = figures.live([{"step": 20, "validity": 1.0, "coverage": 0.2, "tv_excess": 0.6}], begins).axes
     assert line(axes, "validity: quality") == ([0, 20], [0.9, 1.0])
+
+
+def cause_record(psi: float, cosine: float) -> dict:
+    rows = [{"t": t, "psi": psi, "signal": 0.2, "doubt": 0.002} for t in (300, 1490)]
+    found = dict.fromkeys(("sid", "teacher", "again", "adversarial"), cosine)
+    return {"looks": [{"levels": rows, "gradients": found}, {"levels": rows, "gradients": found}]}
+
+
+def test_lateness_draws_errors_over_the_signal_and_a_dot_for_each_look() -> None:
+    kinds = {"alone": [cause_record(0.2, 0.1), cause_record(0.1, 0.3)], "adversarial": [cause_record(0.4, 0.5)]}
+    left, right = cause.lateness([0.8, 2.5], kinds).axes
+    assert line(left, "psi, alone")[1] == pytest.approx([0.75, 0.75])
+    assert line(left, "psi, adversarial")[1] == pytest.approx([2.0, 2.0])
+    assert line(left, "doubt of f*, alone")[1] == pytest.approx([0.01, 0.01])
+    names = [label.get_text() for label in right.get_yticklabels()]
+    assert names[-1] == "adversarial term" and len(names) == 7
+    bars = [list(drawn.get_xdata()) for drawn in right.get_lines() if len(drawn.get_xdata()) == 2]
+    assert pytest.approx([0.2, 0.2]) in bars

@@ -110,6 +110,6 @@ def test_the_summary_has_means_over_seeds(tmp_path: Path, capsys: pytest.Capture
     path.write_text("\n".join(lines), encoding="utf-8")
     out = pets.run(capsys, "sweep", "stages", "--out", path, "--summary")
     assert "stages/one stage" in out and "0.600 ±0.141" in out and "1.000 ±0.000" in out
-    assert "holds no record" in pets.fail(capsys, "sweep", "stages", "--out", tmp_path / "none", "--summary")
+    assert "holds no record with scores" in pets.fail(capsys, "sweep", "stages", "--out", tmp_path / "none", "--summary")
     told = pets.run(capsys, "sweep", "clinic", "--summary")
     assert "mode collapse" in told and "false alarms" in told

@@ -17,15 +17,17 @@ Each run distils a small teacher of the world pocket, evaluates its student eigh
 exact truth, and is one line of FILE: settings, seed, scores, signs of degeneration, losses, sentences. Runs
 that FILE already holds are not made again, so an interrupted sweep goes on where it was. coefficients: one
 factor at a time and two grids, SiD alone and with its adversarial terms; stages: one stage, two stages, and
-one as long as both; clinic: broken students, with several seeds. --summary reads FILE, or the shipped records,
-and prints means and standard deviations over seeds; for the clinic, how often the detectors are right.
+one as long as both; clinic: broken students, with several seeds; cause: psi against the student's own exact
+score. --summary reads FILE, or the shipped
+records, and prints means and standard deviations over seeds; for the clinic also how often the detectors
+are right.
 """
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = command(commands, "sweep", "many small distillations, one factor at a time", EXAMPLES, run, MORE)
-    parser.add_argument("name", help="coefficients, stages or clinic")
+    parser.add_argument("name", help="coefficients, stages, clinic or cause")
     parser.add_argument("--out", metavar="FILE.jsonl", help="default: runs/sweep-NAME.jsonl")
     parser.add_argument("--jobs", type=positive, default=2, help="processes, one core each (default 2)")
     parser.add_argument("--group", help="only the runs of this group, `base` or `teacher`, say")
@@ -65,9 +67,9 @@ def run(args: argparse.Namespace) -> None:
     table = Table(("run", -48), ("validity", 8), ("excess", 6), ("coverage", 8), ("seconds", 7), ("done", 9))
 
     def told(record: dict[str, Any], finished: int, total: int) -> None:
-        last = record["final"][0]
-        scores = [fixed(last[key]) for key in ("validity", "tv_excess", "coverage")]
-        table.row(record["key"], *scores, f"{record['seconds']:.0f}", f"{finished}/{total}")
+        last = record.get("final", [{}])[0]
+        scores = [fixed(last.get(key)) for key in ("validity", "tv_excess", "coverage")]
+        table.row(record["key"], *scores, f"{record.get('seconds', 0):.0f}", f"{finished}/{total}")
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     execute(specs, path, FOLDER, args.jobs, told, sweep(args.name).make)
@@ -81,8 +83,9 @@ def summary(name: str, path: Path | None) -> None:
     from dlmone_lite.records import read_records, recorded
 
     found = read_records(path) if path else recorded(name)
+    found = [record for record in found if "final" in record]
     if not found:
-        raise InputError(f"{path} holds no record; make some without --summary")
+        raise InputError(f"{path or name} holds no record with scores; make some without --summary")
     table = Table(("run", -48), ("seeds", 5), ("validity", 13), ("excess", 13), ("coverage", 13))
     for group in dict.fromkeys(record["spec"]["group"] for record in found):
         for arm, runs in by_arm(r for r in found if r["spec"]["group"] == group).items():
@@ -103,9 +106,8 @@ def judged(found: list[dict[str, Any]]) -> None:
     counts = detectors.named(detectors.of_seeds(found, range(1, 1000)), mechanisms)
     for arm, count in counts.items():
         print(f"{arm}  {mechanisms[arm]:20} named in {count}")
-    print(
-        f"named in all: {detectors.Count(sum(c.right for c in counts.values()), sum(c.all for c in counts.values()))}"
-    )
+    total = detectors.Count(sum(c.right for c in counts.values()), sum(c.all for c in counts.values()))
+    print(f"named in all: {total}")
     others = recorded("coefficients")
     print(f"false alarms at healthy looks of the sweep coefficients: {detectors.false_alarms(others)}")
     print(f"noticed, of its broken looks: {detectors.noticed(others)}")

@@ -18,8 +18,12 @@ def _overlap(a: str, b: str) -> float:
     return sum(x == y for x, y in zip(a.split(), b.split())) / len(a.split())
 
 
+def _others(i: int, sentences: list[str]) -> list[str]:
+    return sentences[:i] + sentences[i + 1 :]
+
+
 def _summed(i: int, sentences: list[str]) -> float:
-    return sum(_overlap(sentences[i], other) for j, other in enumerate(sentences) if j != i)
+    return sum(_overlap(sentences[i], other) for other in _others(i, sentences))
 
 
 CASES = (
@@ -41,7 +45,7 @@ def _check_mbr(answer: Any) -> None:
         raise Wrong("Return the sentence itself.")
     right = [_pick(case, lambda i, case=case: _summed(i, case)) for case in CASES]
     wrong = {
-        "That returns the one that resembles the others least: risk is minimal where similarity is maximal.": [
+        "That returns the one that resembles the others least: least risk is most similarity.": [
             _pick(case, lambda i, case=case: -_summed(i, case)) for case in CASES
         ],
         "That returns the most frequent sentence and never asks for similarity.": [
@@ -49,11 +53,12 @@ def _check_mbr(answer: Any) -> None:
         ],
         "That is the first one: nothing was compared.": [case[0] for case in CASES],
         "You take the largest similarity to any one; asked is the sum over all others.": [
-            _pick(case, lambda i, case=case: max([_overlap(case[i], o) for j, o in enumerate(case) if j != i] or [0]))
+            _pick(case, lambda i, case=case: max([0, *(_overlap(case[i], o) for o in _others(i, case))]))
             for case in CASES
         ],
-        "You compare different sentences only: an equal sentence at another place is one of the others, too.": [
-            _pick(case, lambda i, case=case: sum(_overlap(case[i], o) for o in case if o != case[i])) for case in CASES
+        "You compare different sentences only: an equal one at another place is one of the others.": [
+            _pick(case, lambda i, case=case: sum(_overlap(case[i], o) for o in case if o != case[i]))
+            for case in CASES
         ],
     }  # fmt: skip
     if got == right:
@@ -154,9 +159,9 @@ EXERCISES = (
     ),
     question(
         "08.b",
-        "An MBR of 8 and a single sample have the same validity in a table. Which writes more different right "
-        "answers if asked a hundred times? (a) MBR, it has seen eight times as many, (b) the single sample, "
-        "(c) both alike.",
+        "An MBR of 8 and a single sample have the same validity in a table. Which writes more different "
+        "right answers if asked a hundred times? (a) MBR, it has seen eight times as many, (b) the single "
+        "sample, (c) both alike.",
         "b",
         {
             "a": "It has seen them, and returned one: which kind, each time?",
