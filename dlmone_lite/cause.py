@@ -1,5 +1,6 @@
-"""Why a student degenerates: the score estimator against the student's own exact score, and what its error does
-to the gradient.
+"""Why a student degenerates: the score estimator against the student's own exact score.
+
+And what its error does to the student's gradient.
 
 The student's distribution is known by its samples: N of them, noised, are a Gaussian mixture (`exact`), whose
 posterior mean f* is what a perfect psi would say. It is asked at samples that are not among the N.
@@ -62,9 +63,12 @@ class Known:
 
 @torch.no_grad()
 def errors(run: DistillRun, checkpoint: Checkpoint, source: str, seed: int = 0) -> list[dict[str, Any]]:
-    """At each level, mean squares per element of the target: "psi" ||f_psi - f*||^2, "signal" ||f_phi - f*||^2,
-    "doubt" ||f*_A - f*_B||^2 of two disjoint halves of the samples, and "by_number" ||f_psi - f*||^2 for fewer
-    samples: where doubt is not far below psi, f* is not known well enough."""
+    """At each level, mean squares per element of the target.
+
+    "psi" ||f_psi - f*||^2, "signal" ||f_phi - f*||^2, "doubt" ||f*_A - f*_B||^2 of two disjoint halves of the
+    samples, and "by_number" ||f_psi - f*||^2 for fewer of them: where doubt is not far below psi, f* is not
+    known well enough.
+    """
     known = Known(run, checkpoint, source, NUMBERS[-1], seed)
     x_g, batch, clean = known.sample(ASKED, seed + 1)
     rows = []
@@ -91,10 +95,13 @@ def errors(run: DistillRun, checkpoint: Checkpoint, source: str, seed: int = 0) 
 
 
 def gradients(run: DistillRun, checkpoint: Checkpoint, source: str, seed: int = 0) -> dict[str, float]:
-    """Cosines of theta's gradient, flattened over all weights, on one batch of one source, with the one that the
-    world's exact teacher and a perfect psi would give: "sid" as trained, "teacher" with a perfect psi but the
-    learned teacher, "adversarial" the adversarial term's own, "both" as trained with it, and "again" the perfect
-    one's on other noise, which no cosine can exceed; "lengths" are sid's and adversarial's over the perfect one's.
+    """Cosines of theta's gradients, over all weights, on one batch of one source, with the perfect one.
+
+    That is the one of the world's exact teacher and a perfect psi.
+
+    "sid" as trained, "teacher" with a perfect psi but the learned teacher, "adversarial" the adversarial
+    term's own, "both" as trained with it; "again" the perfect one's on other noise, which tells how much of a
+    batch's gradient is chance. "<kind>_length" are lengths over the perfect one's.
     """
     known, c = Known(run, checkpoint, source, NUMBERS[-1], seed), run.config
     oracle = ExactModel(checkpoint, lab_world())

@@ -51,7 +51,7 @@ def findings(evaluation: Mapping[str, Any], usual: Signs) -> list[str]:
 def looks(records: Iterable[Record]) -> Iterator[tuple[Record, Mapping[str, Any]]]:
     """Every one-step evaluation of runs that began with a healthy student, but the first, which is usual."""
     for record in records:
-        if record["spec"]["start"] == "warm":
+        if is_healthy(record["evaluations"][0]):
             for evaluation in [*record["evaluations"][1:], end_of(record)]:
                 yield record, evaluation
 

@@ -34,9 +34,8 @@ def cosines(records: Sequence[Mapping[str, Any]], key: str) -> list[float]:
 
 
 def lateness(ratio: Sequence[float], kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Left: psi's squared error over the signal against sigma / alpha (`ratio`), for each kind of run, and the doubt
-    about the student's own score. Right: cosines with the perfect gradient, a dot for each look, a bar at the mean.
-    """
+    """Left: psi's squared error over the signal against sigma / alpha (`ratio`), for each kind of run, and
+    the doubt about the student's own score. Right: cosines with the perfect gradient, a dot for each look."""
     fig, (left, right) = canvas(1, 2, height=3.9)
     for kind, records in kinds.items():
         color, marker, line = KINDS[kind]

@@ -11,9 +11,9 @@ def look(validity: float, coverage: float, **signs: float) -> dict:
     return {"validity": validity, "coverage": coverage, "signs": {**SIGNS, **signs}}
 
 
-def record(arm: str, last: dict, seed: int = 0, start: str = "warm") -> dict:
-    first = look(0.9, 0.95)
-    spec = {"arm": arm, "seed": seed, "start": start}
+def record(arm: str, last: dict, seed: int = 0, validity: float = 0.9) -> dict:
+    first = look(validity, 0.95)
+    spec = {"arm": arm, "seed": seed}
     return {"spec": spec, "evaluations": [first, first, last], "final": [last]}
 
 
@@ -25,7 +25,7 @@ UNSEEN = record("u", look(0.1, 0.1), seed=2)  # broken by the truth, and no sign
 def test_false_alarms_are_findings_at_healthy_looks_but_the_first() -> None:
     assert false_alarms([WELL]) == Count(0, 3) and false_alarms([NERVOUS]) == Count(2, 3)
     assert false_alarms([MUTE]) == Count(0, 1), "its broken looks are not asked"
-    assert false_alarms([record("x", look(0.9, 0.9), start="teacher")]) == Count(0, 0)
+    assert false_alarms([record("x", look(0.9, 0.9), validity=0.4)]) == Count(0, 0), "it began ill"
 
 
 def test_broken_looks_are_noticed_or_not() -> None:
