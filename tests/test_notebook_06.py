@@ -14,10 +14,13 @@ import torch
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 NEEDED = {
     "06_degeneration": (
-        "import torch", "guess_validity = None", "def said(", "def read(", "def draw(", "def train_from_atlas", "def visit(", "kinds = {kind",
+        "import torch", "guess_validity = None", "kinds = {kind", "def said(", "def read(", "atlas_panel = Panel(",
+        "def draw(", "live = LivePanel(", "def train_from_atlas", "def visit(", "ward = Panel(",
     ),
-    "08_steps_quality_diversity": ("import torch", "world = World", "def write(", "def mbr(", "def one("),
-    "07_two_stage_gpu": ("import torch", "SCORES = ", "class TwoStages", "live = LivePanel"),
+    "07_two_stage_gpu": ("import torch", "SCORES = ", "class TwoStages", "def draw(", "live = LivePanel("),
+    "08_steps_quality_diversity": (
+        "import torch", "world = World", "def write(", "BUDGETS = {", "def mbr(", "def one(", "panel = Panel(",
+    ),
 }  # fmt: skip
 LIMIT = 0.250  # seconds of work for one update of the atlas
 PANEL = 0.150  # of any other panel
