@@ -80,7 +80,7 @@ def stages(seeds: int = 5, steps: int = 400) -> Iterator[Spec]:
     uneven = {"b_d": 0.9, "b_g": 0.1}
     one = {"steps": steps}
     kept = {"restart": False, "psi_warmup": 0}
-    late = {"lr_psi": 3e-4}
+    late, slow = {"lr_psi": 3e-4}, {"lr": 1e-3}
     arms: dict[str, tuple[dict[str, Any], ...]] = {
         "one stage": (one,),
         "one stage, twice as long": ({"steps": 2 * steps},),
@@ -88,6 +88,8 @@ def stages(seeds: int = 5, steps: int = 400) -> Iterator[Spec]:
         "two stages, uneven": (one, {**one, **uneven}),
         "psi not restarted": (one, {**one, **kept}),
         "psi not restarted, uneven": (one, {**one, **uneven, **kept}),
+        "two stages, slower": (one, {**one, **slow}),
+        "psi not restarted, slower": (one, {**one, **slow, **kept}),
         "late psi, twice as long": ({"steps": 2 * steps, **late},),
         "late psi, two stages": ({**one, **late}, {**one, **late}),
         "alone, one stage": ({**one, **ALONE},),
