@@ -48,10 +48,10 @@ PATIENTS = (
         "B", "empty collapse", {**WILD, "lr": 5e-2, "lr_psi": 5e-2, "steps": 100}, {"lr": 3e-3}, length=32
     ),
     Patient(
-        "C", "strong adversary", {**WILD, "b_d": 2.0, "b_g": 4.0, "lr": 6e-3, "lr_psi": 6e-3}, {"b_g": 0.2}
+        "C", "strong adversary", {**WILD, "b_d": 2.0, "b_g": 8.0, "lr": 6e-3, "lr_psi": 6e-3}, {"b_g": 0.2}
     ),
     Patient("D", "repetition loop", {**WILD, "lr": 5e-2, "lr_psi": 5e-2, "steps": 100}, {"lr": 3e-3}),
-    Patient("E", "off the words", {**ALONE, "mu": 2.0}, {"mu": 0.5}),
+    Patient("E", "off the words", {**ALONE, "mu": 2.0, "lr_shape": "constant"}, {"mu": 0.5}),
     Patient("F", "condition ignored", {**WILD, "lr": 2e-2, "lr_psi": 2e-2, "steps": 80}, {"lr": 3e-3}),
     Patient("G", "late psi", {**WILD, "t_max": 1000, "lr_psi": 1e-4}, {"lr_psi": 6e-3}),
 )

@@ -54,7 +54,7 @@ def lateness(ratio: Sequence[float], kinds: Mapping[str, Sequence[Mapping[str, A
     left.set(xlabel="sigma / alpha", title="squared error / signal", ylim=(1e-3, 5))
     left.set_xticks([1, 2, 5], ["1", "2", "5"])
     left.minorticks_off()
-    left.legend(loc="lower left", fontsize=11, frameon=False)
+    left.legend(loc="center right", fontsize=11, frameon=False)
     names = []
     for key, (label, color) in COSINES.items():
         for kind, records in kinds.items():

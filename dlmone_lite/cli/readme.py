@@ -141,6 +141,26 @@ def _times(found: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def _laboratory(folder: Path) -> list[str]:
+    """A table of the sweeps' most telling arms, one step, over their seeds."""
+    from dlmone_lite.atlas import by_arm, of, score, spread
+    from dlmone_lite.records import read_records
+
+    rows = []
+    for sweep, group in (("coefficients", "base"), ("stages", "stages")):
+        runs = of(read_records(folder / f"sweep-{sweep}.jsonl"), group)
+        for arm, same in by_arm(runs).items():
+            values = [
+                spread([score(key)(run) for run in same]) for key in ("validity", "tv_excess", "coverage")
+            ]
+            rows.append(["pocket", f"{group}: {arm}", "1", str(len(same)), *(_cell(*v) for v in values)])
+    if not rows:
+        return []
+    said = "In the laboratory, a healthy student trained on (`sweep coefficients`, `sweep stages`), mean ± "
+    said += "standard deviation:"
+    return ["", said, "", *_markdown(SEEDS, rows)]
+
+
 def table(folder: Path = RUNS) -> str:
     """The README's results: tables of evaluations, lists of the rest, the commands behind them."""
     found = records(folder)
@@ -159,6 +179,7 @@ def table(folder: Path = RUNS) -> str:
     lines = _markdown(HEADINGS, rows) if rows else []
     if seeds := _seed_rows([record for record in measured if record["role"] != "exact"]):
         lines += ["", "Over several training seeds, mean ± standard deviation:", "", *_markdown(SEEDS, seeds)]
+    lines += _laboratory(folder)
     others = [_above_bayes(record) for record in floors] + [line for r in timed for line in _speed(r)]
     others += _times(raced)
     commands = [f"    {record['command']}" for record in measured + floors + timed + raced]
