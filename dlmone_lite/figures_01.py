@@ -44,7 +44,8 @@ def arrows_2d(
     red = {"color": RED, "markersize": 11, "markeredgecolor": "black"}
     ax.plot(*here, "X", label="one observation $x_t$", **red)
     ax.plot(*guess, "o", label=r"$\alpha$ times its guess", **red)
-    ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", title=title)
+    ticks = range(-3, 4)
+    ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", title=title, xticks=ticks, yticks=ticks)
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
     return fig
 

@@ -40,7 +40,12 @@ def _plane(ax: Axes, density: Tensor, title: str) -> None:
         density, origin="lower", extent=(-EDGE, EDGE, -EDGE, EDGE), cmap="Greys", vmin=0, vmax=1.5,
         interpolation="bilinear", zorder=0,
     )  # fmt: skip
-    ax.set(xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE), aspect="equal", title=title)
+    _square(ax, title)
+
+
+def _square(ax: Axes, title: str) -> None:
+    ticks = (-2, 0, 2)  # few and fixed: finding good ones takes longer than all the arrows
+    ax.set(xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE), aspect="equal", title=title, xticks=ticks, yticks=ticks)
     ax.grid(visible=False)
 
 
@@ -76,8 +81,7 @@ def watch(
     for arrow, look in zip(arrows, ARROWS.values(), strict=True):
         _arrows(right, places, arrow, **look)
     title = rf"noised to $\sigma/\alpha$ = {ratio:.1f}: $\sigma^2 \times$ score"
-    right.set(xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE), aspect="equal", title=title)
-    right.grid(visible=False)
+    _square(right, title)
     handles = [_mark("the data", "#888888", "s"), _mark("student's points", GREEN, "o")]
     handles += [_mark("descent's pull", RED, ">"), _mark("noised points", SKY, "o")]
     handles += [_mark(name, str(look["color"]), "", "-", 5 if look is EXACT else 2.5)

@@ -92,10 +92,16 @@ def outcome(
 ) -> Figure:
     """A run's end: quality and diversity over the updates (left); how often it writes each right sentence of
     one source, `counts` of `samples` per seed, beside the exact probability (right)."""
-    fig, (left, right) = canvas(1, 2, height=3.5, ratios=(0.42, 0.58))
+    fig, (left, right) = canvas(1, 2, height=3.5)
+    fig.set_layout_engine("none")  # fixed places and ticks: a slider waits for this figure
+    left.set_position((0.06, 0.15, 0.33, 0.75))
+    right.set_position((0.65, 0.15, 0.34, 0.75))
     for (score, title), color, marker, line in zip(PAIR, (BLUE, ORANGE), "os", ("-", "--")):
         _fan(left, curves[score], color, marker, line, title)
+    tenths = (0, 0.2, 0.4, 0.6, 0.8, 1)
+    last = curves["validity"][0][-1]
     left.set(xlabel="update", ylim=(-0.03, 1.06), title="One step, held-out sources")
+    left.set(xticks=range(0, last + 1, max(1, last // 4)), yticks=tenths)
     left.legend(loc="lower left", fontsize=11, frameon=False)
     names = list(support)
     shares = [fmean(own.get(name, 0) / samples for own in counts) for name in names]
@@ -106,7 +112,8 @@ def outcome(
     )
     labels = ["\n".join(textwrap.wrap(name.replace(" ?", "\u00a0?"), 24)) for name in names]
     right.set_yticks(rows, [*labels, "anything else"])
-    right.set(xlim=(0, 1.02), ylim=(len(names) + 0.6, -0.6), title="What it writes for one source")
+    right.set(xlim=(0, 1.02), xticks=tenths, ylim=(len(names) + 0.6, -0.6))
+    right.set_title("What it writes for one source")
     right.grid(axis="y", visible=False)
     right.legend(loc="lower right", fontsize=11, frameon=False)
     return fig

@@ -62,7 +62,7 @@ def html(fig: Figure, alt: str) -> str:
     buffer = io.BytesIO()
     with rc_context(STYLE):
         # not fig.savefig, which draws everything twice, and a slider waits for it
-        FigureCanvasAgg(fig).print_png(buffer, metadata={"Software": None})
+        FigureCanvasAgg(fig).print_png(buffer, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
     data = base64.b64encode(buffer.getvalue()).decode()
     style = "max-width:100%;height:auto;background:#fff"
     return f'<img alt="{escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
