@@ -15,9 +15,21 @@ from typing import Any
 from dlmone_lite.checkpoint import Checkpoint, digest, load, save
 from dlmone_lite.distill import DistillRun
 from dlmone_lite.errors import InputError, nearest
-from dlmone_lite.lab import BASE, GRAMMAR, SHIPPED, Spec, distil, lab_data, train_teacher
+from dlmone_lite.lab import (
+    BASE,
+    GRAMMAR,
+    SHIPPED,
+    Spec,
+    Watch,
+    distil,
+    follow,
+    lab_data,
+    report,
+    train_teacher,
+)
 from dlmone_lite.lateness import regret
 from dlmone_lite.records import recorded, rounded
+from dlmone_lite.training import Diverged
 
 FOLDER = SHIPPED / "clinic"
 
@@ -110,3 +122,32 @@ def treat(name: str, folder: Path = FOLDER, restart: bool = False, **changes: An
     if not restart:
         run.psi.load_state_dict(load(folder / f"{name}-psi.safetensors").model.state_dict())
     return run
+
+
+def treatments(one: Patient, updates: int = 200) -> dict[str, dict[str, Any]]:
+    """What is tried on a patient: a name -> what `treat` is told. Rows two to four are the paper's advice."""
+    was = {**vars(BASE), **one.changes}
+    judged = {"b_d": max(was["b_d"], 0.5), "b_g": max(2 * was["b_g"], 0.5)}
+    slower = {"lr": was["lr"] / 10, "lr_psi": was["lr_psi"] / 10}
+    healthy = {name: getattr(BASE, name) for name in one.changes}
+    told = {
+        "as it was": {},
+        "b_g raised": judged,
+        "a tenth of the rates": slower,
+        "psi restarted": {"restart": True, "psi_warmup": BASE.psi_warmup},
+        "its own cure": dict(one.treatment),
+        "a healthy run's settings": healthy,
+        "those, psi restarted": {**healthy, "restart": True, "psi_warmup": BASE.psi_warmup},
+    }
+    return {name: {**changes, "steps": updates} for name, changes in told.items()}
+
+
+def recover(_: Path, spec: Spec) -> dict[str, Any]:
+    """Treat the patient `spec.start` with the changes of the one stage -> the record of it."""
+    run = treat(spec.start, **{"seed": 77 + spec.seed, **spec.stages[0]})
+    watch, note = Watch(student(spec.start).codec), None
+    try:
+        follow(run, watch)
+    except Diverged as error:
+        note = str(error)
+    return report(spec, watch, run, run.seconds, note)

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from dlmone_lite import zoo
 from dlmone_lite.bayes import ExactModel
 from dlmone_lite.checkpoint import Checkpoint, digest, load, save
 from dlmone_lite.degeneration import margin, signs
@@ -34,7 +35,8 @@ from dlmone_lite.warmstart import WarmStartConfig, WarmStartRun
 from dlmone_lite.worlds import World
 
 SHIPPED = Path(__file__).resolve().parent.parent / "data" / "lab"  # the world, and what runs begin with
-GRAMMAR = SHIPPED / "pocket.grammar"
+POCKET = "pocket"  # the lab's own world; runs in a shipped one begin with that world's shipped networks
+GRAMMAR = SHIPPED / f"{POCKET}.grammar"
 SHAPE = ModelConfig(embed_dim=16, width=48, depth=3, heads=4)
 PAIRS = 6_000
 SOURCES, SAMPLES = 24, 32  # of one evaluation, on held-out sources
@@ -63,7 +65,8 @@ class Spec:
 
     group and arm name it within its sweep. A stage may say `restart: False`: psi goes on from the one before.
     start: the student begins as a copy of the "teacher" (DLM-One), or "warm", as a healthy one-step student
-    that a regression has made: then it is seen what the losses do to it.
+    that a regression has made: then it is seen what the losses do to it. In a shipped world the teacher is
+    the shipped one, warm its student of stage one, and `length` that of its sentences.
     """
 
     group: str
@@ -73,6 +76,7 @@ class Spec:
     start: str = "warm"
     length: int = 8
     seed: int = 0
+    world: str = POCKET
 
     @property
     def key(self) -> str:
@@ -81,9 +85,9 @@ class Spec:
 
 
 @cache
-def lab_world() -> World:
-    """The world pocket."""
-    return World.load(GRAMMAR)
+def lab_world(name: str = POCKET) -> World:
+    """The world pocket, or a shipped one."""
+    return World.load(GRAMMAR if name == POCKET else name)
 
 
 def lab_codec(length: int) -> Codec:
@@ -94,9 +98,9 @@ def lab_codec(length: int) -> Codec:
     return Codec(Vocabulary(world.vocabulary()), world.max_source + 1, length)
 
 
-def lab_data(codec: Codec) -> PairedText:
-    """Training pairs of the world pocket."""
-    sources, targets = zip(*lab_world().pairs("train", PAIRS), strict=True)
+def lab_data(codec: Codec, world: str = POCKET) -> PairedText:
+    """Training pairs of a world."""
+    sources, targets = zip(*lab_world(world).pairs("train", PAIRS), strict=True)
     return PairedText(sources, targets, codec)
 
 
@@ -153,7 +157,7 @@ def observe(
 ) -> dict[str, Any]:
     """Scores against the truth, the field's scores (unless not wanted), signs, and some sentences, at `steps`
     evaluations, on `sources` held-out sources."""
-    world, model, samples = lab_world(), checkpoint.model, SAMPLES
+    world, model, samples = lab_world(checkpoint.world), checkpoint.model, SAMPLES
     chosen = held_out_sources(world, sources)
     batch = checkpoint.codec.encode(chosen).repeat(samples)
     rng = torch.Generator().manual_seed(7_000_003 + seed)
@@ -183,20 +187,21 @@ class Watch:
     """What a run leaves: an evaluation every so often, with the mean losses since the one before."""
 
     codec: Codec
+    world: str = POCKET
     evaluations: list[dict[str, Any]] = field(default_factory=list)
 
     def look(self, run: DistillRun, stage: int, step: int, losses: Sequence[dict[str, float]]) -> None:
         """Evaluate the run's student at one step of its own."""
         names = dict.fromkeys(name for row in losses for name in row)
         means = {name: fmean(row[name] for row in losses if name in row) for name in names}
-        seen = observe(student_of(run, self.codec), 1)
+        seen = observe(student_of(run, self.codec, self.world), 1)
         seen["signs"] |= _known({"discriminator": means.get("discriminator", math.nan), "lag": lag(run)})
         self.evaluations.append({"stage": stage, "step": step, **seen, "losses": means})
 
 
-def student_of(run: DistillRun, codec: Codec) -> Checkpoint:
+def student_of(run: DistillRun, codec: Codec, world: str = POCKET) -> Checkpoint:
     """The run's averaged student, ready to generate."""
-    return Checkpoint(run.result, codec, lab_world().name, "student", {"t_init": run.config.t_init})
+    return Checkpoint(run.result, codec, world, "student", {"t_init": run.config.t_init})
 
 
 def begin(
@@ -207,8 +212,8 @@ def begin(
     restart = changes.pop("restart", True)
     config = replace(BASE, **{"seed": 1000 * spec.seed + number, **changes})
     if before is None:
-        phi = ExactModel(teacher, lab_world()) if spec.teacher == "exact" else None
-        return DistillRun(teacher.model, lab_data(teacher.codec), config, student.model, phi)
+        phi = ExactModel(teacher, lab_world(spec.world)) if spec.teacher == "exact" else None
+        return DistillRun(teacher.model, lab_data(teacher.codec, spec.world), config, student.model, phi)
     run = before.second_stage(config)
     if not restart:
         run.psi.load_state_dict(before.psi.state_dict())
@@ -219,6 +224,9 @@ def beginning(spec: Spec, folder: Path) -> tuple[Checkpoint, Checkpoint]:
     """Teacher and first student of a run, made where `folder` lacks them."""
     if spec.start not in STARTS:
         raise InputError(f"a run does not start {spec.start!r}; known: {', '.join(STARTS)}")
+    if spec.world != POCKET:
+        teacher = zoo.load(f"{spec.world}-teacher")
+        return teacher, teacher if spec.start == "teacher" else zoo.load(f"{spec.world}-student-stage1")
     teacher = train_teacher(spec.teacher, spec.length, folder)
     return teacher, teacher if spec.start == "teacher" else warm_student(spec.teacher, spec.length, folder)
 
@@ -226,22 +234,32 @@ def beginning(spec: Spec, folder: Path) -> tuple[Checkpoint, Checkpoint]:
 def distil(spec: Spec, folder: Path) -> tuple[dict[str, Any], DistillRun]:
     """Make the run of `spec` -> (its record, the run at its end). What it begins with is kept in `folder`."""
     teacher, student = beginning(spec, folder)
-    watch, run, done, seconds, note = Watch(teacher.codec), None, 0, 0.0, None
+    watch, run, seconds, note = Watch(teacher.codec, spec.world), None, 0.0, None
     try:
         for number in range(1, len(spec.stages) + 1):
             run = begin(spec, teacher, student, run, number)
-            if number == 1:
-                watch.look(run, 1, 0, [])
-            recent: list[dict[str, float]] = []
-            every = max(1, run.total // LOOKS)
-            for step in run:
-                recent.append(step.losses)
-                if step.step % every == 0 or step.step == run.total:
-                    watch.look(run, number, done + step.step, recent)
-                    recent = []
-            done, seconds = done + run.step, seconds + run.seconds
+            follow(run, watch, number)
+            seconds += run.seconds
     except Diverged as error:
         note = str(error)
-    final = [observe(student_of(run, teacher.codec), nfe, seed=1) for nfe in (1, 2, 4, 8)]
+    return report(spec, watch, run, seconds, note), run
+
+
+def follow(run: DistillRun, watch: Watch, number: int = 1) -> None:
+    """Train a stage to its end, with `LOOKS` evaluations on the way, and one before if it is the first."""
+    if number == 1:
+        watch.look(run, 1, 0, [])
+    done, recent, every = watch.evaluations[-1]["step"], [], max(1, run.total // LOOKS)
+    for step in run:
+        recent.append(step.losses)
+        if step.step % every == 0 or step.step == run.total:
+            watch.look(run, number, done + step.step, recent)
+            recent = []
+
+
+def report(spec: Spec, watch: Watch, run: DistillRun, seconds: float, note: str | None) -> dict[str, Any]:
+    """The record of a run that is over; `note` says how it diverged, if it did."""
+    made = student_of(run, watch.codec, watch.world)
+    final = [observe(made, nfe, seed=1) for nfe in (1, 2, 4, 8)]
     record = {"key": spec.key, "spec": asdict(spec), "evaluations": watch.evaluations, "final": final}
-    return rounded(record) | {"diverged": note, "seconds": round(seconds, 1)}, run
+    return rounded(record) | {"diverged": note, "seconds": round(seconds, 1)}

@@ -26,6 +26,7 @@ FACTORS: dict[str, tuple[dict[str, Any], ...]] = {
     "t_init": ({"t_init": 1000}, {"t_init": 1800}),
 }
 B_D, B_G = (0.0, 0.1, 0.5, 1.0, 3.0), (0.0, 0.05, 0.2, 0.5, 1.5)
+CLASSROOM = {"lr": 1e-3, "lr_psi": 1e-3}  # a wider network wants smaller steps
 MUS, RATES = (0.5, 0.8, 1.0, 1.2, 1.5), (3e-4, 1e-3, 2e-3, 3e-3, 6e-3)
 
 
@@ -115,6 +116,33 @@ def causes() -> Iterator[Spec]:
         yield from _both("psi", changes, 0)
 
 
+def treatments(seeds: int = 3) -> Iterator[Spec]:
+    """Every patient of the clinic, treated in several ways."""
+    for seed in range(seeds):
+        for one in clinic.PATIENTS:
+            for name, changes in clinic.treatments(one).items():
+                yield Spec(one.name, name, (changes,), length=one.length, start=one.name, seed=seed)
+
+
+def classroom(seeds: int = 3, steps: int = 400) -> Iterator[Spec]:
+    """The conclusions once more, with the classroom's network in the world paraphrase."""
+    one = {"steps": steps, **CLASSROOM}
+    arms: dict[str, tuple[dict[str, Any], ...]] = {
+        "alone": ({**one, **ALONE},),
+        "adversarial": (one,),
+        "adversarial, twice as long": ({**one, "steps": 2 * steps},),
+        "two stages": (one, one),
+        "two stages, slower": (one, {**one, "lr": one["lr"] / 3}),
+    }
+    for seed in range(seeds):
+        for arm, plan in arms.items():
+            yield Spec("classroom", arm, plan, seed=seed, world="paraphrase")
+
+
+def _nothing(_: Spec, __: Path) -> None:
+    """Patients lie ready."""
+
+
 def _distilled(folder: Path, spec: Spec) -> dict[str, Any]:
     return distil(spec, folder)[0]
 
@@ -125,12 +153,15 @@ class Sweep:
 
     specs: Callable[[], Iterator[Spec]]
     make: Callable[[Path, Spec], dict[str, Any]] = _distilled
+    prepare: Callable[[Spec, Path], object] = beginning
 
 
 SWEEPS = {
     "coefficients": Sweep(coefficients),
     "stages": Sweep(stages),
     "clinic": Sweep(clinic_runs, clinic.make),
+    "treatments": Sweep(treatments, clinic.recover, _nothing),
+    "classroom": Sweep(classroom),
     "cause": Sweep(causes, cause.examine),
 }
 
@@ -154,10 +185,11 @@ def execute(
     jobs: int,
     progress: Progress | None = None,
     make: Callable[[Path, Spec], dict[str, Any]] = _distilled,
+    prepare: Callable[[Spec, Path], object] = beginning,
 ) -> list[dict[str, Any]]:
     """Make the runs that `path` lacks in `jobs` processes; each record is one more line of it.
 
-    What they begin with is made once, before, in `folder`.
+    What they begin with is made once, before, in `folder`, by `prepare`.
     """
     finished = read_records(path)
     lines = "".join(json.dumps(record) + "\n" for record in finished)
@@ -166,8 +198,8 @@ def execute(
     os.replace(temporary, path)
     done = {record["key"] for record in finished}
     missing = [spec for spec in specs if spec.key not in done]
-    for spec in {(spec.teacher, spec.start, spec.length): spec for spec in missing}.values():
-        beginning(spec, folder)
+    for spec in {(spec.world, spec.teacher, spec.start, spec.length): spec for spec in missing}.values():
+        prepare(spec, folder)
     context = multiprocessing.get_context("spawn")  # a forked torch may hang
     with context.Pool(jobs, initializer=_one_thread) as pool, path.open("a", encoding="utf-8") as file:
         for record in pool.imap_unordered(partial(make, folder), missing):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from tiny import same_weights
@@ -11,7 +14,7 @@ from dlmone_lite.degeneration import RULES
 from dlmone_lite.detectors import end_of, findings, usual_of
 from dlmone_lite.distill import DistillConfig
 from dlmone_lite.errors import InputError
-from dlmone_lite.lab import observe, train_teacher
+from dlmone_lite.lab import Spec, observe, train_teacher
 
 NAMES = [patient.name for patient in clinic.PATIENTS]
 
@@ -31,7 +34,10 @@ def test_the_shipped_student_is_the_one_of_the_record(name: str) -> None:
     seen = observe(clinic.student(name), 1, seed=1, field_too=False)
     assert seen["validity"] == pytest.approx(recorded["validity"], abs=0.03)  # it is stored as float16
     assert seen["coverage"] == pytest.approx(recorded["coverage"], abs=0.06)
-    assert clinic.student(name).provenance["command"] == "python -m dlmone_lite sweep clinic"
+    made, spec = clinic.student(name), clinic.patient(name).spec()
+    assert made.provenance["command"] == "python -m dlmone_lite sweep clinic"
+    assert made.provenance["stages"] == list(spec.stages) == clinic.records()[name]["spec"]["stages"]
+    assert made.codec.target_length == spec.length and made.provenance["metrics"] == recorded
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -44,6 +50,16 @@ def test_a_treatment_goes_on_with_the_patients_networks(restart: bool) -> None:
     before = run.theta.state_dict()["words"].clone()
     run.advance()
     assert torch.equal(run.theta.state_dict()["words"], before) and run.step == 1
+
+
+def test_a_treatment_leaves_a_record_that_begins_with_the_patient(tmp_path: Path) -> None:
+    spec = Spec("F", "a tenth of the rates", ({"lr": 2e-3, "lr_psi": 2e-3, "steps": 2},), start="F")
+    record = clinic.recover(tmp_path, spec)
+    assert record["key"] == "F/a tenth of the rates/0" and record["diverged"] is None
+    before = observe(clinic.student("F"), 1, field_too=False)
+    assert record["evaluations"][0]["validity"] == pytest.approx(before["validity"], abs=1e-3)
+    assert [seen["step"] for seen in record["evaluations"]] == [0, 1, 2]
+    assert clinic.recover(tmp_path, replace(spec, seed=1))["final"] != record["final"]
 
 
 def test_an_unknown_patient_is_refused() -> None:

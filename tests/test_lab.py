@@ -90,6 +90,15 @@ def test_a_record_tells_everything(tmp_path: Path) -> None:
     assert record["diverged"] is None and run.config.b_g == 0.0 and run.config.mu == lab.BASE.mu
 
 
+def test_a_shipped_world_is_a_laboratory_too(tmp_path: Path) -> None:
+    spec = Spec("try", "x", ({"steps": 1, "psi_warmup": 0},), world="paraphrase")
+    record, run = distil(spec, tmp_path)
+    teacher, student = beginning(spec, tmp_path)
+    assert same_weights(run.phi, teacher.model) and student.role == "student" and not list(tmp_path.iterdir())
+    first, sources = record["evaluations"][0], lab_world("paraphrase").split_sources("test")
+    assert first["validity"] > 0.9 and set(first["sentences"]) <= set(sources)
+
+
 def test_the_same_spec_makes_the_same_record(tmp_path: Path) -> None:
     first, second = (distil(Spec("try", "again"), tmp_path)[0] for _ in range(2))
     assert {k: v for k, v in first.items() if k != "seconds"} == {

@@ -9,10 +9,10 @@ from pathlib import Path
 import pets
 import pytest
 
-from dlmone_lite import sweeps
+from dlmone_lite import clinic, sweeps
 from dlmone_lite.distill import DistillConfig
 from dlmone_lite.errors import InputError
-from dlmone_lite.lab import Spec
+from dlmone_lite.lab import BASE, Spec
 from dlmone_lite.records import read_records
 from dlmone_lite.sweeps import execute, plan
 
@@ -31,6 +31,19 @@ def test_the_grids_are_full() -> None:
     )
     assert len(cells) == 25 and set(cells.values()) == {2}
     assert len(plan("coefficients")) <= 300
+
+
+def test_every_patient_gets_the_papers_advice() -> None:
+    for one in clinic.PATIENTS:
+        was = {**vars(BASE), **one.changes}
+        tried = clinic.treatments(one)
+        assert tried["as it was"] == {"steps": 200}
+        assert tried["b_g raised"]["b_g"] > was["b_g"] and tried["b_g raised"]["b_d"] >= was["b_d"]
+        assert tried["a tenth of the rates"]["lr"] == pytest.approx(was["lr"] / 10)
+        assert tried["psi restarted"]["restart"] and not set(tried["psi restarted"]) & {"lr", "b_g"}
+        assert {**was, **tried["a healthy run's settings"], "steps": 0} == {**vars(BASE), "steps": 0}
+    starts = {(spec.start, spec.arm) for spec in plan("treatments")}
+    assert len(starts) == len(clinic.PATIENTS) * len(tried)
 
 
 def test_an_unknown_sweep_is_refused() -> None:
@@ -64,9 +77,13 @@ def test_finished_runs_are_not_made_again(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         sweeps.multiprocessing, "get_context", lambda kind: type("Context", (), {"Pool": Here})
     )
-    monkeypatch.setattr(sweeps, "beginning", lambda *what: None)
     told: list[tuple[int, int]] = []
-    records = execute(specs, path, tmp_path, 2, lambda record, done, total: told.append((done, total)))
+    prepared: list[Spec] = []
+    records = execute(
+        specs, path, tmp_path, 2, lambda record, done, total: told.append((done, total)),
+        prepare=lambda spec, folder: prepared.append(spec),
+    )  # fmt: skip
+    assert len(prepared) == 1  # they begin with the same networks
     assert made == ["try/a/0", "try/c/0"] and told == [(2, 3), (3, 3)]
     assert (
         [r["key"] for r in records]
@@ -89,7 +106,7 @@ def test_the_command_lists_refuses_and_goes_on(
     assert "'teacher'" in pets.fail(capsys, "sweep", "coefficients", "--group", "teachers")
     made: list[str] = []
 
-    def execute(specs, path, folder, jobs, told, make):
+    def execute(specs, path, folder, jobs, told, make, prepare):
         for spec in specs:
             made.append(spec.key)
             final = [{"validity": 0.5, "tv_excess": 0.25, "coverage": 1.0}]
@@ -110,6 +127,8 @@ def test_the_summary_has_means_over_seeds(tmp_path: Path, capsys: pytest.Capture
     path.write_text("\n".join(lines), encoding="utf-8")
     out = pets.run(capsys, "sweep", "stages", "--out", path, "--summary")
     assert "stages/one stage" in out and "0.600 ±0.141" in out and "1.000 ±0.000" in out
-    assert "holds no record with scores" in pets.fail(capsys, "sweep", "stages", "--out", tmp_path / "none", "--summary")
+    assert "holds no record with scores" in pets.fail(
+        capsys, "sweep", "stages", "--out", tmp_path / "none", "--summary"
+    )
     told = pets.run(capsys, "sweep", "clinic", "--summary")
     assert "mode collapse" in told and "false alarms" in told

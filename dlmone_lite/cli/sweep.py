@@ -17,17 +17,17 @@ Each run distils a small teacher of the world pocket, evaluates its student eigh
 exact truth, and is one line of FILE: settings, seed, scores, signs of degeneration, losses, sentences. Runs
 that FILE already holds are not made again, so an interrupted sweep goes on where it was. coefficients: one
 factor at a time and two grids, SiD alone and with its adversarial terms; stages: one stage, two stages, and
-one as long as both; clinic: broken students, with several seeds; cause: psi against the student's own exact
-score. --summary reads FILE, or the shipped
-records, and prints means and standard deviations over seeds; for the clinic also how often the detectors
-are right.
+one as long as both; clinic: broken students, with several seeds; treatments: those students, treated;
+classroom: the main runs with the shipped teacher of the world paraphrase; cause: psi against the student's
+own exact score. --summary reads FILE, or the shipped records, and prints means and standard deviations over
+seeds; for the clinic also how often the detectors are right.
 """
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = command(commands, "sweep", "many small distillations, one factor at a time", EXAMPLES, run, MORE)
-    parser.add_argument("name", help="coefficients, stages, clinic or cause")
+    parser.add_argument("name", help="coefficients, stages, clinic, treatments, classroom or cause")
     parser.add_argument("--out", metavar="FILE.jsonl", help="default: runs/sweep-NAME.jsonl")
     parser.add_argument("--jobs", type=positive, default=2, help="processes, one core each (default 2)")
     parser.add_argument("--group", help="only the runs of this group, `base` or `teacher`, say")
@@ -72,7 +72,8 @@ def run(args: argparse.Namespace) -> None:
         table.row(record["key"], *scores, f"{record.get('seconds', 0):.0f}", f"{finished}/{total}")
 
     FOLDER.mkdir(parents=True, exist_ok=True)
-    execute(specs, path, FOLDER, args.jobs, told, sweep(args.name).make)
+    named = sweep(args.name)
+    execute(specs, path, FOLDER, args.jobs, told, named.make, named.prepare)
     print(f"{len(read_records(path))} runs in {path}")
 
 
