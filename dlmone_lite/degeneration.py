@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from statistics import fmean
 
 import torch
@@ -46,6 +46,10 @@ class Signs:
     discriminator: float = math.nan
     lag: float = math.nan
     regret: float = math.nan
+
+    def known(self) -> dict[str, float]:
+        """Those that were looked at, for JSON, which has no nan."""
+        return {name: value for name, value in asdict(self).items() if not math.isnan(value)}
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,24 @@ def diagnose(seen: Signs, usual: Signs) -> list[Finding]:
         if (value > limit) if rule.above else (value < limit):  # false where either is nan
             found.append(Finding(mechanism, rule.sign, value, limit))
     return found
+
+
+@dataclass
+class Lookout:
+    """Early warning while a student trains: each look at it against what is usual.
+
+    References tell what is usual of sentences; they are no embeddings, so the usual margin is that of the
+    first look at which nothing shows.
+    """
+
+    usual: Signs
+
+    def look(self, seen: Signs) -> list[Finding]:
+        """What shows now, the diagnosis first."""
+        found = diagnose(seen, self.usual)
+        if not found and math.isnan(self.usual.margin):
+            self.usual = replace(self.usual, margin=seen.margin)
+        return found
 
 
 def repeats(sentence: str, longest: int = 4) -> bool:

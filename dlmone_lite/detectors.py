@@ -84,6 +84,18 @@ def noticed(records: Iterable[Record]) -> Count:
     return Count(sum(fired), len(fired))
 
 
+def in_time(records: Iterable[Record]) -> Count:
+    """Runs that break after a healthy beginning, and in which a detector fires no later than the first broken
+    evaluation."""
+    told = []
+    for record in records:
+        seen = [*record["evaluations"][1:], end_of(record)]
+        first = next((i for i, evaluation in enumerate(seen) if is_broken(evaluation)), None)
+        if first is not None and is_healthy(record["evaluations"][0]):
+            told.append(any(findings(evaluation, usual_of(record)) for evaluation in seen[: first + 1]))
+    return Count(sum(told), len(told))
+
+
 def named(records: Iterable[Record], mechanisms: Mapping[str, str]) -> dict[str, Count]:
     """For each arm of the clinic: runs at whose end its mechanism is named, of its runs; `mechanisms` maps
     arms to what is known to be wrong with them."""

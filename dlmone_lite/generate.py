@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dlmone_lite import metrics, sample
+from dlmone_lite import degeneration, metrics, sample
 from dlmone_lite.checkpoint import Checkpoint
 from dlmone_lite.errors import InputError
 from dlmone_lite.precision import autocast, precise
@@ -109,14 +110,25 @@ def measure(
     split: str = "test",
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, float]:
-    """World metrics of a checkpoint on held-out sources (`metrics.world_metrics`), with NFE and seconds."""
+    with_signs: bool = False,
+) -> dict[str, Any]:
+    """World metrics of a checkpoint on held-out sources (`metrics.world_metrics`), with NFE and seconds.
+
+    `with_signs` adds "signs", those of degeneration that outputs and embeddings show.
+    """
     chosen = held_out_sources(world, sources, split)
     began = time.perf_counter()
     texts = generate(checkpoint, chosen, steps=steps, samples=samples, seed=seed, progress=progress)
     seconds = time.perf_counter() - began
     result = metrics.world_metrics(texts, [world.support(source) for source in chosen])
-    return {"nfe": steps, "sources": sources, "samples": samples, **result, "seconds": seconds}
+    result = {"nfe": steps, "sources": sources, "samples": samples, **result, "seconds": seconds}
+    if with_signs:
+        batch = checkpoint.codec.encode(chosen).to(checkpoint.model.words.device)
+        rng = torch.Generator().manual_seed(seed)
+        x = generate_batch(checkpoint, batch, steps=steps, generator=rng).float()
+        between = degeneration.margin(x[batch.target], checkpoint.model.embedding())
+        result["signs"] = degeneration.signs(texts, chosen, margin=between).known()
+    return result
 
 
 def field_scores(texts: Sequence[Sequence[str]], references: Sequence[str]) -> dict[str, float | None]:

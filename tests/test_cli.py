@@ -430,6 +430,18 @@ def test_distill_keeps_the_best_of_each_stage(
     assert {path.name for path in tmp_path.iterdir()} == {"s.safetensors", "s1.safetensors", "s.jsonl"}
 
 
+def test_distill_warns_when_the_student_degenerates(
+    lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder, _ = lab  # an untrained teacher: its student knows nothing of its source
+    out = pets.run(capsys, *distill_argv(folder, tmp_path / "s.safetensors"))
+    warnings = [line for line in out.splitlines() if "warning, " in line]
+    assert warnings and all(re.match(r"stage 1 step [246]: warning, .+: .+ Try: .+", w) for w in warnings)
+    assert "signs" in load(tmp_path / "s.safetensors").provenance["validation"]
+    few = [*distill_argv(folder, tmp_path / "t.safetensors"), "--eval-samples", "1"]
+    assert "warning" not in pets.run(capsys, *few), "one output a source: nothing can be said of variety"
+
+
 def test_distill_with_a_warm_start_goes_on_after_ctrl_c(
     lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from tiny import random_table
 
 from dlmone_lite.degeneration import (
     RULES,
+    Lookout,
     Signs,
     broken_off,
     diagnose,
@@ -128,3 +129,11 @@ def test_usual_is_the_mean_of_what_is_known() -> None:
     assert (two.modes, two.margin) == (4.0, 0.8) and math.isnan(two.lag)
     with pytest.raises(InputError, match="at least one healthy"):
         usual([])
+
+
+def test_a_lookout_learns_the_usual_margin_from_the_first_look_that_shows_nothing() -> None:
+    lookout = Lookout(replace(USUAL, margin=math.nan))
+    assert [f.mechanism for f in lookout.look(replace(USUAL, modes=0.1, margin=0.2))] == ["mode collapse"]
+    assert lookout.look(USUAL) == [] and lookout.usual.margin == USUAL.margin
+    assert [f.mechanism for f in lookout.look(replace(USUAL, margin=0.4))] == ["strong adversary"]
+    assert lookout.usual.margin == USUAL.margin

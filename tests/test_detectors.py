@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from dlmone_lite.detectors import Count, end_of, false_alarms, findings, named, noticed, of_seeds, usual_of
+from dlmone_lite.detectors import (
+    Count,
+    end_of,
+    false_alarms,
+    findings,
+    in_time,
+    named,
+    noticed,
+    of_seeds,
+    usual_of,
+)
 
-SIGNS = {"repetition": 0.0, "empty": 0.0, "copy": 0.0, "grip": 0.4, "variety": 6.0, "modes": 5.0, "margin": 0.8}
+SIGNS = {
+    "repetition": 0.0,
+    "empty": 0.0,
+    "copy": 0.0,
+    "grip": 0.4,
+    "variety": 6.0,
+    "modes": 5.0,
+    "margin": 0.8,
+}
 
 
 def look(validity: float, coverage: float, **signs: float) -> dict:
@@ -26,6 +44,13 @@ def test_false_alarms_are_findings_at_healthy_looks_but_the_first() -> None:
     assert false_alarms([WELL]) == Count(0, 3) and false_alarms([NERVOUS]) == Count(2, 3)
     assert false_alarms([MUTE]) == Count(0, 1), "its broken looks are not asked"
     assert false_alarms([record("x", look(0.9, 0.9), validity=0.4)]) == Count(0, 0), "it began ill"
+
+
+def test_a_warning_is_in_time_if_it_comes_no_later_than_the_break() -> None:
+    assert in_time([MUTE, WELL]) == Count(1, 1) and in_time([UNSEEN]) == Count(0, 1)
+    late = record("l", look(0.1, 0.1))
+    late["evaluations"].append({**look(0.1, 0.1, modes=1.0), "step": 50})
+    assert noticed([late]).right > 0 and in_time([late]) == Count(0, 1)
 
 
 def test_broken_looks_are_noticed_or_not() -> None:

@@ -23,6 +23,7 @@ from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:
     from dlmone_lite.checkpoint import Checkpoint
+    from dlmone_lite.degeneration import Lookout
     from dlmone_lite.distill import DistillConfig
     from dlmone_lite.model import Denoiser
     from dlmone_lite.teacher import PairedText
@@ -35,8 +36,9 @@ EXAMPLES = """--teacher paraphrase-teacher --out runs/student.safetensors --set 
 MORE = """
 --warm-start N begins with N updates of a regression onto the teacher's own sentences (--set0 changes its
 settings). Stage two goes on with the student, restarts the score estimator from the teacher, and has the
-settings of stage one, changed by --set2 (its seed is one higher). Ctrl-C saves and stops; --resume goes on
-to exactly the same numbers (on the same machine). Exit code 3: the loss became NaN.
+settings of stage one, changed by --set2 (its seed is one higher). Every evaluation of a stage also looks for
+signs of degeneration and warns, with a cure to try. Ctrl-C saves and stops; --resume goes on to exactly the
+same numbers (on the same machine). Exit code 3: the loss became NaN.
 """
 
 
@@ -201,4 +203,19 @@ def loop_of(
         stage.number,
         args.keep if stage.number else "last",
         seconds_before=sum(run.seconds for run in runs[:-1]),
+        lookout=lookout_of(args, world) if stage.number else None,
     )
+
+
+def lookout_of(args: argparse.Namespace, world: World) -> Lookout | None:
+    """What warns of degeneration: as many exact draws as an evaluation has outputs tell what is usual."""
+    import random
+
+    from dlmone_lite.degeneration import Lookout, signs
+    from dlmone_lite.generate import held_out_sources
+
+    sources = min(args.eval_sources, len(world.split_sources("valid")))
+    if sources < 2 or args.eval_samples < 2:
+        return None
+    chosen, rng = held_out_sources(world, sources, "valid"), random.Random(f"{world.name} usual")
+    return Lookout(signs([[world.sample(s, rng) for _ in range(args.eval_samples)] for s in chosen], chosen))

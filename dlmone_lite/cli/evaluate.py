@@ -199,16 +199,12 @@ def world_table(
 def examined(texts: list[list[str]], world: World, sources: list[str], seed: int) -> dict[str, Any]:
     """The signs of degeneration that outputs show, and the failures they amount to; as many true samples
     tell what is usual."""
-    from dataclasses import asdict
-    from math import isnan
-
     from dlmone_lite.degeneration import diagnose, signs
 
     if len(sources) < 2 or len(texts[0]) < 2:  # too few to tell
         return {"signs": {}, "failures": []}
     seen, usual = (signs(own, sources) for own in (texts, truth(world, sources, seed, len(texts[0]))))
-    known = {name: value for name, value in asdict(seen).items() if not isnan(value)}
-    return {"signs": known, "failures": [str(finding) for finding in diagnose(seen, usual)]}
+    return {"signs": seen.known(), "failures": [str(finding) for finding in diagnose(seen, usual)]}
 
 
 def field_table(

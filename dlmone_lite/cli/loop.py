@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from dlmone_lite.checkpoint import Checkpoint
+    from dlmone_lite.degeneration import Lookout
     from dlmone_lite.model import Denoiser
     from dlmone_lite.training import Run, Step
 
@@ -79,7 +80,7 @@ class Loop:
     title: str
     state: Path
     wrap: Wrap
-    evaluate: Callable[[Denoiser], dict[str, float]]
+    evaluate: Callable[[Denoiser], dict[str, Any]]
     args: argparse.Namespace
     stage: int = 1
     keep: str = "last"
@@ -87,6 +88,8 @@ class Loop:
     notes: dict[str, Any] = field(default_factory=dict)
     saved: int = 0
     seconds_before: float = 0.0  # of training in earlier stages
+    lookout: Lookout | None = None  # warns when a student degenerates
+    warned: tuple[str, ...] = ()  # what was said last
 
     def open(self) -> None:
         """Load the state under --resume, else write the first one: whatever happens, there is a state."""
@@ -172,6 +175,7 @@ class Loop:
             f"{self.title} step {step.step}: validity {e['validity']:.3f}, TV {e['tv']:.3f} "
             f"(floor {e['tv_floor']:.3f}), coverage {e['coverage']:.2f}, {step.seconds:.0f} s of training"
         )
+        self.warn(step, say)
         if self.keep == "best" and (self.best is None or e["tv"] < self.best["validation"]["tv"]):
             from dlmone_lite.checkpoint import save
 
@@ -182,6 +186,22 @@ class Loop:
             reached = {"validity": self.args.time_to, "step": step.step, "seconds": round(seconds, 3)}
             self.notes["time_to"] = reached
             say(f"validity {self.args.time_to:g} reached at step {step.step} in {seconds:.1f} s of training")
+
+    def warn(self, step: Step, say: Callable[[str], None]) -> None:
+        """Say what failures the student shows, when that has changed."""
+        if self.lookout is None or "signs" not in step.evaluation:
+            return
+        from dlmone_lite.degeneration import Signs
+
+        judge = {"discriminator": step.losses["discriminator"]} if "discriminator" in step.losses else {}
+        found = self.lookout.look(Signs(**step.evaluation["signs"], **judge))
+        names = tuple(finding.mechanism for finding in found)
+        if names != self.warned:
+            for finding in found:
+                say(f"{self.title} step {step.step}: warning, {finding}")
+            if not found:
+                say(f"{self.title} step {step.step}: no failure shows any more")
+        self.warned = names
 
     def result(self) -> Denoiser:
         """The network to keep; under --time-to the one that reached the goal."""

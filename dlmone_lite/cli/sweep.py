@@ -112,3 +112,4 @@ def judged(found: list[dict[str, Any]]) -> None:
     others = recorded("coefficients")
     print(f"false alarms at healthy looks of the sweep coefficients: {detectors.false_alarms(others)}")
     print(f"noticed, of its broken looks: {detectors.noticed(others)}")
+    print(f"warned at the first broken look or before, of its runs that break: {detectors.in_time(others)}")

@@ -166,13 +166,16 @@ def check_evaluation(args: argparse.Namespace, world: World, longest: int) -> No
 def evaluator(
     args: argparse.Namespace, codec: Any, world: World, sampling: dict[str, int], split: str = "valid"
 ) -> Any:
-    """A function network -> world metrics on a few sources of a held-out split; with t_init a student's."""
+    """A function network -> world metrics on a few sources of a held-out split; with t_init a student's, and
+    with signs of degeneration if there is enough to see any."""
     from dlmone_lite.generate import measure
 
     sources = min(args.eval_sources, len(world.split_sources(split)))
     wrap = wrapper(codec, world, "student" if "t_init" in sampling else "teacher", sampling)
 
-    def evaluate(network: Any) -> dict[str, float]:
+    enough = "t_init" in sampling and split == "valid" and sources > 1 and args.eval_samples > 1
+
+    def evaluate(network: Any) -> dict[str, Any]:
         return measure(
             wrap(network, {}),
             world,
@@ -180,6 +183,7 @@ def evaluator(
             sources=sources,
             samples=args.eval_samples,
             split=split,
+            with_signs=enough,
         )
 
     return evaluate if sources else lambda network: {}
