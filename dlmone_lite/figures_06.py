@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from dlmone_lite.plots import BLACK, BLUE, GREY, ORANGE, RED, STYLE, canvas
+from dlmone_lite.plots import BLACK, BLUE, GREY, ORANGE, RED, STYLE, WIDTH, canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,24 +41,36 @@ def story(found: Mapping[str, Mapping[str, Curves]], shown: int = 2) -> Figure:
     return fig
 
 
-def heat(grids: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[Sequence[float]]]],
-         rows: str, columns: str) -> Figure:  # fmt: skip
-    """Heat maps side by side: title -> (row values, column values, means); the same colours for all."""
+Grid = tuple[Sequence[float | str], Sequence[float | str], Sequence[Sequence[float]]]
+
+
+def heat(grids: Mapping[str, Grid], rows: str = "", columns: str = "") -> Figure:
+    """Heat maps side by side: title -> (rows, columns, means); the same colours for all. Rows and columns are
+    values, the first at the bottom, or names, the first on top."""
     import seaborn
     from matplotlib import rc_context
 
-    fig, axes = canvas(1, len(grids), height=3.7)
+    names = any(isinstance(name, str) for _, across, _ in grids.values() for name in across)
+    fig, axes = canvas(1, len(grids), height=5.0 if names else 3.7, width=10.4 if names else WIDTH)
     with rc_context(STYLE):
         for ax, (title, (down, across, means)) in zip(axes, grids.items()):
             seaborn.heatmap(
                 means, ax=ax, vmin=0, vmax=1, cmap="viridis", annot=True, fmt=".2f", cbar=False,
-                xticklabels=[f"{value:g}" for value in across], yticklabels=[f"{value:g}" for value in down],
+                xticklabels=_said(across), yticklabels=_said(down),
                 annot_kws={"fontsize": 11}, linewidths=1, linecolor="white",
             )  # fmt: skip
             ax.set(xlabel=columns, ylabel=rows, title=title)
             ax.tick_params(axis="y", rotation=0)
-            ax.invert_yaxis()
+            if names:
+                ax.tick_params(length=0, labelleft=ax is axes[0])
+                ax.set_xticks(ax.get_xticks(), _said(across), rotation=50, ha="right", rotation_mode="anchor")
+            else:
+                ax.invert_yaxis()
     return fig
+
+
+def _said(values: Sequence[float | str]) -> list[str]:
+    return [value if isinstance(value, str) else f"{value:g}" for value in values]
 
 
 def factor(rows: Sequence[tuple[str, Mapping[str, Mapping[str, Sequence[float]]]]]) -> Figure:

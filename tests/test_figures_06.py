@@ -36,6 +36,13 @@ def test_heat_writes_each_mean_into_its_cell() -> None:
     assert axes.get_xlabel() == "across" and [t.get_text() for t in axes.get_yticklabels()] == ["0", "1"]
 
 
+def test_heat_puts_the_first_name_on_top() -> None:
+    fig = figures.heat({"a": (["A", "B"], ["rest", "raise"], [[0.1, 0.2], [0.3, 0.4]])})
+    (axes,) = fig.axes
+    assert axes.yaxis_inverted() and [t.get_text() for t in axes.get_xticklabels()] == ["rest", "raise"]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["A", "B"]
+
+
 def test_factor_draws_a_dot_for_each_seed() -> None:
     values = {"alone": {"validity": [0.9, 0.8], "coverage": [0.2, 0.4]}, "adversarial": {"validity": [0.7]}}
     left, right = figures.factor([("one", values), ("two", {})]).axes
