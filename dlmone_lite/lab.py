@@ -10,7 +10,6 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -27,18 +26,14 @@ from dlmone_lite.generate import field_scores, generate_batch, held_out_sources
 from dlmone_lite.lateness import lag
 from dlmone_lite.metrics import world_metrics
 from dlmone_lite.model import Denoiser, ModelConfig, sized
+from dlmone_lite.pocket import GRAMMAR, POCKET, SHIPPED, lab_codec, lab_data, lab_world
 from dlmone_lite.records import rounded
-from dlmone_lite.teacher import PairedText, TeacherConfig, TeacherRun
-from dlmone_lite.text import Codec, Vocabulary
+from dlmone_lite.teacher import TeacherConfig, TeacherRun
+from dlmone_lite.text import Codec
 from dlmone_lite.training import Diverged, Run, seed_weights
 from dlmone_lite.warmstart import WarmStartConfig, WarmStartRun
-from dlmone_lite.worlds import World
 
-SHIPPED = Path(__file__).resolve().parent.parent / "data" / "lab"  # the world, and what runs begin with
-POCKET = "pocket"  # the lab's own world; runs in a shipped one begin with that world's shipped networks
-GRAMMAR = SHIPPED / f"{POCKET}.grammar"
 SHAPE = ModelConfig(embed_dim=16, width=48, depth=3, heads=4)
-PAIRS = 6_000
 SOURCES, SAMPLES = 24, 32  # of one evaluation, on held-out sources
 LOOKS = 8  # evaluations of a stage
 SHOWN, KINDS = 2, 8  # sources whose sentences a record counts, and how many different ones of each
@@ -82,26 +77,6 @@ class Spec:
     def key(self) -> str:
         """The run's name, unique in a sweep."""
         return f"{self.group}/{self.arm}/{self.seed}"
-
-
-@cache
-def lab_world(name: str = POCKET) -> World:
-    """The world pocket, or a shipped one."""
-    return World.load(GRAMMAR if name == POCKET else name)
-
-
-def lab_codec(length: int) -> Codec:
-    """The layout of its sentences, with `length` target positions."""
-    world = lab_world()
-    if length <= world.max_target:
-        raise InputError(f"the targets of {world.name} need {world.max_target + 1} positions, not {length}")
-    return Codec(Vocabulary(world.vocabulary()), world.max_source + 1, length)
-
-
-def lab_data(codec: Codec, world: str = POCKET) -> PairedText:
-    """Training pairs of a world."""
-    sources, targets = zip(*lab_world(world).pairs("train", PAIRS), strict=True)
-    return PairedText(sources, targets, codec)
 
 
 def train_teacher(kind: str, length: int, folder: Path, seed: int = 0) -> Checkpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set the environment before any test module imports torch; a value the caller gave wins."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # What a learner has solved is neither asked nor changed here.
+    os.environ["DLMONE_PROGRESS"] = str(Path(tempfile.mkdtemp(prefix="progress-")) / "progress.json")
     # Kernels run in the notebook's folder; a checkout that was never installed is still found.
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from dlmone_lite import exercises
 from dlmone_lite.errors import InputError
-from dlmone_lite.exercises import Exercise, check, get, hint, reveal, solution
+from dlmone_lite.exercises import Exercise, check, get, hint, progress, reveal, solution
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(path.stem for path in (ROOT / "dlmone_lite" / "exercises").glob("nb*.py"))
@@ -134,3 +136,61 @@ def test_reveal_judges_a_guess(capsys: pytest.CaptureFixture[str]) -> None:
     ]:
         reveal(guess, truth, within)
         assert piece in capsys.readouterr().out
+
+
+# ---- progress
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where progress is kept in this test."""
+    monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "new" / "progress.json"))
+    return progress.place()
+
+
+def test_what_is_solved_is_kept_and_shown(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    progress.progress()
+    before = capsys.readouterr().out
+    assert re.search(rf"so far: 0 of {len(ALL)}\n", before) and "open:" not in before
+    assert before.splitlines()[0].startswith("00 start here") and not kept.exists()
+    check("00.a", "b"), check("00.b", "a"), check("00.a", "c")
+    assert list(progress.solved()) == ["00.a"], "only right answers; a later wrong one takes nothing away"
+    capsys.readouterr()
+    progress.progress()
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"00 start here +\[..#\.\] 1 of 4  open: 00.1, 00.2, 00.b", first)
+    assert last == f"solved in the course so far: 1 of {len(ALL)}"
+
+
+def test_the_course_is_all_exercises_in_order() -> None:
+    assert [name for names in progress.course().values() for name in names] == [e.name for e in ALL]
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"solved": 3}', '"x"', ""])
+def test_a_damaged_file_is_put_aside(kept: Path, capsys: pytest.CaptureFixture[str], damaged: str) -> None:
+    kept.parent.mkdir()
+    kept.write_text(damaged, encoding="utf-8")
+    check("00.a", "b")
+    assert "progress.json.damaged" in capsys.readouterr().out and list(progress.solved()) == ["00.a"]
+    assert kept.with_name("progress.json.damaged").read_text(encoding="utf-8") == damaged
+
+
+def test_a_disk_that_refuses_costs_only_the_note(
+    kept: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check("00.a", "b")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(progress.os, "replace", full)
+    check("00.b", "c")
+    out = capsys.readouterr().out
+    assert "00.b: Right" in out and "00.b is not remembered" in out and "No space left" in out
+    assert list(progress.solved()) == ["00.a"] and [p.name for p in kept.parent.iterdir()] == [kept.name]
+
+
+def test_the_file_lies_where_git_ignores_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(progress.VARIABLE)
+    assert progress.place() == ROOT / "runs" / "progress.json"
+    assert "/runs/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()

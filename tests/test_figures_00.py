@@ -1,4 +1,4 @@
-"""Figures of notebook 00: what is drawn is what was measured, the lanes are the samplers' own; progress."""
+"""Figures of notebook 00: what is drawn is what was measured, the lanes are the samplers' own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tiny import SHARES, SOURCES, make_codec, make_model, make_world
 from dlmone_lite import figures_00 as figures
 from dlmone_lite import plots
 from dlmone_lite.checkpoint import Checkpoint
-from dlmone_lite.exercises.nb00 import progress
 from dlmone_lite.figures_00 import Lane
 from dlmone_lite.generate import generate
 
@@ -111,14 +110,6 @@ def test_the_truth_and_what_was_said() -> None:
 def test_a_world_of_the_tests_can_be_drawn(tmp_path: Path) -> None:
     fig = figures.truth(make_world(tmp_path).support(SOURCES[0]), {})
     assert [bar.get_width() for bar in fig.axes[0].patches] == pytest.approx([*SHARES, 0.0])
-
-
-def test_progress_counts_what_is_solved(capsys: pytest.CaptureFixture[str]) -> None:
-    stub, wrong = (lambda samples, support: ...), (lambda samples, support: 1.0)
-    progress({"00.1": stub, "00.2": wrong, "00.a": "b", "00.b": None})
-    assert capsys.readouterr().out.splitlines() == [
-        "[#...] 1 of 4 solved", "  00.1: open", "  00.2: not yet right", "  00.a: solved", "  00.b: open",
-    ]  # fmt: skip
 
 
 def test_every_control_of_the_panel_answers(tmp_path: Path) -> None:

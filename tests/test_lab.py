@@ -1,4 +1,4 @@
-"""lab: the pocket world, its teachers, and what a run leaves behind; in a few updates."""
+"""lab: teachers of the pocket world, and what a run leaves behind; in a few updates."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ from dlmone_lite.lab import (
     begin,
     beginning,
     distil,
-    lab_codec,
-    lab_data,
-    lab_world,
     observe,
     train_teacher,
     warm_student,
 )
 from dlmone_lite.model import ModelConfig
+from dlmone_lite.pocket import lab_data, lab_world
 
 
 @pytest.fixture(autouse=True)
@@ -35,21 +33,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lab, "BASE", replace(lab.BASE, steps=4, batch_size=4, psi_warmup=1))
     monkeypatch.setattr(lab, "WARM", replace(lab.WARM, steps=2, batch_size=4, samples=2, sources=8))
     monkeypatch.setattr(lab, "SAMPLES", 4)
-
-
-def test_the_world_is_sound_and_small() -> None:
-    world = lab_world()
-    assert world.validate() == [] or all("valid" in warning for warning in world.validate())
-    assert len(world.vocabulary()) < 80 and max(world.max_source, world.max_target) == 7
-    for source in world.split_sources("test")[:5]:
-        support = world.support(source)
-        assert len(support) == 6 and sum(support.values()) == pytest.approx(1)
-
-
-def test_the_target_length_is_an_option() -> None:
-    assert [lab_codec(n).length - lab_codec(n).source_length for n in (8, 16, 32)] == [8, 16, 32]
-    with pytest.raises(InputError, match="need 8 positions, not 7"):
-        lab_codec(7)
 
 
 def test_a_teacher_is_trained_once(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Exercises and quick questions: `check("01.1", answer)`, `hint("01.1")`, `solution("01.1")`.
 
-Those of notebook NN are the tuple `EXERCISES` of the module `dlmone_lite.exercises.nbNN`.
+Those of notebook NN are the tuple `EXERCISES` of the module `dlmone_lite.exercises.nbNN`. What is solved is
+remembered, see `progress`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from dlmone_lite.errors import InputError, nearest
+from dlmone_lite.exercises.progress import remember
 
 
 class NotAttempted(Exception):
@@ -106,6 +108,7 @@ def check(name: str, answer: Any) -> None:
         print(f"{name}: not yet. The check cannot use this answer ({type(error).__name__}: {error}).")
     else:
         print(f"{name}: {exercise.praise}")
+        remember(name)
 
 
 @dataclass

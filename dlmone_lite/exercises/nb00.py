@@ -1,4 +1,4 @@
-"""Exercises of notebook 00, what one-step generation is and how it is measured, and the progress line."""
+"""Exercises of notebook 00, what one-step generation is and how it is measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlmone_lite import metrics
-from dlmone_lite.exercises import Exercise, NotAttempted, Wrong, ask, get, question
+from dlmone_lite.exercises import Exercise, Wrong, ask, question
 
 # The second case has a wrong sentence, a right one said twice and two right ones never said.
 CASES = (
@@ -146,22 +146,3 @@ EXERCISES = (
         "Right: quality alone hides a model that has lost its variety, so two numbers stand side by side.",
     ),
 )
-
-
-def progress(answers: Mapping[str, Any]) -> None:
-    """Print which exercises are solved: {name: what the learner has so far}, None for nothing."""
-    marks = {}
-    for name, answer in answers.items():
-        try:
-            if answer is None or answer is ...:
-                raise NotAttempted
-            get(name).check(answer)
-            marks[name] = "solved"
-        except NotAttempted:
-            marks[name] = "open"
-        except Wrong:
-            marks[name] = "not yet right"
-    solved = list(marks.values()).count("solved")
-    print(f"[{'#' * solved}{'.' * (len(marks) - solved)}] {solved} of {len(marks)} solved")
-    for name, mark in marks.items():
-        print(f"  {name}: {mark}")
