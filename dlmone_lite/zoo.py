@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from dlmone_lite import checkpoint as ckpt
 from dlmone_lite.checkpoint import Checkpoint
 from dlmone_lite.errors import InputError, nearest
+from dlmone_lite.worlds import World
 
-DATA = Path(__file__).resolve().parent.parent / "data"
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data"
 FOLDER = DATA / "checkpoints"
 HASHES = FOLDER / "hashes.json"  # {file name: SHA-256}
 SUFFIX = ".safetensors"
@@ -48,6 +51,33 @@ def load(name_or_file: str | Path, device: str = "cpu", world: str | None = None
     if world is not None and loaded.world != world:
         raise InputError(f"{name_or_file} is of the world {loaded.world!r}, not {world!r}; choose another")
     return loaded
+
+
+def world(name: str | None = None) -> World:
+    """The world of the notebooks: a shipped one, or a .grammar file, whose path may start at the repository;
+    without a name the variable DLMONE_WORLD decides, else it is paraphrase."""
+    name = name or os.environ.get("DLMONE_WORLD") or "paraphrase"
+    there = not name.endswith(".grammar") or Path(name).is_file()
+    return World.load(name if there else ROOT / name)
+
+
+def course(name: str | None = None, device: str = "cpu") -> tuple[World, Checkpoint, Checkpoint]:
+    """(`world(name)`, its teacher, its student): shipped, or your own `runs/<world>-teacher.safetensors` and
+    `runs/<world>-student.safetensors`. InputError says what is missing, and the command that makes it."""
+    found, networks = world(name), []
+    grammar = name or os.environ.get("DLMONE_WORLD")
+    for role in ("teacher", "student"):
+        kind = f"{found.name}-{role}"
+        file = f"runs/{kind}{SUFFIX}"
+        if kind not in names() and not (ROOT / file).is_file():
+            made = f"train --world {grammar}"
+            if role == "student":
+                made = f"distill --world {grammar} --teacher runs/{found.name}-teacher{SUFFIX}"
+            raise InputError(
+                f"{file} is not there yet; make it with: python -m dlmone_lite {made} --out {file}"
+            )
+        networks.append(load(kind if kind in names() else ROOT / file, device, found.name))
+    return found, *networks
 
 
 def register(path: str | Path) -> None:

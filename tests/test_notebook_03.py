@@ -11,7 +11,7 @@ import pytest
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "03_teacher.ipynb"
 NEEDED = (
     "import torch\n",
-    "teacher = zoo.load",
+    "teacher, _ = zoo.course",
     "open_choice, readable",
     "def fresh",
     "def follow",
