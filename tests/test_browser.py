@@ -147,7 +147,7 @@ def check_images(page: Page) -> None:
 def screenshots(page: Page, name: str) -> None:
     """Save the whole notebook as pieces of one screen each."""
     SHOTS.mkdir(parents=True, exist_ok=True)
-    for old in SHOTS.glob(f"{name}-*.png"):
+    for old in SHOTS.glob(f"{name}-[0-9]*.png"):
         old.unlink()
     if page.locator("#jp-left-stack:visible").count():  # the file browser takes a quarter of the screen
         page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
@@ -161,6 +161,46 @@ def screenshots(page: Page, name: str) -> None:
         scroller.evaluate("(e, top) => { e.scrollTop = top; }", top)
         page.wait_for_timeout(150)
         page.screenshot(path=SHOTS / f"{name}-{piece:02d}.png")
+
+
+# Text of a panel against what lies behind it: all that has a contrast below 4.5, WCAG's least for reading.
+CONTRAST = """panel => {
+    const numbers = text => text.match(/[\\d.]+/g).map(Number);
+    const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
+        .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const ground = e => {
+        for (; e; e = e.parentElement) {
+            const color = numbers(getComputedStyle(e).backgroundColor);
+            if (color.length < 4 || color[3] > 0.5) return color;
+        }
+        return [255, 255, 255];
+    };
+    return [...panel.querySelectorAll('*')]
+        .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) && e.offsetParent)
+        .filter(e => !e.closest('select, button:disabled, [disabled]'))
+        .map(e => [e.textContent.trim(), light(numbers(getComputedStyle(e).color)), light(ground(e))])
+        .map(([text, a, b]) => [text.slice(0, 30), Math.max(a, b) + 0.05, Math.min(a, b) + 0.05])
+        .map(([text, a, b]) => [text, a / b])
+        .filter(([_, ratio]) => ratio < 4.5).map(([text, ratio]) => `${text}: ${ratio.toFixed(1)}`);
+}"""
+
+
+def check_themes(page: Page, name: str) -> None:
+    """Every word of a panel can be read in the dark theme and in the light one; a picture of it in the dark."""
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme
+        )
+        page.wait_for_timeout(400)
+        panels = page.locator(".dlmone-panel")
+        for i in range(panels.count()):
+            panels.nth(i).scroll_into_view_if_needed()
+            faint = panels.nth(i).evaluate(CONTRAST)
+            assert faint == [], f"panel {i + 1} of {panels.count()} is hard to read in {theme}"
+            if name and theme.endswith("Dark"):
+                SHOTS.mkdir(parents=True, exist_ok=True)
+                panels.nth(i).screenshot(path=SHOTS / f"{name}-dark-{i + 1}.png")
 
 
 def check_notebook(browser: Browser, url: str, shots: str = "") -> None:
@@ -180,6 +220,7 @@ def check_notebook(browser: Browser, url: str, shots: str = "") -> None:
         run_all(page, f"{url}?reset")
         check_panels(page)
         check_images(page)
+        check_themes(page, shots)
     finally:
         if shots:
             screenshots(page, shots)
@@ -216,6 +257,10 @@ FAULTS = {
     "dead_panel": ("panel(button, print)", "panel 2 of 2 to change"),
     "no_readout": ("panel(menu, menu.observe, 'text')", "no readout"),
     "panel_error": ("panel(menu, menu.observe, \"dlmone-readout' role='alert\")", "shows an error"),
+    "faint": (
+        "panel(menu, menu.observe, \"dlmone-readout' style='color:#bbb;background:#fff\")",
+        "hard to read",
+    ),
     "no_control": ("panel(w.HTML(), print)", "no control"),
     "no_alt": ("from IPython.display import HTML\nHTML('<img src=data:,>')", "alt text"),
     "network": ("from IPython.display import HTML\nHTML('<img alt=x src=http://example.org/x>')", "console"),
