@@ -187,7 +187,7 @@ CONTRAST = """panel => {
 
 
 def check_themes(page: Page, name: str) -> None:
-    """Every word of a panel can be read in the dark theme and in the light one; a picture of it in the dark."""
+    """Every word of a panel can be read in the dark theme and in the light; a picture of it in the dark."""
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         page.evaluate(
             "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme
