@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 from dlmone_lite import exercises
@@ -103,6 +104,18 @@ def test_names_are_unique_and_found() -> None:
     for module in MODULES:
         for exercise in exercises_of(module):
             assert exercise.name.startswith(module[2:] + ".") and get(exercise.name) is exercise
+
+
+def test_every_exercise_is_asked_once_in_its_notebook_under_its_own_variable() -> None:
+    """So a printed solution can be pasted over the stub of its cell."""
+    asked: dict[str, tuple[str, str, bool]] = {}
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            for name, variable in re.findall(r'^check\("([^"]+)", (\w+)\)', cell.source, re.MULTILINE):
+                assert name not in asked, f"{name} is asked twice"
+                stub = re.search(rf"^({variable} = |def {variable}\()", cell.source, re.MULTILINE)
+                asked[name] = path.name[:2], variable, bool(stub)
+    assert asked == {e.name: (e.name[:2], e.variable, True) for e in ALL}
 
 
 def test_an_unknown_name_says_what_there_is() -> None:
