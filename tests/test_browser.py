@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,9 @@ from lab import copy_unexecuted, jupyterlab, wait_for
 from nbformat.v4 import new_code_cell, new_notebook
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page, Route
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route
+
+    Visits = Callable[[Path], "Visit"]
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -77,31 +79,54 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-def run_all(page: Page, url: str) -> None:
-    """Open a notebook, Run All; fail when a cell raises or is left without an execution count."""
-    page.goto(url)
+class Visit:
+    """A notebook opened in a page of its own, all cells started; what the page complains of is noted."""
 
-    def ready() -> bool:
-        accept = page.locator(".jp-Dialog button.jp-mod-accept")
+    def __init__(self, browser: Browser, url: str):
+        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.complaints: list[str] = []
+        self.page.route(re.compile(r"^https?://(?!127\.0\.0\.1[:/])"), self._stay_here)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._listen)
+        self.page.goto(f"{url}?reset")
+        wait_for("the notebook and its kernel", 90, self._ready)
+        self.page.evaluate(RUN_ALL)
+
+    def _stay_here(self, route: Route) -> None:
+        if route.request.url != BADGE_IMAGE:
+            self.complaints.append(f"asks for {route.request.url}")
+        route.fulfill(status=200, content_type="image/svg+xml", body=BLANK)
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def _ready(self) -> bool:
+        accept = self.page.locator(".jp-Dialog button.jp-mod-accept")
         if accept.count():
             accept.first.click()
-        return page.evaluate(READY)
+        return self.page.evaluate(READY)
 
-    wait_for("the notebook and its kernel", 90, ready)
-    page.evaluate(RUN_ALL)
-    state: dict[str, Any] = {}
+    def run_all(self) -> None:
+        """Wait for the last cell; fail when one raises or is left without an execution count."""
+        state: dict[str, Any] = {}
 
-    def finished() -> bool:
-        state.update(page.evaluate(PROGRESS))
-        ran = state["run"] == state["total"] and state["idle"]
-        return ran or state["died"] or bool(state["error"])
+        def finished() -> bool:
+            state.update(self.page.evaluate(PROGRESS))
+            ran = state["run"] == state["total"] and state["idle"]
+            return ran or state["died"] or bool(state["error"])
 
-    try:
-        wait_for("Run All", RUN_TIMEOUT, finished)
-    finally:
-        print("Run All:", state)  # pytest shows it beside a failure
-    assert not state["error"], f"a cell raised {state['error']}"
-    assert not state["died"], f"the kernel died after {state['run']} of {state['total']} cells"
+        try:
+            wait_for("Run All", RUN_TIMEOUT, finished)
+        finally:
+            print("Run All:", state)  # pytest shows it beside a failure
+        assert not state["error"], f"a cell raised {state['error']}"
+        assert not state["died"], f"the kernel died after {state['run']} of {state['total']} cells"
+
+    def close(self) -> None:
+        """Shut the kernel down and close the page."""
+        self.page.evaluate("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.shutdown()")
+        self.page.close()
 
 
 def use_first_control(page: Page, panel: Locator) -> None:
@@ -203,35 +228,44 @@ def check_themes(page: Page, name: str) -> None:
                 panels.nth(i).screenshot(path=SHOTS / f"{name}-dark-{i + 1}.png")
 
 
-def check_notebook(browser: Browser, url: str, shots: str = "") -> None:
-    """Run one notebook as a reader would; AssertionError for what a reader would stumble over."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    complaints: list[str] = []
-
-    def stay_here(route: Route) -> None:
-        if route.request.url != BADGE_IMAGE:
-            complaints.append(f"asks for {route.request.url}")
-        route.fulfill(status=200, content_type="image/svg+xml", body=BLANK)
-
-    page.route(re.compile(r"^https?://(?!127\.0\.0\.1[:/])"), stay_here)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+def check_notebook(visit: Visit, shots: str = "") -> None:
+    """A notebook as a reader meets it; AssertionError for what a reader would stumble over."""
+    page = visit.page
     try:
-        run_all(page, f"{url}?reset")
+        visit.run_all()
         check_panels(page)
         check_images(page)
         check_themes(page, shots)
     finally:
         if shots:
             screenshots(page, shots)
-        page.evaluate("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.shutdown()")
-        page.close()
-    assert complaints == [], "complaints of the browser's console"
+        visit.close()
+    assert visit.complaints == [], "complaints of the browser's console"
+
+
+@pytest.fixture(scope="module")
+def visits(lab: tuple[Path, str], browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visits]:
+    """visit(path) of a notebook; meanwhile the next one asked for begins to run on the other core."""
+    chosen = [item.callspec.params["path"] for item in request.session.items
+              if item.name.startswith("test_notebook_runs_in_the_browser")]  # fmt: skip
+    opened: dict[Path, Visit] = {}
+
+    def visit(path: Path) -> Visit:
+        here = chosen.index(path)
+        for wanted in chosen[here : here + 2]:
+            if wanted not in opened:
+                url = f"{lab[1]}/lab/workspaces/{wanted.stem}/tree/notebooks/{wanted.name}"
+                opened[wanted] = Visit(browser, url)
+        return opened.pop(path)
+
+    yield visit
+    for left in opened.values():
+        left.close()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_in_the_browser(lab: tuple[Path, str], browser: Browser, path: Path) -> None:
-    check_notebook(browser, f"{lab[1]}/lab/tree/notebooks/{path.name}", shots=path.stem)
+def test_notebook_runs_in_the_browser(visits: Visits, path: Path) -> None:
+    check_notebook(visits(path), shots=path.stem)
 
 
 # The check itself: a good notebook passes, each planted fault is named.
@@ -276,7 +310,7 @@ def write_notebook(folder: Path, name: str, *sources: str) -> str:
 
 
 def test_good_panels_pass(lab: tuple[Path, str], browser: Browser) -> None:
-    check_notebook(browser, lab[1] + write_notebook(lab[0], "good", PANEL, "", *GOOD))
+    check_notebook(Visit(browser, lab[1] + write_notebook(lab[0], "good", PANEL, "", *GOOD)))
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "no_panel"])
@@ -287,4 +321,4 @@ def test_planted_fault_is_caught(
     source, complaint = FAULTS.get(fault, ("1 + 1", "no panel"))
     sources = [source] if fault == "no_panel" else [PANEL, source]
     with pytest.raises(AssertionError, match=complaint):
-        check_notebook(browser, lab[1] + write_notebook(lab[0], fault, *sources))
+        check_notebook(Visit(browser, lab[1] + write_notebook(lab[0], fault, *sources)))
