@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser, ModelConfig
-from dlmone_lite.text import Codec, Vocabulary
+from dlmone_lite.text import Codec, Vocabulary, WordPieces
 
 FORMAT = "dlmone_lite 1"
 
@@ -89,6 +89,7 @@ def save(path: str | Path, checkpoint: Checkpoint, half: bool = False) -> None:
         "config": json.dumps(asdict(checkpoint.model.config)),
         "codec": json.dumps({"source_length": codec.source_length, "target_length": codec.target_length}),
         "vocabulary": json.dumps(codec.vocabulary.words),
+        "vocabulary_kind": "pieces" if isinstance(codec.vocabulary, WordPieces) else "words",
         "sampling": json.dumps(checkpoint.sampling),
         "provenance": json.dumps(checkpoint.provenance),
     }
@@ -104,7 +105,8 @@ def load(path: str | Path, device: str = "cpu") -> Checkpoint:
     try:
         model = Denoiser(ModelConfig(**json.loads(metadata["config"])))
         model.load_state_dict(tensors)
-        codec = Codec(Vocabulary(json.loads(metadata["vocabulary"])), **json.loads(metadata["codec"]))
+        kind = WordPieces if metadata.get("vocabulary_kind") == "pieces" else Vocabulary
+        codec = Codec(kind(json.loads(metadata["vocabulary"])), **json.loads(metadata["codec"]))
         sampling, provenance = json.loads(metadata["sampling"]), json.loads(metadata["provenance"])
         world, role = metadata["world"], metadata["role"]
     except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:

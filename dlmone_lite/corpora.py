@@ -21,6 +21,8 @@ from dlmone_lite.errors import InputError, nearest
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from dlmone_lite.text import Codec
+
 GUESSES = [("src", "trg"), ("source", "target"), ("question1", "question2"), ("anchor", "positive")]
 LABELS = ("label", "is_duplicate")  # beside question1/question2: 1 marks a true paraphrase, 0 is no pair
 DELIMITERS = {".jsonl": None, ".json": None, ".csv": ",", ".tsv": "\t"}
@@ -171,6 +173,37 @@ def _load_hub(name: str, split: str) -> Dataset:
         rows = rows.map(lambda row: {target: row[target] or next(iter(row["references"]), "")})
     rows = rows.select_columns([source, target]).rename_columns({source: "src", target: "trg"})
     return rows.filter(lambda row: all(text and text.strip() for text in row.values()))
+
+
+def fitting(rows: Iterable[Mapping[str, str]], codec: Codec) -> tuple[list[str], list[str], dict[str, int]]:
+    """(sources, targets, counts) of the different pairs whose both sides fit the codec's layout.
+
+    counts says what became of every row: rows = kept + repeated + empty + long source + long target. A row
+    counts where it fails first; empty is a side of which nothing is left once it is cut into pieces.
+    """
+    counts = dict.fromkeys(("rows", "kept", "repeated", "empty", "long source", "long target"), 0)
+    kept: dict[tuple[str, str], None] = {}
+    for row in rows:
+        pair = row["src"], row["trg"]
+        sizes = [len(codec.vocabulary.ids(text)) for text in pair]
+        counts["rows"] += 1
+        if pair in kept:
+            counts["repeated"] += 1
+        elif not all(sizes):
+            counts["empty"] += 1
+        elif sizes[0] >= codec.source_length:
+            counts["long source"] += 1
+        elif sizes[1] >= codec.target_length:
+            counts["long target"] += 1
+        else:
+            kept[pair] = None
+    counts["kept"] = len(kept)
+    if not kept:
+        told = ", ".join(f"{n} {what}" for what, n in counts.items() if n and what not in ("rows", "kept"))
+        raise InputError(
+            f"none of {counts['rows']} rows can be used ({told}); take longer blocks, or other text"
+        )
+    return [src for src, _ in kept], [trg for _, trg in kept], counts
 
 
 def read_jsonl(path: str | Path, need: Sequence[str] = ("src",)) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ from tiny import make_codec, make_model, make_world, normal, same_weights
 from dlmone_lite import checkpoint
 from dlmone_lite.checkpoint import Checkpoint
 from dlmone_lite.errors import InputError
+from dlmone_lite.model import Denoiser, ModelConfig
+from dlmone_lite.text import Codec, WordPieces
 
 PROVENANCE = {"command": "train --seed 3", "seed": 3, "steps": 12, "metrics": {"validity": 0.5, "tv": [0.1]}}
 
@@ -97,8 +99,13 @@ def test_missing_truncated_and_foreign_files(file, tmp_path):
 @pytest.mark.parametrize(
     "key, value",
     [
-        ("config", None), ("vocabulary", None), ("config", "{"), ("config", '{"width": 32}'),
-        ("config", '{"colour": "red"}'), ("codec", '{"size": 3}'), ("provenance", "not json"),
+        ("config", None),
+        ("vocabulary", None),
+        ("config", "{"),
+        ("config", '{"width": 32}'),
+        ("config", '{"colour": "red"}'),
+        ("codec", '{"size": 3}'),
+        ("provenance", "not json"),
     ],
 )
 def test_broken_metadata_is_named(file, key, value):
@@ -190,3 +197,13 @@ def test_devices():
     for name in ("cuda:99", "gpu", "tpu:0"):
         with pytest.raises(InputError, match=f"no device '{name}' here; available: cpu"):
             checkpoint.pick_device(name)
+
+
+def test_word_pieces_come_back_as_word_pieces(tmp_path):
+    pieces = WordPieces.learn(["the herons nested here", "nests and nesting"] * 3, 50)
+    codec = Codec(pieces, 12, 12)
+    model = Denoiser(ModelConfig(len(pieces), codec.length, codec.source_length, 8, 16, 1, 2))
+    checkpoint.save(tmp_path / "p.safetensors", Checkpoint(model, codec, "herons", "teacher"))
+    again = checkpoint.load(tmp_path / "p.safetensors").codec
+    assert isinstance(again.vocabulary, WordPieces) and again.vocabulary.words == pieces.words
+    assert torch.equal(again.encode(["nesting herons"]).ids, codec.encode(["nesting herons"]).ids)

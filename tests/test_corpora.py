@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from dlmone_lite.corpora import load, read_jsonl, write_jsonl
+from dlmone_lite.corpora import fitting, load, read_jsonl, write_jsonl
 from dlmone_lite.errors import InputError
+from dlmone_lite.text import Codec, WordPieces
 
 PAIRS = {"src": ["how are you ?", "où est-ce ?"], "trg": ["how do you do ?", "where is it ?"]}
 
@@ -249,3 +250,25 @@ def test_import_is_light():
     code += "; print(*{'datasets', 'nltk', 'rouge_score', 'torch', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+# ---- what fits
+
+ODD = ["plain words", "\x00\x01\u200b", "🙂 smiles 🙂", "word " * 2000, "line\rfeed\r\nmixed", "plain words", "x"]
+
+
+def test_every_row_is_accounted_for():
+    rows = [{"src": src, "trg": trg} for src in ODD for trg in ODD]
+    codec = Codec(WordPieces.learn(ODD[:1] + ODD[4:], 60), 12, 12)
+    sources, targets, counts = fitting(rows, codec)
+    assert counts["rows"] == len(rows) == sum(n for name, n in counts.items() if name != "rows")
+    assert counts["kept"] == len(sources) == len(set(zip(sources, targets, strict=True))) > 0
+    assert min(counts.values()) > 0, "each kind is among them"
+    assert max(len(codec.vocabulary.ids(text)) for text in sources + targets) < 12
+    codec.encode(sources, targets)  # nothing that was kept is refused later
+
+
+def test_nothing_that_fits_is_one_line():
+    codec = Codec(WordPieces.learn(["a b"], 20), 3, 3)
+    said = complaint(fitting, [{"src": "a b a b", "trg": "a"}, {"src": "\x00", "trg": "a"}], codec)
+    assert said.startswith("none of 2 rows can be used (1 empty, 1 long source)")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.text import PAD, SEP, SPECIALS, UNK, Batch, Codec, Vocabulary
+from dlmone_lite.text import PAD, SEP, SPECIALS, UNK, Batch, Codec, Vocabulary, WordPieces
 
 WORDS = ["a", "cat", "dog", "runs", "new", "york", "?"]
 
@@ -108,3 +108,54 @@ def test_the_transformers_tokenizer_agrees(vocabulary):
     assert len(tokenizer) == len(vocabulary)
     assert tokenizer.convert_ids_to_tokens(range(10)) == vocabulary.words
     assert tokenizer(["a", "a cat"], padding=True)["input_ids"] == [[3, PAD], [3, 4]]
+
+
+# ---- word pieces
+
+LINES = ["The heron's nest, again!", "a herd of herons nested", "Nesting is what nests are for"] * 4
+
+
+@pytest.fixture(scope="module")
+def pieces() -> WordPieces:
+    return WordPieces.learn(LINES, 60)
+
+
+def test_pieces_cut_what_they_have_learned_and_join_it_again(pieces):
+    assert pieces.words[:3] == SPECIALS and len(pieces) <= 60 and any(w.startswith("##") for w in pieces.words)
+    for line in LINES[:3]:
+        ids = pieces.ids(line)
+        assert UNK not in ids and pieces.text([*ids, SEP, PAD]).replace(" ", "") == line.lower().replace(" ", "")
+    assert pieces.ids("herons NESTED") == pieces.ids("Herons  nested")
+    assert pieces.ids("") == [] and UNK in pieces.ids("ξένος")
+
+
+def test_the_same_pieces_come_back_from_their_list(pieces):
+    again = WordPieces(pieces.words)
+    assert again.words == pieces.words and again.ids(LINES[0]) == pieces.ids(LINES[0])
+    assert WordPieces.learn(LINES, 60).words == pieces.words, "learning has no chance in it"
+
+
+def test_pieces_are_those_of_berts_tokenizer(pieces, tmp_path):
+    """The outside oracle is transformers' BertTokenizerFast with the same list, its specials elsewhere."""
+    from transformers import BertTokenizerFast
+
+    words = [*pieces.words[3:20], "[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", *pieces.words[20:]]
+    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    oracle = BertTokenizerFast(str(tmp_path / "vocab.txt"))
+    oracle.save_pretrained(tmp_path / "bert")
+    ours = WordPieces.of_bert(str(tmp_path / "bert"))
+    for line in [*LINES[:3], "Überall\tnests\u200b, naïve?!", "日本 herons", "a" * 120, "\x00\ufffd x 🙂"]:
+        assert [ours.words[i] for i in ours.ids(line)] == oracle.tokenize(line), line
+
+
+def test_no_tokenizer_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="neither a folder nor to be had from the hub .*let the corpus make"):
+        WordPieces.of_bert(str(tmp_path / "absent"))
+
+
+def test_the_codec_takes_pieces(pieces):
+    codec = Codec(pieces, 24, 24)
+    batch = codec.encode([LINES[0]], [LINES[1]])
+    assert codec.decode(batch.ids) == ["a herd of herons nested"]
+    with pytest.raises(InputError, match="at most 3 fit"):
+        Codec(pieces, 4, 24).encode([LINES[0]])
