@@ -121,10 +121,12 @@ def pieces() -> WordPieces:
 
 
 def test_pieces_cut_what_they_have_learned_and_join_it_again(pieces):
-    assert pieces.words[:3] == SPECIALS and len(pieces) <= 60 and any(w.startswith("##") for w in pieces.words)
+    assert pieces.words[:3] == SPECIALS and len(pieces) <= 60
+    assert any(piece.startswith("##") for piece in pieces.words)
     for line in LINES[:3]:
         ids = pieces.ids(line)
-        assert UNK not in ids and pieces.text([*ids, SEP, PAD]).replace(" ", "") == line.lower().replace(" ", "")
+        again = pieces.text([*ids, SEP, PAD])
+        assert UNK not in ids and again.replace(" ", "") == line.lower().replace(" ", "")
     assert pieces.ids("herons NESTED") == pieces.ids("Herons  nested")
     assert pieces.ids("") == [] and UNK in pieces.ids("ξένος")
 
