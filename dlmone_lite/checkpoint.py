@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dlmone_lite.bert import network
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser, ModelConfig
 from dlmone_lite.text import Codec, Vocabulary, WordPieces
@@ -103,7 +104,7 @@ def load(path: str | Path, device: str = "cpu") -> Checkpoint:
     if metadata.get("format") != FORMAT:
         raise InputError(f"{path} is no checkpoint of this library (format {FORMAT!r}); name another file")
     try:
-        model = Denoiser(ModelConfig(**json.loads(metadata["config"])))
+        model = network(ModelConfig(**json.loads(metadata["config"])))
         model.load_state_dict(tensors)
         kind = WordPieces if metadata.get("vocabulary_kind") == "pieces" else Vocabulary
         codec = Codec(kind(json.loads(metadata["vocabulary"])), **json.loads(metadata["codec"]))

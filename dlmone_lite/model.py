@@ -33,15 +33,25 @@ class ModelConfig:
     discriminator: str = "head"  # real-or-fake logits: a linear "head", or the channel "mean" (SiDA)
     schedule: str = "sqrt"
     T: int = 2000
+    network: str = "prenorm"  # this file's `Denoiser`; "bert": DiffuSeq's, see `bert.BertDenoiser`
 
     def __post_init__(self):
+        if self.network not in ("prenorm", "bert"):
+            raise InputError(f"unknown network {self.network!r}; known: prenorm, bert")
         if self.output not in ("linear", "softmax"):
             raise InputError(f"unknown output {self.output!r}; known: linear, softmax")
         if self.discriminator not in ("head", "mean"):
             raise InputError(f"unknown discriminator {self.discriminator!r}; known: head, mean")
 
 
-PRESETS = {"classroom": ModelConfig()}
+PRESETS = {
+    "classroom": ModelConfig(),
+    "lite": ModelConfig(length=64, source_length=32, embed_dim=64, width=256, depth=5),
+    "paper": ModelConfig(
+        length=128, source_length=64, embed_dim=128, width=768, depth=12, heads=12, dropout=0.1, rope=0.0,
+        discriminator="mean", network="bert",
+    ),
+}  # fmt: skip
 
 
 def preset(name: str, **changes: int | float | str | bool) -> ModelConfig:

@@ -54,8 +54,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train and save."""
 
+    from dlmone_lite.bert import network
     from dlmone_lite.checkpoint import pick_device
-    from dlmone_lite.model import Denoiser, preset
+    from dlmone_lite.model import preset
     from dlmone_lite.teacher import TeacherConfig, TeacherRun
     from dlmone_lite.training import seed_weights
     from dlmone_lite.worlds import World
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
     config = record.resumed(config, record.claim(state, args.resume))
     data, made = training_data(world, codec)
     seed_weights(args.seed)
-    training = TeacherRun(Denoiser(shape).to(device), data, config)
+    training = TeacherRun(network(shape).to(device), data, config)
     training.origin = {"training data": made["data"]["train_sha256"]}
     task = loop.Loop(
         training,
