@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dlmone_lite.bert import network
 from dlmone_lite.errors import InputError
+from dlmone_lite.layout import LAYOUTS
 from dlmone_lite.model import Denoiser, ModelConfig
 from dlmone_lite.text import Codec, Vocabulary, WordPieces
 
@@ -89,6 +90,7 @@ def save(path: str | Path, checkpoint: Checkpoint, half: bool = False) -> None:
         "role": checkpoint.role,
         "config": json.dumps(asdict(checkpoint.model.config)),
         "codec": json.dumps({"source_length": codec.source_length, "target_length": codec.target_length}),
+        "layout": next(name for name, kind in LAYOUTS.items() if type(codec) is kind),
         "vocabulary": json.dumps(codec.vocabulary.words),
         "vocabulary_kind": "pieces" if isinstance(codec.vocabulary, WordPieces) else "words",
         "sampling": json.dumps(checkpoint.sampling),
@@ -107,7 +109,9 @@ def load(path: str | Path, device: str = "cpu") -> Checkpoint:
         model = network(ModelConfig(**json.loads(metadata["config"])))
         model.load_state_dict(tensors)
         kind = WordPieces if metadata.get("vocabulary_kind") == "pieces" else Vocabulary
-        codec = Codec(kind(json.loads(metadata["vocabulary"])), **json.loads(metadata["codec"]))
+        codec = LAYOUTS[metadata.get("layout", "aligned")](
+            kind(json.loads(metadata["vocabulary"])), **json.loads(metadata["codec"])
+        )
         sampling, provenance = json.loads(metadata["sampling"]), json.loads(metadata["provenance"])
         world, role = metadata["world"], metadata["role"]
     except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:

@@ -191,10 +191,8 @@ def fitting(rows: Iterable[Mapping[str, str]], codec: Codec) -> tuple[list[str],
             counts["repeated"] += 1
         elif not all(sizes):
             counts["empty"] += 1
-        elif sizes[0] >= codec.source_length:
-            counts["long source"] += 1
-        elif sizes[1] >= codec.target_length:
-            counts["long target"] += 1
+        elif long := codec.misfit(*sizes):
+            counts[long] += 1
         else:
             kept[pair] = None
     counts["kept"] = len(kept)

@@ -86,7 +86,11 @@ class WordPieces(Vocabulary):
         inner = [f"##{letter}" for letter in alphabet]
         trainer = trainers.WordPieceTrainer(
             vocab_size=size,
-            special_tokens=SPECIALS + inner,  # named in order, for the trainer meets them in a random one
+            special_tokens=[
+                *SPECIALS,
+                "[CLS]",
+                *inner,
+            ],  # named in order, for the trainer meets them in a random one
             initial_alphabet=alphabet,
             limit_alphabet=len(alphabet),
             show_progress=False,
@@ -169,6 +173,12 @@ class Codec:
     def length(self) -> int:
         """L, the positions of one row."""
         return self.source_length + self.target_length
+
+    def misfit(self, source: int, target: int) -> str:
+        """ "" if so many words fit on both sides, else which side is too long."""
+        if source >= self.source_length:
+            return "long source"
+        return "long target" if target >= self.target_length else ""
 
     def _block(self, sentence: str, length: int, what: str) -> list[int]:
         ids = self.vocabulary.ids(sentence)
