@@ -24,8 +24,8 @@ from dlmone_lite.distill import DistillRun
 from dlmone_lite.exact import GaussianMixture
 from dlmone_lite.generate import held_out_sources
 from dlmone_lite.lab import Spec, begin, beginning
-from dlmone_lite.pocket import lab_world
 from dlmone_lite.lateness import regret
+from dlmone_lite.pocket import lab_world
 from dlmone_lite.records import rounded
 from dlmone_lite.sample import anchor
 from dlmone_lite.sid import error_weight, sid_loss

@@ -16,8 +16,8 @@ from dlmone_lite.checkpoint import Checkpoint, digest, load, save
 from dlmone_lite.distill import DistillRun
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.lab import BASE, Spec, Watch, distil, follow, report, train_teacher
-from dlmone_lite.pocket import GRAMMAR, SHIPPED, lab_data
 from dlmone_lite.lateness import regret
+from dlmone_lite.pocket import GRAMMAR, SHIPPED, lab_data
 from dlmone_lite.records import recorded, rounded
 from dlmone_lite.training import Diverged
 

@@ -70,6 +70,8 @@ DIFFUSEQ = TeacherConfig(
     sigma_0=0.121,
 )
 
+RECIPES = {"classroom": TeacherConfig(), "lite": TeacherConfig(t_sampling="uniform"), "paper": DIFFUSEQ}
+
 
 class PairedText:
     """Training pairs as ids, with all references of every source (for the stable target).

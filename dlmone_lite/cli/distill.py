@@ -10,20 +10,17 @@ from typing import TYPE_CHECKING
 from dlmone_lite.cli import loop, record
 from dlmone_lite.cli.common import command, positive
 from dlmone_lite.cli.settings import changed, listing
+from dlmone_lite.cli.tasks import Task, known_task
 from dlmone_lite.cli.train import (
     check_evaluation,
-    evaluator,
     finish,
     output,
     steps_and_settings,
-    training_data,
     wrapper,
 )
 from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:
-    from dlmone_lite.checkpoint import Checkpoint
-    from dlmone_lite.degeneration import Lookout
     from dlmone_lite.distill import DistillConfig
     from dlmone_lite.model import Denoiser
     from dlmone_lite.teacher import PairedText
@@ -69,7 +66,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--keep",
         choices=("best", "last"),
         default="best",
-        help="best: lowest TV to the truth at an evaluation on valid sources (default); last: at the end",
+        help="best: lowest TV to the truth, or highest BLEU, on valid sources (default); last: at the end",
     )
     loop.options(parser, eval_every=200, eval_steps=1)
 
@@ -94,10 +91,10 @@ def run(args: argparse.Namespace) -> None:
     teacher = zoo.load(args.teacher, device, named.name if named else None)
     if teacher.role != "teacher":
         raise InputError(f"{args.teacher} is a {teacher.role}; distill a teacher")
-    world = named or World.load(teacher.world)
+    task = known_task(args, teacher, args.teacher)
     stages = plan(args, out, teacher.model.schedule.T)
-    check_evaluation(args, world, min(stage.config.t_init for stage in stages))
-    data, made = training_data(world, teacher.codec)
+    check_evaluation(args, task, min(stage.config.t_init for stage in stages))
+    data, made = task.data()
     made["teacher"] = describe(args.teacher)
     runs: list[Run] = []
     for stage, later in zip(stages, [*stages[1:], None]):
@@ -111,13 +108,13 @@ def run(args: argparse.Namespace) -> None:
         if later and later.state.is_file():  # this stage is over
             runs[-1].load(stage.state)
             continue
-        task = loop_of(args, stage, runs, teacher, world)
-        result = task.wrap(task.train(), {**made, **task.notes})
-        if task.notes.get("time_to"):
+        looped = loop_of(args, stage, runs, task)
+        result = looped.wrap(looped.train(), {**made, **looped.notes})
+        if looped.notes.get("time_to"):
             break
         if later and stage.number == 1 and args.out_stage1:
-            finish(args, Path(args.out_stage1), runs, result, world, device)
-    finish(args, out, runs, result, world, device)
+            finish(args, Path(args.out_stage1), runs, result, task, device)
+    finish(args, out, runs, result, task, device)
     for stage in stages:
         record.clean(stage.state)
 
@@ -188,34 +185,17 @@ def describe(name_or_file: str) -> dict[str, str]:
     return {"name": path.name.removesuffix(zoo.SUFFIX), "sha256": digest(path)}
 
 
-def loop_of(
-    args: argparse.Namespace, stage: Stage, runs: list[Run], teacher: Checkpoint, world: World
-) -> loop.Loop:
+def loop_of(args: argparse.Namespace, stage: Stage, runs: list[Run], task: Task) -> loop.Loop:
     """The loop of `stage`, whose run is the last of `runs`."""
-    sampling = {"t_init": stage.config.t_init}
     return loop.Loop(
         runs[-1],
         stage.title,
         stage.state,
-        wrapper(teacher.codec, world, "student", sampling),
-        evaluator(args, teacher.codec, world, sampling),
+        wrapper(task, "student", {"t_init": stage.config.t_init}),
+        task,
         args,
         stage.number,
         args.keep if stage.number else "last",
         seconds_before=sum(run.seconds for run in runs[:-1]),
-        lookout=lookout_of(args, world) if stage.number else None,
+        lookout=task.lookout(args) if stage.number else None,
     )
-
-
-def lookout_of(args: argparse.Namespace, world: World) -> Lookout | None:
-    """What warns of degeneration: as many exact draws as an evaluation has outputs tell what is usual."""
-    import random
-
-    from dlmone_lite.degeneration import Lookout, signs
-    from dlmone_lite.generate import held_out_sources
-
-    sources = min(args.eval_sources, len(world.split_sources("valid")))
-    if sources < 2 or args.eval_samples < 2:
-        return None
-    chosen, rng = held_out_sources(world, sources, "valid"), random.Random(f"{world.name} usual")
-    return Lookout(signs([[world.sample(s, rng) for _ in range(args.eval_samples)] for s in chosen], chosen))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.cli.common import count, device_option, positive, share
 from dlmone_lite.cli.record import Log, Stopper, best_of
+from dlmone_lite.cli.tasks import Task
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -26,6 +27,9 @@ Wrap = Callable[["Denoiser", dict[str, Any]], "Checkpoint"]
 def options(parser: argparse.ArgumentParser, eval_every: int, eval_steps: int) -> None:
     """The options that `train` and `distill` share."""
     parser.add_argument("--world", help="name of a shipped world, or a .grammar file")
+    parser.add_argument(
+        "--corpus", help="a folder of JSONL, CSV or TSV, a file, or qqp, wiki_auto (the hub's)"
+    )
     parser.add_argument("--seed", type=count, default=0, help="of weights, batches and noise (default 0)")
     parser.add_argument(
         "--resume", action="store_true", help="go on where FILE.state stands, to the same numbers"
@@ -72,15 +76,15 @@ def options(parser: argparse.ArgumentParser, eval_every: int, eval_steps: int) -
 class Loop:
     """One run to its end. `state` is the file of its training state; `state`.best holds the best network.
 
-    evaluate takes the averaged network; wrap(network, provenance) makes a checkpoint of it. With keep "best",
-    the network with the lowest validation TV is the result, else the last one.
+    wrap(network, provenance) makes a checkpoint, which `task` evaluates. With keep "best", the network that
+    it ranks first on valid sources is the result, else the last one.
     """
 
     run: Run
     title: str
     state: Path
     wrap: Wrap
-    evaluate: Callable[[Denoiser], dict[str, Any]]
+    task: Task
     args: argparse.Namespace
     stage: int = 1
     keep: str = "last"
@@ -156,7 +160,7 @@ class Loop:
         """One update and what is due after it. The state comes last: a resumed run repeats what was lost."""
         run, every = self.run, self.args.eval_every
         due = every and ((run.step + 1) % every == 0 or run.step + 1 == run.total)
-        step = run.advance(self.evaluate if due else None)
+        step = run.advance(self.evaluate if due and self.task.held_out("valid") else None)
         log.write(step)
         losses = {name: f"{value:.3g}" for name, value in step.losses.items()}
         bar.set_postfix(losses, refresh=False)
@@ -168,15 +172,18 @@ class Loop:
             if bar.disable:  # no terminal: a line now and then
                 bar.write(f"{self.title} step {run.step} of {run.total}: {losses}")
 
+    def evaluate(self, network: Denoiser) -> dict[str, Any]:
+        """What the task finds of a network on valid sources."""
+        return self.task.measure(self.wrap(network, {}), self.args, "valid")
+
     def judge(self, step: Step, say: Callable[[str], None]) -> None:
         """Report an evaluation, remember the best, and see whether --time-to is reached."""
         e = step.evaluation
-        say(
-            f"{self.title} step {step.step}: validity {e['validity']:.3f}, TV {e['tv']:.3f} "
-            f"(floor {e['tv_floor']:.3f}), coverage {e['coverage']:.2f}, {step.seconds:.0f} s of training"
-        )
+        say(f"{self.title} step {step.step}: {self.task.told(e)}, {step.seconds:.0f} s of training")
         self.warn(step, say)
-        if self.keep == "best" and (self.best is None or e["tv"] < self.best["validation"]["tv"]):
+        if self.keep == "best" and (
+            self.best is None or self.task.rank(e) < self.task.rank(self.best["validation"])
+        ):
             from dlmone_lite.checkpoint import save
 
             self.best = {"kept_step": step.step, "validation": e}

@@ -1,0 +1,228 @@
+"""What a network is trained for, a world or a corpus: its pairs, its layout, its evaluation."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dlmone_lite.cli.common import codec_of, fixed, positive, split_pairs
+from dlmone_lite.errors import InputError
+
+if TYPE_CHECKING:
+    from dlmone_lite.checkpoint import Checkpoint
+    from dlmone_lite.degeneration import Lookout
+    from dlmone_lite.model import ModelConfig
+    from dlmone_lite.teacher import PairedText
+    from dlmone_lite.text import Codec
+    from dlmone_lite.worlds import World
+
+SEEDS = 3  # DiffuSeq's scores of diversity look at three samples of a source
+
+
+class Task(Protocol):
+    """`name` is that of its checkpoints; `rank` is lower for the better of two evaluations."""
+
+    codec: Codec
+
+    @property
+    def name(self) -> str: ...
+    def held_out(self, split: str) -> int: ...
+    def data(self) -> tuple[PairedText, dict[str, Any]]: ...
+    def measure(self, made: Checkpoint, args: argparse.Namespace, split: str) -> dict[str, Any]: ...
+    def lookout(self, args: argparse.Namespace) -> Lookout | None: ...
+    def told(self, found: dict[str, Any]) -> str: ...
+    def rank(self, found: dict[str, Any]) -> float: ...
+
+
+@dataclass
+class WorldTask:
+    """A world, whose truth is known."""
+
+    world: World
+    codec: Codec
+
+    @property
+    def name(self) -> str:
+        """The world's."""
+        return self.world.name
+
+    def held_out(self, split: str) -> int:
+        """How many sources the split has."""
+        return len(self.world.split_sources(split))
+
+    def data(self) -> tuple[PairedText, dict[str, Any]]:
+        """The train split as ids, and what the checkpoint should say about it."""
+        from dlmone_lite.checkpoint import digest
+        from dlmone_lite.teacher import PairedText
+
+        path, sources, targets = split_pairs(self.world, "train")
+        made = {"data": {"pairs": len(sources), "train_sha256": digest(path)}}
+        return PairedText(sources, targets, self.codec), made
+
+    def measure(self, made: Checkpoint, args: argparse.Namespace, split: str) -> dict[str, Any]:
+        """World metrics on a few sources of a held-out split, a student's signs of degeneration on valid."""
+        from dlmone_lite.generate import measure
+
+        sources = min(args.eval_sources, self.held_out(split))
+        enough = made.role == "student" and split == "valid" and min(sources, args.eval_samples) > 1
+        how = {"steps": args.eval_steps, "sources": sources, "samples": args.eval_samples, "split": split}
+        return {"split": split, **measure(made, self.world, **how, with_signs=enough)}
+
+    def lookout(self, args: argparse.Namespace) -> Lookout | None:
+        """What warns of degeneration: as many exact draws as an evaluation has outputs tell what is usual."""
+        from dlmone_lite.degeneration import Lookout, signs
+        from dlmone_lite.generate import held_out_sources
+
+        sources = min(args.eval_sources, self.held_out("valid"))
+        if min(sources, args.eval_samples) < 2:
+            return None
+        chosen, rng = held_out_sources(self.world, sources, "valid"), random.Random(f"{self.name} usual")
+        draws = [[self.world.sample(source, rng) for _ in range(args.eval_samples)] for source in chosen]
+        return Lookout(signs(draws, chosen))
+
+    def told(self, found: dict[str, Any]) -> str:
+        """An evaluation in one line."""
+        return (
+            f"validity {found['validity']:.3f} ±{found['validity_se']:.3f}, TV {found['tv']:.3f} "
+            f"(floor {found['tv_floor']:.3f}), coverage {found['coverage']:.2f}"
+        )
+
+    def rank(self, found: dict[str, Any]) -> float:
+        """TV to the truth."""
+        return found["tv"]
+
+
+@dataclass
+class CorpusTask:
+    """Real text, of which one target or a few are known: the field's scores in the truth's place."""
+
+    place: str
+    codec: Codec
+
+    @property
+    def name(self) -> str:
+        """That of the folder or file, or on the hub."""
+        return corpus_name(self.place)
+
+    @cached_property
+    def valid(self) -> tuple[list[str], list[str]]:
+        """(sources, targets) to evaluate on, in a fixed random order, each source once; both as the pieces
+        spell them, lower case and spaced, for so DiffuSeq compares them."""
+        from dlmone_lite.corpora import fitting, load
+
+        sources, targets, _ = fitting(load(self.place, "valid"), self.codec)
+        spelled = self.codec.vocabulary
+        sources, targets = ([spelled.text(spelled.ids(text)) for text in side] for side in (sources, targets))
+        first = dict(zip(reversed(sources), reversed(targets), strict=True))
+        order = random.Random(0).sample(sorted(first), len(first))
+        return order, [first[source] for source in order]
+
+    def held_out(self, split: str) -> int:
+        """How many sources there are; a corpus is evaluated on valid, its test split is not looked at."""
+        return len(self.valid[0])
+
+    def data(self) -> tuple[PairedText, dict[str, Any]]:
+        """The train split as ids, what became of its rows, and a hash of the pairs."""
+        from dlmone_lite.corpora import fitting, load
+        from dlmone_lite.teacher import PairedText
+
+        sources, targets, counts = fitting(load(self.place, "train"), self.codec)
+        print(f"{self.name}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+        seen = hashlib.sha256("\n".join(f"{a}\t{b}" for a, b in zip(sources, targets)).encode()).hexdigest()
+        return PairedText(sources, targets, self.codec), {"data": {**counts, "train_sha256": seen}}
+
+    def measure(self, made: Checkpoint, args: argparse.Namespace, split: str) -> dict[str, Any]:
+        """The field's scores, the share of copies, and words a sentence, on some valid sources."""
+        from dlmone_lite.generate import generate
+
+        sources, targets = (side[: args.eval_sources] for side in self.valid)
+        texts = generate(made, sources, steps=args.eval_steps, samples=min(SEEDS, args.eval_samples))
+        scores = text_scores(texts, sources, targets)
+        return {"split": "valid", "nfe": args.eval_steps, "sources": len(sources), **scores}
+
+    def lookout(self, args: argparse.Namespace) -> Lookout | None:
+        """None: one target a source does not tell what is usual."""
+        return None
+
+    def told(self, found: dict[str, Any]) -> str:
+        """An evaluation in one line."""
+        scores = ("bleu", "BLEU"), ("rouge_l", "ROUGE-L"), ("self_bleu", "self-BLEU"), ("copies", "copies")
+        return ", ".join(f"{title} {fixed(found[key])}" for key, title in scores)
+
+    def rank(self, found: dict[str, Any]) -> float:
+        """BLEU, turned round."""
+        return -found["bleu"]
+
+
+def text_scores(texts: list[list[str]], sources: list[str], targets: list[str]) -> dict[str, Any]:
+    """The field's scores of a few hypotheses a source, with the share of copies and the mean length."""
+    from dlmone_lite.generate import field_scores
+    from dlmone_lite.metrics import copy_rate
+
+    flat = [(text, source) for own, source in zip(texts, sources, strict=True) for text in own]
+    copies = copy_rate([text for text, _ in flat], [source for _, source in flat])
+    length = fmean(len(text.split()) for text, _ in flat)
+    return {**field_scores(texts, targets), "copies": copies, "length": length}
+
+
+def corpus_name(place: str) -> str:
+    """`qqp` of `folder/qqp`, `folder/qqp.csv` or the hub's `qqp`."""
+    return Path(place).stem if Path(place).is_file() else Path(place).name
+
+
+def corpus_options(parser: argparse.ArgumentParser) -> None:
+    """What a corpus needs to be said when a teacher is made for it."""
+    parser.add_argument(
+        "--pieces", type=positive, default=8192, metavar="N", help="word pieces of a corpus (8192)"
+    )
+    parser.add_argument(
+        "--tokenizer", metavar="FOLDER", help="take BERT's pieces from there (or bert-base-uncased)"
+    )
+
+
+def new_task(args: argparse.Namespace, shape: ModelConfig) -> Task:
+    """The task that --world or --corpus names, for a network still to be made; a corpus gets its pieces."""
+    from dlmone_lite.layout import DiffuSeqCodec
+    from dlmone_lite.text import Codec, WordPieces
+    from dlmone_lite.worlds import World
+
+    if (args.world is None) == (args.corpus is None):
+        known = ", ".join(World.names())
+        raise InputError(f"train needs --world ({known}, or a .grammar file) or --corpus, one of the two")
+    if args.world:
+        world = World.load(args.world)
+        return WorldTask(world, codec_of(world))
+    if args.tokenizer:
+        pieces = WordPieces.of_bert(args.tokenizer)
+    else:
+        from dlmone_lite.corpora import load
+
+        rows = load(args.corpus, "train")
+        pieces = WordPieces.learn([text for row in rows for text in (row["src"], row["trg"])], args.pieces)
+    if shape.network == "bert":
+        return CorpusTask(args.corpus, DiffuSeqCodec(pieces, 0, shape.length))
+    return CorpusTask(args.corpus, Codec(pieces, shape.source_length, shape.length - shape.source_length))
+
+
+def known_task(args: argparse.Namespace, checkpoint: Checkpoint, origin: str) -> Task:
+    """The task of a checkpoint; --world or --corpus say where its grammar or its text lies."""
+    from dlmone_lite.text import WordPieces
+    from dlmone_lite.worlds import World
+
+    if args.corpus:
+        if corpus_name(args.corpus) != checkpoint.world:
+            raise InputError(
+                f"{origin} was trained for {checkpoint.world!r}, not {corpus_name(args.corpus)!r}"
+            )
+        return CorpusTask(args.corpus, checkpoint.codec)
+    if isinstance(checkpoint.codec.vocabulary, WordPieces):
+        raise InputError(
+            f"{origin} was trained on the corpus {checkpoint.world!r}; say where it is: --corpus"
+        )
+    return WorldTask(World.load(args.world or checkpoint.world), checkpoint.codec)
