@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from dlmone_lite.teacher import PairedText
     from dlmone_lite.training import Run
     from dlmone_lite.warmstart import WarmStartConfig
-    from dlmone_lite.worlds import World
 
 EXAMPLES = """--teacher paraphrase-teacher --out runs/student.safetensors --set mu=1.0 b_d=0.5 b_g=0.5
 --teacher paraphrase-teacher --stages 2 --steps2 1000 --set2 mu=0.5 b_d=0.9 b_g=0.1 --out two.safetensors"""

@@ -23,13 +23,14 @@ from dlmone_lite.cli.common import (
     write_json,
 )
 from dlmone_lite.cli.floor import floor
+from dlmone_lite.cli.tasks import SEEDS, known_task, reference
+from dlmone_lite.cli.textscores import corpus_scores
 from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:
     from dlmone_lite.checkpoint import Checkpoint
     from dlmone_lite.worlds import World
 
-SEEDS = 3  # the field's scores use the first three samples of a source, DiffuSeq's three seeds
 SETTINGS = ("sources", "samples", "split", "seed", "clamp", "batch_size", "precision")
 WORLD_COLUMNS = [("", -8), ("NFE", 5), ("validity", 13), ("TV", 13), ("floor", 6), ("excess", 6)]
 WORLD_COLUMNS += [("coverage", 13), ("distinct (truth)", 16), ("seconds", 8)]
@@ -46,7 +47,8 @@ STEPS = {"teacher": [64, 256], "student": [1, 2, 4]}
 EXAMPLES = """--checkpoint paraphrase-teacher --steps 64,256 --json teacher.json
 --checkpoint runs/student.safetensors --sources 64 --samples 256
 --exact paraphrase --steps 16,64,256
---floor paraphrase-teacher --draws 512 --json floor.json"""
+--floor paraphrase-teacher --draws 512 --json floor.json
+--checkpoint runs/qqp.safetensors --corpus data/qqp --sources 256 --samples 10 --steps 10,100"""
 MORE = """
 World scores, averaged over sources (± standard error): validity (share of right sentences), TV (distance
 to the exact distribution), floor (TV that as many true samples have), excess = sqrt(TV^2 - floor^2),
@@ -54,7 +56,8 @@ coverage (different right sentences over the number that true samples show). The
 ROUGE-L, dist-1, self-BLEU, div-4) use the first three samples of each source and the split's references;
 beside them stand copying the source and true samples. Last, the detectors of degeneration: what they see in
 the outputs, compared with as many true samples. --exact puts the world's exact denoiser in place
-of a network. --floor gives a teacher's loss above the exact Bayes loss for each tenth of t.
+of a network. --floor gives a teacher's loss above the exact Bayes loss for each tenth of t. --corpus, for a
+network trained on real text: the field's scores alone, beside copying; MBR over all samples of a source.
 """
 
 
@@ -73,6 +76,10 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--embeddings", metavar="C", help="with --exact: whose embeddings (default <world>-teacher)"
     )
     parser.add_argument("--world", help="name or .grammar file (default: the checkpoint's)")
+    parser.add_argument("--corpus", help="where a corpus lies; then DiffuSeq's scores, on its valid split")
+    parser.add_argument(
+        "--bertscore", metavar="FOLDER", help="with --corpus: BERTScore by this model, or by the hub's: hub"
+    )
     parser.add_argument(
         "--steps", type=step_list, help="NFE, as 64,256 (default: teacher 64,256; student 1,2,4)"
     )
@@ -104,18 +111,23 @@ def run(args: argparse.Namespace) -> None:
     if args.embeddings and not args.exact:
         raise InputError("--embeddings belongs to --exact; leave it out")
     began, device = time.perf_counter(), pick_device(args.device)
+    if args.corpus and (args.world or args.exact or args.floor):
+        raise InputError("--corpus has no exact truth; leave --world, --exact and --floor out")
     named = World.load(args.exact or args.world) if args.exact or args.world else None
     origin = args.checkpoint or args.floor or args.embeddings or f"{named.name}-teacher"
     checkpoint = zoo.load(origin, device, named.name if named else None)
-    world = named or World.load(checkpoint.world)
+    task = named or known_task(args, checkpoint, origin)
     if args.clamp and checkpoint.role == "student":
         raise InputError("--clamp belongs to a teacher's sampler; a student has no such step")
     if args.exact and args.precision != "float32":
         raise InputError("the exact denoiser needs --precision float32; leave the option out")
     args.precision = precise(args.precision, checkpoint.model.words.device)
-    result: dict[str, Any] = {"command": command_line(args.argv), "checkpoint": origin, "world": world.name}
+    result: dict[str, Any] = {"command": command_line(args.argv), "checkpoint": origin, "world": task.name}
     result |= {"role": "exact" if args.exact else checkpoint.role, "provenance": checkpoint.provenance}
-    if args.floor:
+    world = named or getattr(task, "world", None)
+    if args.corpus:
+        result |= corpus_scores(checkpoint, task, args)
+    elif args.floor:
         result["floor"] = floor(checkpoint, world, args)
     else:
         subject = perfect(checkpoint, world) if args.exact else checkpoint
@@ -220,18 +232,6 @@ def field_table(
         who, _, nfe = name.partition(" ")
         table.row(who, nfe or "-", *(fixed(value) for value in scored[name].values()))
     return scored
-
-
-def reference(world: World, split: str, sources: list[str]) -> list[str]:
-    """One reference a source: the split's own where its file has one, else an exact draw."""
-    import random
-
-    from dlmone_lite.cli.common import split_pairs
-
-    _, left, right = split_pairs(world, split)
-    known = dict(zip(reversed(left), reversed(right), strict=True))  # the first of several
-    generator = random.Random(f"{world.name} {split} references")
-    return [known.get(source) or world.sample(source, generator) for source in sources]
 
 
 def truth(world: World, sources: list[str], seed: int, samples: int = SEEDS) -> list[list[str]]:

@@ -160,6 +160,14 @@ class CorpusTask:
         return -found["bleu"]
 
 
+def reference(world: World, split: str, sources: list[str]) -> list[str]:
+    """One reference a source: the split's own where its file has one, else an exact draw."""
+    _, left, right = split_pairs(world, split)
+    known = dict(zip(reversed(left), reversed(right), strict=True))  # the first of several
+    generator = random.Random(f"{world.name} {split} references")
+    return [known.get(source) or world.sample(source, generator) for source in sources]
+
+
 def text_scores(texts: list[list[str]], sources: list[str], targets: list[str]) -> dict[str, Any]:
     """The field's scores of a few hypotheses a source, with the share of copies and the mean length."""
     from dlmone_lite.generate import field_scores

@@ -1,0 +1,133 @@
+"""cli.tasks and cli.textscores: a corpus trained, distilled and measured like a world; every row counted."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from pathlib import Path
+
+import pets
+import pytest
+
+from dlmone_lite.bert import BertDenoiser
+from dlmone_lite.checkpoint import load
+from dlmone_lite.cli.tasks import CorpusTask, text_scores
+from dlmone_lite.cli.textscores import bert_judge
+from dlmone_lite.layout import DiffuSeqCodec
+from dlmone_lite.metrics import bleu
+from dlmone_lite.text import Codec, WordPieces
+
+BIRDS, PLACES = (
+    ["heron", "curlew", "plover", "swan", "gull", "tern"],
+    ["Marsh", "Lake", "Old Pier", "Café Roof"],
+)
+TINY = ["--set-model", "embed_dim=8", "width=24", "depth=1", "heads=3"]
+EVALUATION = ["--eval-sources", "3", "--eval-samples", "2"]
+
+
+def pair(rng: random.Random) -> dict[str, str]:
+    bird, place = rng.choice(BIRDS), rng.choice(PLACES)
+    return {
+        "src": f"Where does the {bird} nest, at the {place}?",
+        "trg": f"Is the {bird}'s nest at the {place}?",
+    }
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder `birds` with train.jsonl, of which one row is too long and some repeat, and valid.jsonl."""
+    folder, rng = tmp_path_factory.mktemp("text") / "birds", random.Random(0)
+    folder.mkdir()
+    rows = [pair(rng) for _ in range(60)] + [{"src": "far " * 190, "trg": "away"}]
+    for split, part in (("train", rows), ("valid", [pair(rng) for _ in range(12)])):
+        text = "".join(json.dumps(row) + "\n" for row in part)
+        (folder / f"{split}.jsonl").write_text(text, encoding="utf-8")
+    return folder
+
+
+def train(capsys, corpus: Path, out: Path, *more: str) -> str:
+    argv = ["train", "--corpus", corpus, "--out", out, "--steps", "3", "--pieces", "90", *TINY, *EVALUATION]
+    fast = ["--set", "batch_size=4", "warmup=1", "precision=float32"]
+    return pets.run(capsys, *argv, *fast, "--eval-every", "2", "--eval-steps", "2", *more)
+
+
+@pytest.mark.parametrize(("preset", "layout"), [("lite", Codec), ("paper", DiffuSeqCodec)])
+def test_a_corpus_is_trained_distilled_and_measured(capsys, corpus, tmp_path, preset, layout) -> None:
+    teacher, student = tmp_path / "t.safetensors", tmp_path / "s.safetensors"
+    out = train(capsys, corpus, teacher, "--preset", preset)
+    assert re.search(
+        r"^birds: 61 rows, \d+ kept, \d+ repeated, 0 empty, 1 long source, 0 long target$", out, re.M
+    )
+    assert re.search(r"teacher step 2: BLEU 0\.\d+, ROUGE-L", out)
+    made = load(teacher)
+    assert (made.world, type(made.codec), isinstance(made.model, BertDenoiser)) == (
+        "birds", layout, preset == "paper",
+    )  # fmt: skip
+    counts = made.provenance["data"]
+    assert counts["rows"] == 61 == sum(n for k, n in counts.items() if k not in ("rows", "train_sha256"))
+    argv = [
+        "distill",
+        "--teacher",
+        teacher,
+        "--corpus",
+        corpus,
+        "--out",
+        student,
+        "--steps",
+        "2",
+        *EVALUATION,
+    ]
+    fast = ["--set", "batch_size=4", "psi_warmup=1", "precision=float32"]
+    assert "BLEU" in pets.run(capsys, *argv, *fast, "--eval-every", "1")
+    assert load(student).provenance["kept"] == "best" and load(student).world == "birds"
+    evaluate = [
+        "evaluate",
+        "--corpus",
+        corpus,
+        "--sources",
+        "4",
+        "--samples",
+        "3",
+        "--json",
+        tmp_path / "e.json",
+    ]
+    out = pets.run(capsys, *evaluate, "--checkpoint", student, "--steps", "1,2")
+    rows = json.loads((tmp_path / "e.json").read_text())["text_scores"]
+    assert [(row["name"], row["nfe"]) for row in rows] == [("copy", 0), ("student", 1), ("student", 2)]
+    assert rows[0]["copies"] == 1 and rows[0]["self_bleu"] == pytest.approx(1) and rows[0]["mbr"] is None
+    assert "BERTScore was not asked for" in out
+
+
+def test_both_sides_are_compared_as_the_pieces_spell_them(corpus) -> None:
+    lines = [row[side] for row in map(json.loads, (corpus / "train.jsonl").open()) for side in ("src", "trg")]
+    task = CorpusTask(str(corpus), Codec(WordPieces.learn(lines, 90), 40, 40))
+    sources, targets = task.valid
+    assert len(set(sources)) == len(sources) and all(text == text.lower() for text in sources + targets)
+    assert all(re.fullmatch(r"is the \w+ ' s nest at the [a-z ]+ \?", target) for target in targets)
+    found = text_scores([[target] * 2 for target in targets], sources, targets)
+    assert found["bleu"] == pytest.approx(bleu(targets, targets)) and found["copies"] == 0
+    assert CorpusTask(str(corpus), task.codec).valid == task.valid
+
+
+def test_mistakes_are_named(capsys, corpus, tmp_path) -> None:
+    teacher = tmp_path / "t.safetensors"
+    assert "one of the two" in pets.fail(capsys, "train")
+    assert "one of the two" in pets.fail(capsys, "train", "--corpus", corpus, "--world", "paraphrase")
+    assert "waits for a validity" in pets.fail(
+        capsys, "train", "--corpus", corpus, *TINY, "--eval-every", "1", "--time-to", ".5", "--out", teacher
+    )
+    train(capsys, corpus, teacher, "--preset", "lite")
+    argv = ["distill", "--teacher", teacher, "--out", tmp_path / "s.safetensors"]
+    assert "say where it is: --corpus" in pets.fail(capsys, *argv)
+    other = corpus.parent / "fish"
+    other.mkdir()
+    assert "was trained for 'birds', not 'fish'" in pets.fail(capsys, *argv, "--corpus", other)
+    evaluate = ["evaluate", "--checkpoint", teacher, "--corpus", corpus, "--world", "paraphrase"]
+    assert "no exact truth" in pets.fail(capsys, *evaluate)
+
+
+def test_bertscore_that_cannot_be_had_is_said(tmp_path) -> None:
+    assert bert_judge(None)[0] is None
+    judge, why = bert_judge(str(tmp_path / "absent"))
+    assert judge is None and why.startswith("no BERTScore: ")
