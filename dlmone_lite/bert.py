@@ -98,7 +98,11 @@ class BertDenoiser(Denoiser):
 
     def logits(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """Word logits (B, L, V) of the estimate, by the rounding head."""
-        return self.read(x_t, t, h) @ self.words.T + self.word_bias
+        return self.scores(self.read(x_t, t, h))
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Logits (..., V) of x (..., D) by the tied head, which has a bias."""
+        return x @ self.words.T + self.word_bias
 
     def read(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """x0_hat (B, L, D) from `hidden`."""

@@ -161,6 +161,10 @@ class Denoiser(nn.Module):
         """Nearest embedding of every position, x (..., D) -> ids (...): with equal norms, largest product."""
         return (x @ self.embedding().T).argmax(-1)
 
+    def scores(self, x: Tensor) -> Tensor:
+        """How well each word fits at a position, x (..., D) -> (..., V): logits of the rounding loss."""
+        return x @ self.embedding().T
+
     def clamp(self, x: Tensor) -> Tensor:
         """Every position moved onto its nearest embedding (DiffuSeq's clamping trick)."""
         return self.embedding()[self.round(x)]

@@ -162,7 +162,8 @@ def teacher_loss(
     noise: Tensor,
     config: TeacherConfig,
 ) -> dict[str, Tensor]:
-    """Named terms of DiffuSeq's loss (B,), means over target positions (the masked form its users prefer).
+    """Named terms of DiffuSeq's loss (B,), means over target positions (the masked form its users prefer); in
+    DiffuSeq's own layout over all positions, as published.
 
     denoising: ||x0 - x0_hat||^2 per element, or the cross-entropy per position; rounding: cross-entropy of
     the noisy x0 against its ids (keeps embeddings apart); prior: ||alpha_T x0||^2, the mean left at t = T.
@@ -195,9 +196,7 @@ def teacher_loss(
             wanted = wanted + alpha * config.sigma_0**2 / noisy**2 * (x_t[:, cut:] - alpha * wanted)
         denoising = (model.read(x_t, t, h)[:, cut:] - wanted).square().mean((-2, -1))
     x0 = x0[:, cut:]
-    rounding = F.cross_entropy(
-        (x0 @ model.embedding().T).flatten(0, 1), ids[:, cut:].flatten(), reduction="none"
-    )
+    rounding = F.cross_entropy(model.scores(x0).flatten(0, 1), ids[:, cut:].flatten(), reduction="none")
     prior = (model.schedule(model.schedule.T)[0] * x0).square().mean((-2, -1))
     return {"denoising": denoising, "rounding": rounding.view(len(ids), -1).mean(-1), "prior": prior}
 

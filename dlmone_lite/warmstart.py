@@ -74,6 +74,8 @@ class WarmStartRun(Run):
     rows_at_once = 512  # of the teacher's sampling
 
     def __init__(self, teacher: Denoiser, data: PairedText, config: WarmStartConfig):
+        if not data.codec.source_length:
+            raise InputError("a warm start needs the aligned layout, not DiffuSeq's; leave it out")
         config = replace(config)
         self.phi = copy.deepcopy(teacher).eval().requires_grad_(False)
         self.theta = copy.deepcopy(teacher).eval().requires_grad_(True)

@@ -14,8 +14,11 @@ from dlmone_lite.bert import BertDenoiser, network, sinusoids
 from dlmone_lite.checkpoint import Checkpoint
 from dlmone_lite.distill import DistillConfig, DistillRun
 from dlmone_lite.errors import InputError
+from dlmone_lite.layout import DiffuSeqCodec
 from dlmone_lite.model import Denoiser, ModelConfig, preset, sized
-from dlmone_lite.teacher import DIFFUSEQ, PairedText, TeacherRun
+from dlmone_lite.teacher import DIFFUSEQ, PairedText, TeacherRun, teacher_loss
+from dlmone_lite.text import WordPieces
+from dlmone_lite.warmstart import WarmStartConfig, WarmStartRun
 
 SMALL = {"embed_dim": 8, "width": 24, "depth": 2, "heads": 3, "dropout": 0.0}
 
@@ -122,6 +125,45 @@ def test_diffuseqs_recipe_trains_it_and_dlm_ones_distils_it(model, codec, tmp_pa
     run = DistillRun(first.result, data, config)
     assert all(math.isfinite(value) for step in run for value in step.losses.values())
     assert not same_weights(run.theta, first.result)
+
+
+def test_the_loss_is_diffuseqs_written_out():
+    """Every term once more, from the published formulas alone: clipped betas, noise on the embeddings, means
+    over all positions, the tied head with its bias."""
+    codec = DiffuSeqCodec(WordPieces.learn(["a heron nests", "two herons"] * 3, 50), 0, 12)
+    torch.manual_seed(0)
+    model = network(sized(preset("paper", **SMALL), codec)).eval()
+    model.word_bias.data.normal_()
+    batch = codec.encode(["a heron", "two herons", "herons"], ["heron nests", "a heron", "nests"])
+    t, noise = torch.tensor([1, 900, 2000]), normal(*batch.ids.shape, 16, seed=5)
+    T, D, E = 2000, 8, model.words
+    shape = lambda s: 1 - math.sqrt(s + 1e-4)  # noqa: E731
+    betas = [min(1 - shape((i + 1) / T) / shape(i / T), 0.999) for i in range(T)]
+    kept = torch.tensor(betas, dtype=torch.float64).neg().add(1).cumprod(0)
+    x0 = E[batch.ids] + 0.121 * noise[..., D:]
+    abar = kept[t - 1].float()[:, None, None]
+    x_t = torch.where(batch.target[..., None], abar.sqrt() * x0 + (1 - abar).sqrt() * noise[..., :D], x0)
+    expected = {
+        "denoising": (x0 - model(x_t, t, batch)).square().mean((1, 2)),
+        "rounding": -(x0 @ E.T + model.word_bias)
+        .log_softmax(-1)
+        .gather(-1, batch.ids[..., None])
+        .mean((1, 2)),
+        "prior": kept[-1].float() * x0.square().mean((1, 2)),
+    }
+    data = PairedText(["a heron"], ["two herons"], codec)
+    references = batch.ids[:, None]
+    got = teacher_loss(model, batch, references, torch.zeros(3, 1), t, noise, DIFFUSEQ)
+    assert data.references.shape[-1] == codec.length  # that is how all positions come in
+    for name, value in expected.items():
+        assert torch.allclose(got[name], value, rtol=2e-4, atol=1e-7), name
+
+
+def test_a_warm_start_is_refused_in_diffuseqs_layout():
+    codec = DiffuSeqCodec(WordPieces.learn(["a heron nests"], 40), 0, 12)
+    model = network(sized(preset("paper", **SMALL), codec))
+    with pytest.raises(InputError, match="needs the aligned layout"):
+        WarmStartRun(model, PairedText(["a heron"], ["nests"], codec), WarmStartConfig())
 
 
 def test_an_unknown_network_is_refused():
