@@ -62,8 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: Exception, code: int) -> int:
-    """One line on stderr, whatever the message held."""
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    """One line on stderr, whatever the message held; of several processes one speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     return code
 
 

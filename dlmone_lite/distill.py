@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from dlmone_lite import parallel
 from dlmone_lite.adversarial import discriminator_loss, generator_loss
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
@@ -158,11 +159,12 @@ class DistillRun(Run):
     def draw(self, generator: torch.Generator) -> tuple[Batch, Tensor, Tensor, Tensor, Tensor]:
         """(batch, clean embeddings (B, L, D), student noise z, t (B,), diffusion noise) of one update."""
         c, device = self.config, self.device
-        batch = self.data.batch[self.data.draw(c.batch_size, generator)]
-        shape = (*batch.ids.shape, self.phi.config.embed_dim)
-        z, noise = (torch.randn(shape, generator=generator).to(device) for _ in range(2))
-        t = torch.randint(c.t_min, c.t_max + 1, (len(batch),), generator=generator).to(device)
-        batch = batch.to(device)
+        index = self.data.draw(c.batch_size, generator)
+        shape = (len(index), self.data.codec.length, self.phi.config.embed_dim)
+        here = parallel.mine(len(index))  # all rows, unless several processes train
+        z, noise = (torch.randn(shape, generator=generator)[here].to(device) for _ in range(2))
+        t = torch.randint(c.t_min, c.t_max + 1, (len(index),), generator=generator)[here].to(device)
+        batch = self.data.batch[index[here]].to(device)
         return batch, self.phi.embed(batch.ids), z, t, noise
 
     def generate(self, batch: Batch, clean: Tensor, z: Tensor) -> Tensor:
@@ -185,7 +187,7 @@ class DistillRun(Run):
             loss = terms["dsm"] + c.b_d * terms.get("discriminator", 0.0)
             values, norms["psi"] = apply_update(self.rates("psi"), loss, terms, step, c.clip)
             losses.update(values)
-            tokens += int(batch.target.sum())
+            tokens += int(batch.target.sum()) * parallel.world()
         if step <= c.psi_warmup:
             return losses, norms, tokens
         batch, clean, z, t, noise = self.draw(generator)
@@ -198,4 +200,4 @@ class DistillRun(Run):
         )
         values, norms["theta"] = apply_update(self.rates("theta"), loss, terms, step, c.clip)
         self.ema.update(self.theta, step)
-        return {**losses, **values}, norms, tokens + int(batch.target.sum())
+        return {**losses, **values}, norms, tokens + int(batch.target.sum()) * parallel.world()

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlmone_lite import parallel
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.muon import Muon, split
@@ -211,12 +212,10 @@ class TeacherRun(Run):
         self.model, self.data = model.train(), data
         self.ema, self.times = EMA(model, config.ema), TimeSampler(config, model.schedule.T)
         hidden, rest = split(model) if config.optimiser == "muon" else ([], list(model.parameters()))
-        betas = (0.9, 0.98)
-        optimisers = {
-            "adamw": torch.optim.AdamW(rest, config.lr, betas, weight_decay=config.weight_decay, fused=True)
-        }
+        decay = {"weight_decay": config.weight_decay}
+        optimisers = {"adamw": torch.optim.AdamW(rest, config.lr, (0.9, 0.98), **decay, fused=True)}
         if hidden:
-            optimisers["muon"] = Muon(hidden, weight_decay=config.weight_decay)
+            optimisers["muon"] = Muon(hidden, **decay)
         super().__init__(config, {"model": model, "ema": self.ema.model, "times": self.times}, optimisers)
         if hidden:
             self.optimisers["muon"].dtype = self.dtype
@@ -226,23 +225,24 @@ class TeacherRun(Run):
         return self.ema.model
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
-        c, model = self.config, self.model
-        device = self.device
-        batch, references, log_share = self.data.rows(self.data.draw(c.batch_size, generator))
-        t, importance = self.times.draw(len(batch), generator)
+        c, model, device = self.config, self.model, self.device
+        index = self.data.draw(c.batch_size, generator)
+        t, importance = self.times.draw(len(index), generator)
         width = model.config.embed_dim * 2  # the first half is diffusion noise, the second sigma_0 noise
-        noise = torch.randn(*batch.ids.shape, width, generator=generator).to(device)
-        batch, references, log_share = batch.to(device), references.to(device), log_share.to(device)
+        noise = torch.randn(len(index), self.data.codec.length, width, generator=generator)
+        here = parallel.mine(len(index))  # all rows, unless several processes train
+        batch, references, log_share = (part.to(device) for part in self.data.rows(index[here]))
         with self.autocast():
-            terms = teacher_loss(model, batch, references, log_share, t.to(device), noise, c)
+            drawn = t[here].to(device), noise[here].to(device)
+            terms = teacher_loss(model, batch, references, log_share, *drawn, c)
         unweighted = terms["denoising"].detach()
-        terms["denoising"] = terms["denoising"] * importance.to(device)
+        terms["denoising"] = terms["denoising"] * importance[here].to(device)
         means = {name: term.mean() for name, term in terms.items()}
         loss = means["denoising"] + c.rounding * means["rounding"] + c.prior * means["prior"]
         rates = {"adamw": self.lr(), "muon": c.lr_muon * self.lr_factor()}
         optimisers = {optimiser: rates[name] for name, optimiser in self.optimisers.items()}
         values, norm = apply_update(optimisers, loss, means, self.step + 1, c.clip)
         if c.t_sampling == "loss-aware":
-            self.times.record(t, unweighted.cpu())
+            self.times.record(t, parallel.gather(unweighted).cpu())
         self.ema.update(model, self.step + 1)
-        return values, {"teacher": norm}, int(batch.target.sum())
+        return values, {"teacher": norm}, int(batch.target.sum()) * parallel.world()

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from dlmone_lite import parallel
 from dlmone_lite.checkpoint import read_tensors, write_tensors
 from dlmone_lite.errors import InputError
 from dlmone_lite.precision import PRECISIONS, autocast, precise, reuse_memory
@@ -92,7 +93,8 @@ class Run:
         self.step, self.seconds, self.tokens = 0, 0.0, 0
         self.origin: dict[str, str] = {}  # what the run starts from, by name: a state of another is refused
         self.device = next(next(iter(modules.values())).parameters()).device
-        config.precision = precise(config.precision, self.device)
+        known = list(PRECISIONS)  # several processes take the same one, though each may have measured
+        config.precision = known[parallel.decided(known.index(precise(config.precision, self.device)))]
         self.dtype = PRECISIONS[config.precision]
         self.dropout = any(module.config.dropout for module in modules.values() if hasattr(module, "words"))
 
@@ -210,7 +212,9 @@ def apply_update(
 
     Returns the terms and the gradient's norm before clipping. Only these parameters get gradients.
     """
-    values = {name: float(term.detach()) for name, term in terms.items()}
+    means = [term.detach().clone() for term in terms.values()]
+    parallel.average(means)
+    values = {name: float(mean) for name, mean in zip(terms, means, strict=True)}
     for name, value in values.items():
         if not math.isfinite(value):
             raise Diverged(
@@ -219,6 +223,7 @@ def apply_update(
             )
     parameters = [p for optimiser in optimisers for group in optimiser.param_groups for p in group["params"]]
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    parallel.average([gradient for gradient in gradients if gradient is not None])
     for parameter, gradient in zip(parameters, gradients):
         parameter.grad = gradient
     norm = float(nn.utils.clip_grad_norm_(parameters, clip))

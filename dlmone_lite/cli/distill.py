@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlmone_lite import parallel
 from dlmone_lite.cli import loop, record
 from dlmone_lite.cli.common import command, positive
 from dlmone_lite.cli.settings import changed, listing
@@ -70,20 +72,28 @@ def add(commands: argparse._SubParsersAction) -> None:
     loop.options(parser, eval_every=200, eval_steps=1)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Distil and save."""
-    from dlmone_lite import zoo
-    from dlmone_lite.checkpoint import pick_device
+def run(args: argparse.Namespace) -> int | None:
+    """List the settings, start several processes, or distil."""
     from dlmone_lite.distill import DistillConfig
     from dlmone_lite.warmstart import WarmStartConfig
-    from dlmone_lite.worlds import World
 
     if args.settings:
         print(listing("--set, --set2", DistillConfig(), ("seed",)))
         print(listing("--set0", WarmStartConfig(), ("seed",)))
-        return
+        return None
+    if args.processes > 1 and "RANK" not in os.environ:
+        return parallel.launch(args.argv, args.processes)
+    return distil(args)
+
+
+def distil(args: argparse.Namespace) -> None:
+    """Distil and save."""
+    from dlmone_lite import zoo
+    from dlmone_lite.checkpoint import pick_device
+    from dlmone_lite.worlds import World
+
     check_options(args)
-    out, device = output(args.out), pick_device(args.device)
+    out, device = output(args.out), parallel.begin(pick_device(args.device))
     if args.out_stage1:
         output(args.out_stage1)
     named = World.load(args.world) if args.world else None
@@ -93,6 +103,7 @@ def run(args: argparse.Namespace) -> None:
     task = known_task(args, teacher, args.teacher)
     stages = plan(args, out, teacher.model.schedule.T)
     check_evaluation(args, task, min(stage.config.t_init for stage in stages))
+    parallel.wait()  # all have looked, before one writes
     data, made = task.data()
     made["teacher"] = describe(args.teacher)
     runs: list[Run] = []
@@ -111,11 +122,13 @@ def run(args: argparse.Namespace) -> None:
         result = looped.wrap(looped.train(), {**made, **looped.notes})
         if looped.notes.get("time_to"):
             break
-        if later and stage.number == 1 and args.out_stage1:
+        if later and stage.number == 1 and args.out_stage1 and parallel.leads():
             finish(args, Path(args.out_stage1), runs, result, task, device)
-    finish(args, out, runs, result, task, device)
-    for stage in stages:
-        record.clean(stage.state)
+    if parallel.leads():
+        finish(args, out, runs, result, task, device)
+        for stage in stages:
+            record.clean(stage.state)
+    parallel.end()
 
 
 @dataclass

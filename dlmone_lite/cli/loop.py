@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlmone_lite import parallel
 from dlmone_lite.cli.common import count, device_option, positive, share
 from dlmone_lite.cli.record import Log, Stopper, best_of
 from dlmone_lite.cli.tasks import Task
@@ -64,11 +65,22 @@ def options(parser: argparse.ArgumentParser, eval_every: int, eval_steps: int) -
         metavar="V",
         help="stop when that validity is reached; reports training seconds without evaluation",
     )
+    _what_else(parser)
+
+
+def _what_else(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--settings", action="store_true", help="list what can be set, with defaults, and stop"
     )
     parser.add_argument("--json", metavar="FILE", help="write there what the checkpoint says of its making")
     parser.add_argument("--half", action="store_true", help="store the weights in half the size, as float16")
+    parser.add_argument(
+        "--processes",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="train in N processes, a GPU each if there are",
+    )
     device_option(parser)
 
 
@@ -104,13 +116,14 @@ class Loop:
 
                 self.best = load(best_of(self.state)).provenance
             self.saved = self.run.step
-        else:
+        elif parallel.leads():
             best_of(self.state).unlink(missing_ok=True)
             self.save()
 
     def save(self) -> None:
-        """Write the training state."""
-        self.run.save(self.state)
+        """Write the training state; of several processes one does."""
+        if parallel.leads():
+            self.run.save(self.state)
         self.saved = self.run.step
 
     def train(self) -> Denoiser:
@@ -120,11 +133,11 @@ class Loop:
         from dlmone_lite.training import Diverged
 
         self.open()
-        run = self.run
-        log = Log(self.args.log, self.stage, run.step, bool(run.step or self.seconds_before))
-        bar = tqdm(
-            desc=self.title, total=run.total, initial=run.step, unit="step", disable=None, file=sys.stderr
-        )
+        run, leads = self.run, parallel.leads()
+        again = bool(run.step or self.seconds_before)
+        log = Log(self.args.log if leads else None, self.stage, run.step, again)
+        bar = tqdm(desc=self.title, total=run.total, initial=run.step, unit="step",
+                   disable=None if leads else True, file=sys.stderr)  # fmt: skip
         try:
             with Stopper() as stopper:
                 tenth = 0
@@ -149,8 +162,8 @@ class Loop:
         return self.result()
 
     def stop_if(self, asked: bool) -> None:
-        """Save and stop, if Ctrl-C asked for it."""
-        if asked:
+        """Save and stop, if Ctrl-C asked for it, here or in another process."""
+        if parallel.agreed(asked):
             self.save()
             raise KeyboardInterrupt(
                 f"{self.title} at step {self.run.step} of {self.run.total}; go on with --resume"
@@ -158,7 +171,7 @@ class Loop:
 
     def advance(self, log: Log, bar: tqdm) -> None:
         """One update and what is due after it. The state comes last: a resumed run repeats what was lost."""
-        run, every = self.run, self.args.eval_every
+        run, every = self.run, self.args.eval_every if parallel.leads() else 0
         due = every and ((run.step + 1) % every == 0 or run.step + 1 == run.total)
         step = run.advance(self.evaluate if due and self.task.held_out("valid") else None)
         log.write(step)
@@ -169,7 +182,7 @@ class Loop:
             self.judge(step, bar.write)
         if run.step % self.args.save_every == 0:
             self.save()
-            if bar.disable:  # no terminal: a line now and then
+            if bar.disable and parallel.leads():  # no terminal: a line now and then
                 bar.write(f"{self.title} step {run.step} of {run.total}: {losses}")
 
     def evaluate(self, network: Denoiser) -> dict[str, Any]:

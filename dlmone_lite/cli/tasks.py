@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dlmone_lite import parallel
 from dlmone_lite.cli.common import codec_of, fixed, positive, split_pairs
 from dlmone_lite.errors import InputError
 
@@ -133,7 +134,8 @@ class CorpusTask:
         from dlmone_lite.teacher import PairedText
 
         sources, targets, counts = fitting(load(self.place, "train"), self.codec)
-        print(f"{self.name}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+        if parallel.leads():
+            print(f"{self.name}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
         seen = hashlib.sha256("\n".join(f"{a}\t{b}" for a, b in zip(sources, targets)).encode()).hexdigest()
         return PairedText(sources, targets, self.codec), {"data": {**counts, "train_sha256": seen}}
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import copy
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlmone_lite import parallel
 from dlmone_lite.cli import loop, record
 from dlmone_lite.cli.common import (
     check_output,
@@ -32,6 +34,7 @@ EXAMPLES = """--world paraphrase --out runs/teacher.safetensors --eval-every 100
 --world paraphrase --steps 2000 --set lr=1e-3 loss=mse --set-model depth=3 --time-to .9 --eval-every 250
 --corpus folder/with/train.jsonl/and/valid.jsonl --preset lite --eval-every 500 --out runs/qqp.safetensors"""
 MORE = """
+--processes N shares every batch among N processes, a GPU each if there are: the numbers stay those of one.
 Ctrl-C saves the state and stops; the same command with --resume goes on to exactly the same numbers (on
 the same machine). FILE.state is removed when the run is done. Exit code 3: the loss became NaN.
 """
@@ -51,8 +54,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     loop.options(parser, eval_every=0, eval_steps=32)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int | None:
     """Train and save."""
+    if args.processes > 1 and "RANK" not in os.environ:
+        return parallel.launch(args.argv, args.processes)
 
     from dlmone_lite.bert import network
     from dlmone_lite.checkpoint import pick_device
@@ -67,13 +72,14 @@ def run(args: argparse.Namespace) -> None:
             + listing("--set-model", preset(args.preset), FIXED_MODEL)
         )
         return
-    device, task = pick_device(args.device), new_task(args, preset(args.preset))
+    device, task = parallel.begin(pick_device(args.device)), new_task(args, preset(args.preset))
     out = output(args.out or f"runs/{task.name}-teacher.safetensors")
     shape, base = model_config(args, task.codec), recipe(args)
     config = changed(base, steps_and_settings(args.steps, args.set, base), shape.T)
     check_evaluation(args, task, shape.T)
     state = out.with_name(out.name + ".state")
     config = record.resumed(config, record.claim(state, args.resume))
+    parallel.wait()  # all have looked, before one writes
     data, made = task.data()
     seed_weights(args.seed)
     training = TeacherRun(network(shape).to(device), data, config)
@@ -81,8 +87,10 @@ def run(args: argparse.Namespace) -> None:
     looped = loop.Loop(training, "teacher", state, wrapper(task, "teacher", {}), task, args)
     made.update(preset=args.preset)
     result = looped.train()
-    finish(args, out, [training], looped.wrap(result, {**made, **looped.notes}), task, device)
-    record.clean(state)
+    if parallel.leads():
+        finish(args, out, [training], looped.wrap(result, {**made, **looped.notes}), task, device)
+        record.clean(state)
+    parallel.end()
 
 
 def recipe(args: argparse.Namespace) -> TeacherConfig:
@@ -144,6 +152,8 @@ def check_evaluation(args: argparse.Namespace, task: Task, longest: int) -> None
         raise InputError(f"--eval-steps is at most {longest} here, not {args.eval_steps}")
     if args.time_to is not None and not args.eval_every:
         raise InputError("--time-to looks at evaluations; give --eval-every a number")
+    if args.time_to is not None and parallel.world() > 1:
+        raise InputError("--time-to is for one process; leave it out under torchrun")
     if args.time_to is not None and args.corpus:
         raise InputError("--time-to waits for a validity, which a corpus does not have; leave it out")
     if args.eval_every and not task.held_out("valid"):

@@ -1,0 +1,153 @@
+"""Several processes train one network together, by --processes or torchrun; each takes its rows of a batch.
+
+All draw the same random numbers for the whole batch and compute on their own rows; gradients and losses are
+averaged over all by `torch.distributed`. So a run has the same numbers as one process with the same batch, up
+to the order of sums, and a state saved by either goes on in the other. The first process alone writes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dlmone_lite.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def launch(argv: Sequence[str], processes: int) -> int:
+    """Run `python -m dlmone_lite argv` in so many processes of this machine -> 0, or the exit code of the
+    first that fails, which ends the others. (`torchrun` does the same over several machines.)"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(processes)}
+    cores = max(1, (os.cpu_count() or 1) // processes)
+    shared["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(cores))
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "dlmone_lite", *argv],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(processes)
+    ]
+    while any(code := [process.poll() for process in started]) or None in code:
+        failed = next((c for c in code if c), None)
+        if failed is not None:  # the others would wait for it for ever
+            for process in started:
+                process.terminate()
+            for process in started:
+                process.wait()
+            return failed if failed > 0 else 1
+        try:
+            time.sleep(0.2)
+        except KeyboardInterrupt:  # they were asked as well: they save and stop
+            continue
+    return 0
+
+
+def _group() -> Any:
+    """torch.distributed once several processes have met, else None; imported late, for help must not wait."""
+    import torch.distributed as dist
+
+    return dist if dist.is_available() and dist.is_initialized() else None
+
+
+def begin(device: str) -> str:
+    """Join the others if this is one of several processes -> its device (`cuda`: a GPU for each)."""
+    if "LOCAL_RANK" not in os.environ or _group():
+        return device
+    import torch
+
+    if device.startswith("cuda"):
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    return device
+
+
+def end() -> None:
+    """Leave together: one that goes while another still speaks to it takes it down."""
+    if group := _group():
+        group.barrier()
+        group.destroy_process_group()
+
+
+def world() -> int:
+    """How many processes train together; 1 if this one is alone."""
+    group = _group()
+    return group.get_world_size() if group else 1
+
+
+def leads() -> bool:
+    """Whether this process evaluates, prints and writes."""
+    group = _group()
+    return not group or group.get_rank() == 0
+
+
+def mine(rows: int) -> slice:
+    """This process' share of a batch; InputError if it cannot be shared evenly."""
+    if rows % world():
+        raise InputError(f"a batch of {rows} cannot be shared by {world()} processes; choose a multiple")
+    group, share = _group(), rows // world()
+    first = group.get_rank() * share if group else 0
+    return slice(first, first + share)
+
+
+def average(tensors: list[Tensor]) -> None:
+    """Replace each tensor by its mean over all processes, in place, in one exchange."""
+    if group := _group():
+        import torch
+
+        flat = torch.cat([tensor.flatten().float() for tensor in tensors])
+        group.all_reduce(flat)
+        means = flat.div(world()).split([tensor.numel() for tensor in tensors])
+        for tensor, mean in zip(tensors, means, strict=True):
+            tensor.copy_(mean.view_as(tensor))
+
+
+def gather(share: Tensor) -> Tensor:
+    """The shares of all processes, one after the other (equal sizes along the first dimension)."""
+    if not (group := _group()):
+        return share
+    import torch
+
+    parts = [torch.empty_like(share) for _ in range(world())]
+    group.all_gather(parts, share.contiguous())
+    return torch.cat(parts)
+
+
+def decided(choice: int) -> int:
+    """The first process' choice, for all."""
+    if not (group := _group()):
+        return choice
+    told = _flag(choice)
+    group.broadcast(told, 0)
+    return int(told)
+
+
+def agreed(asked: bool) -> bool:
+    """Whether any process was asked to stop: then all do, after the same update."""
+    if not (group := _group()):
+        return asked
+    told = _flag(asked)
+    group.all_reduce(told, group.ReduceOp.MAX)
+    return bool(told)
+
+
+def _flag(value: int) -> Tensor:
+    import torch
+
+    return torch.tensor(int(value), device="cuda" if _group().get_backend() == "nccl" else "cpu")
+
+
+def wait() -> None:
+    """Until all processes are here."""
+    if group := _group():
+        group.barrier()

@@ -1,0 +1,131 @@
+"""parallel: two processes over gloo have the numbers of one; the state of either goes on in the other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pets
+import pytest
+import torch
+
+from dlmone_lite import parallel
+from dlmone_lite.checkpoint import load, read_tensors
+from dlmone_lite.corpora import read_jsonl
+from dlmone_lite.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+
+
+def command(kind: str, folder: Path, out: Path, *more: str) -> list[str]:
+    argv = [kind, "--world", folder / "pets.grammar", "--out", out, "--log", out.with_suffix(".jsonl"), *more]
+    argv += pets.TINY if kind == "train" else ["--teacher", folder / "teacher.safetensors"]
+    return [str(word) for word in [*argv, *pets.FAST, *(["psi_warmup=1"] if kind == "distill" else [])]]
+
+
+def run(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *argv], capture_output=True, text=True, env=ENVIRONMENT, timeout=240
+    )
+
+
+def close(a: Path, b: Path) -> bool:
+    left, right = load(a).model.state_dict(), load(b).model.state_dict()
+    return all(torch.allclose(left[key], right[key], rtol=1e-4, atol=1e-5) for key in left)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("two")
+    pets.make_checkpoint(made / "teacher.safetensors", pets.make_world(made), "teacher")
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["train", "distill"])
+def test_two_processes_have_the_numbers_of_one(kind: str, folder: Path, capsys, tmp_path: Path) -> None:
+    alone, both = tmp_path / "alone.safetensors", tmp_path / "both.safetensors"
+    more = ["--steps", "6", "--eval-every", "3", *pets.EVALUATION]
+    more += ["--set", "t_sampling=loss-aware"] if kind == "train" else ["--keep", "last"]
+    pets.run(capsys, *command(kind, folder, alone, *more))
+    done = run("-m", "dlmone_lite", *command(kind, folder, both, *more, "--processes", "2"))
+    assert done.returncode == 0, done.stderr
+    assert close(alone, both)
+    rows = [read_jsonl(path.with_suffix(".jsonl"), ()) for path in (alone, both)]
+    for one, other in zip(*rows, strict=True):
+        assert one["tokens"] == other["tokens"] and one["losses"] == pytest.approx(other["losses"], rel=1e-4)
+    assert done.stdout.count("steps, ") == 1, "one process speaks"
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import pets, torch
+from dlmone_lite import parallel
+from dlmone_lite.checkpoint import load
+from dlmone_lite.distill import DistillConfig, DistillRun
+from dlmone_lite.teacher import PairedText
+from dlmone_lite.worlds import World
+
+folder, state, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+parallel.begin("cpu")
+torch.set_num_threads(1)
+teacher, world = load(folder / "teacher.safetensors"), World.load(folder / "pets.grammar")
+data = PairedText(*zip(*world.pairs("train", 60)), teacher.codec)
+config = DistillConfig(steps=8, batch_size=8, warmup=2, psi_warmup=1, precision="float32")
+run = DistillRun(teacher.model, data, config)
+if state.is_file():
+    run.load(state)
+parallel.wait()
+for _ in range(steps):
+    run.advance()
+if parallel.leads():
+    run.save(state)
+parallel.end()
+"""
+
+
+@pytest.mark.slow
+def test_a_state_of_two_goes_on_in_one_and_back(folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    ways = {"alone": [(1, 8)], "two, then one": [(2, 4), (1, 4)], "one, then two": [(1, 4), (2, 4)]}
+    ends = {}
+    for name, parts in ways.items():
+        state = tmp_path / f"{name}.state"
+        for processes, steps in parts:
+            start = [] if processes == 1 else TORCHRUN
+            done = run(*start, str(script), str(folder), str(state), str(steps))
+            assert done.returncode == 0, done.stderr
+        ends[name] = read_tensors(state)[0]
+    for name in ("two, then one", "one, then two"):
+        for key, value in ends["alone"].items():
+            assert torch.allclose(value.float(), ends[name][key].float(), rtol=1e-3, atol=1e-5), (name, key)
+
+
+@pytest.mark.slow
+def test_a_mistake_is_one_line_and_nobody_waits(folder: Path, tmp_path: Path) -> None:
+    argv = command("train", folder, tmp_path / "t.safetensors", "--steps", "2", "--processes", "2")
+    done = run("-m", "dlmone_lite", *[*argv, "batch_size=9"])
+    assert done.returncode == 2 and done.stderr.count("error: ") == 1
+    assert "a batch of 9 cannot be shared by 2 processes" in done.stderr
+
+
+def test_alone_nothing_is_shared() -> None:
+    assert (parallel.world(), parallel.leads(), parallel.mine(6)) == (1, True, slice(0, 6))
+    tensor = torch.ones(3)
+    parallel.average([tensor])
+    assert torch.equal(tensor, torch.ones(3)) and parallel.gather(tensor) is tensor
+    assert parallel.agreed(True) and not parallel.agreed(False) and parallel.decided(1) == 1
+    parallel.wait(), parallel.end()
+    assert parallel.begin("cpu") == "cpu"
+
+
+def test_a_batch_is_shared_evenly_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "world", lambda: 4)
+    with pytest.raises(InputError, match="a batch of 6 cannot be shared by 4 processes"):
+        parallel.mine(6)
