@@ -132,6 +132,15 @@ def treatments(one: Patient, updates: int = 200) -> dict[str, dict[str, Any]]:
     return {name: {**changes, "steps": updates} for name, changes in told.items()}
 
 
+def prevention(one: Patient) -> dict[str, dict[str, Any]]:
+    """DLM-One's advice, followed from the start: a name -> what the stage of `one.spec` changes instead."""
+    tried = treatments(one)
+    return {
+        name: {**one.changes, **{k: v for k, v in tried[name].items() if k != "steps"}}
+        for name in ("b_g raised", "a tenth of the rates")
+    }
+
+
 def recover(_: Path, spec: Spec) -> dict[str, Any]:
     """Treat the patient `spec.start` with the changes of the one stage -> the record of it."""
     run = treat(spec.start, **{"seed": 77 + spec.seed, **spec.stages[0]})

@@ -14,7 +14,7 @@ from typing import Any
 
 from dlmone_lite import cause, clinic
 from dlmone_lite.errors import InputError, nearest
-from dlmone_lite.lab import Spec, beginning, distil
+from dlmone_lite.lab import STARTS, Spec, beginning, distil
 from dlmone_lite.records import read_records
 
 Progress = Callable[[dict[str, Any], int, int], None]  # (record, runs done, runs in all)
@@ -26,6 +26,7 @@ FACTORS: dict[str, tuple[dict[str, Any], ...]] = {
     "t_init": ({"t_init": 1000}, {"t_init": 1800}),
 }
 B_D, B_G = (0.0, 0.1, 0.5, 1.0, 3.0), (0.0, 0.05, 0.2, 0.5, 1.5)
+EARLY = "from the start:"  # arms of `treatments` in which the patient never falls ill, perhaps
 MUS, RATES = (0.5, 0.8, 1.0, 1.2, 1.5), (3e-4, 1e-3, 2e-3, 3e-3, 6e-3)
 
 
@@ -116,11 +117,16 @@ def causes() -> Iterator[Spec]:
 
 
 def treatments(seeds: int = 3) -> Iterator[Spec]:
-    """Every patient of the clinic, treated in several ways."""
+    """Every patient, treated in several ways; and the run that broke it, the advice followed from the start."""
     for seed in range(seeds):
         for one in clinic.PATIENTS:
+            where = {"length": one.length, "seed": seed}
             for name, changes in clinic.treatments(one).items():
-                yield Spec(one.name, name, (changes,), length=one.length, start=one.name, seed=seed)
+                yield Spec(one.name, name, (changes,), start=one.name, **where)
+        for one in clinic.PATIENTS:
+            where = {"length": one.length, "seed": seed}
+            for name, changes in clinic.prevention(one).items():
+                yield Spec(one.name, f"{EARLY} {name}", (changes,), **where)
 
 
 def classroom(seeds: int = 3, steps: int = 400) -> Iterator[Spec]:
@@ -137,8 +143,14 @@ def classroom(seeds: int = 3, steps: int = 400) -> Iterator[Spec]:
                 yield Spec("classroom", arm, plan, seed=seed, world="paraphrase")
 
 
-def _nothing(_: Spec, __: Path) -> None:
-    """Patients lie ready."""
+def _ready(spec: Spec, folder: Path) -> None:
+    """Patients lie ready; what others begin with is made."""
+    if spec.start in STARTS:
+        beginning(spec, folder)
+
+
+def _treated(folder: Path, spec: Spec) -> dict[str, Any]:
+    return _distilled(folder, spec) if spec.start in STARTS else clinic.recover(folder, spec)
 
 
 def _distilled(folder: Path, spec: Spec) -> dict[str, Any]:
@@ -158,7 +170,7 @@ SWEEPS = {
     "coefficients": Sweep(coefficients),
     "stages": Sweep(stages),
     "clinic": Sweep(clinic_runs, clinic.make),
-    "treatments": Sweep(treatments, clinic.recover, _nothing),
+    "treatments": Sweep(treatments, _treated, _ready),
     "classroom": Sweep(classroom),
     "cause": Sweep(causes, cause.examine),
 }

@@ -12,7 +12,7 @@ import pytest
 from dlmone_lite import clinic, sweeps
 from dlmone_lite.distill import DistillConfig
 from dlmone_lite.errors import InputError
-from dlmone_lite.lab import BASE, Spec
+from dlmone_lite.lab import BASE, STARTS, Spec
 from dlmone_lite.records import read_records
 from dlmone_lite.sweeps import execute, plan
 
@@ -42,8 +42,16 @@ def test_every_patient_gets_the_papers_advice() -> None:
         assert tried["a tenth of the rates"]["lr"] == pytest.approx(was["lr"] / 10)
         assert tried["psi restarted"]["restart"] and not set(tried["psi restarted"]) & {"lr", "b_g"}
         assert {**was, **tried["a healthy run's settings"], "steps": 0} == {**vars(BASE), "steps": 0}
-    starts = {(spec.start, spec.arm) for spec in plan("treatments")}
+        early = clinic.prevention(one)
+        assert early["b_g raised"]["b_g"] == tried["b_g raised"]["b_g"] and len(early) == 2
+        assert {k: v for k, v in early["b_g raised"].items() if k[:2] != "b_"} == {
+            k: v for k, v in one.changes.items() if k[:2] != "b_"
+        }
+    specs = plan("treatments")
+    starts = {(spec.start, spec.arm) for spec in specs if spec.start not in STARTS}
     assert len(starts) == len(clinic.PATIENTS) * len(tried)
+    first = next(spec for spec in specs if spec.arm.startswith(sweeps.EARLY))
+    assert first.start == "warm" and first.group == "A"
 
 
 def test_an_unknown_sweep_is_refused() -> None:
