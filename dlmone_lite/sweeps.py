@@ -117,7 +117,7 @@ def causes() -> Iterator[Spec]:
 
 
 def treatments(seeds: int = 3) -> Iterator[Spec]:
-    """Every patient, treated in several ways; and the run that broke it, the advice followed from the start."""
+    """Every patient, treated in several ways; and the run that broke it, with the advice from the start."""
     for seed in range(seeds):
         for one in clinic.PATIENTS:
             where = {"length": one.length, "seed": seed}
