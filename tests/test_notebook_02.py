@@ -12,7 +12,7 @@ import pytest
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "02_sentences_in_space.ipynb"
 NEEDED = (
-    "import torch", "teacher =", "as_product =", "def margins", "def candidates", "def block", "cases =",
+    "import torch", "teacher, _ =", "as_product =", "def margins", "def candidates", "def block", "cases =",
     "read_panel =", "def walk", "walk_panel =",
 )  # fmt: skip
 LIMIT = 0.150  # seconds of work for one update

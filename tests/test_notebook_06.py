@@ -19,7 +19,7 @@ NEEDED = {
     ),
     "07_two_stage_gpu": ("import torch", "SCORES = ", "class TwoStages", "def draw(", "live = LivePanel("),
     "08_steps_quality_diversity": (
-        "import torch", "world = World", "def write(", "BUDGETS = {", "def mbr(", "def one(", "panel = Panel(",
+        "import torch", "zoo.course(", "def write(", "BUDGETS = {", "def mbr(", "def one(", "panel = Panel(",
     ),
 }  # fmt: skip
 LIMIT = 0.250  # seconds of work for one update of the atlas
