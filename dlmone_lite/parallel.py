@@ -8,6 +8,7 @@ to the order of sums, and a state saved by either goes on in the other. The firs
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+STOPPED = 130  # the exit code of a process that Ctrl-C asked to save and stop
 
 
 def launch(argv: Sequence[str], processes: int) -> int:
@@ -37,19 +40,19 @@ def launch(argv: Sequence[str], processes: int) -> int:
         )
         for rank in range(processes)
     ]
-    while any(code := [process.poll() for process in started]) or None in code:
-        failed = next((c for c in code if c), None)
-        if failed is not None:  # the others would wait for it for ever
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches them as well: they save and stop
+    try:
+        while None in (codes := [process.poll() for process in started]) and not any(codes):
+            time.sleep(0.2)
+        failed = next((code for code in codes if code), 0)
+        if failed not in (0, STOPPED):  # the others would wait for it for ever
             for process in started:
                 process.terminate()
-            for process in started:
-                process.wait()
-            return failed if failed > 0 else 1
-        try:
-            time.sleep(0.2)
-        except KeyboardInterrupt:  # they were asked as well: they save and stop
-            continue
-    return 0
+        for process in started:
+            process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return failed if failed >= 0 else 1
 
 
 def _group() -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pets
@@ -105,6 +107,28 @@ def test_a_state_of_two_goes_on_in_one_and_back(folder: Path, tmp_path: Path) ->
     for name in ("two, then one", "one, then two"):
         for key, value in ends["alone"].items():
             assert torch.allclose(value.float(), ends[name][key].float(), rtol=1e-3, atol=1e-5), (name, key)
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_once_and_resume_goes_on_to_the_numbers_of_one(
+    folder: Path, capsys, tmp_path: Path
+) -> None:
+    alone, both = tmp_path / "alone.safetensors", tmp_path / "both.safetensors"
+    pets.run(capsys, *command("train", folder, alone, "--steps", "150"))
+    argv = ["-m", "dlmone_lite", *command("train", folder, both, "--steps", "150", "--processes", "2")]
+    started = subprocess.Popen([sys.executable, *argv], env=ENVIRONMENT, start_new_session=True,
+                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    log, state = both.with_suffix(".jsonl"), tmp_path / "both.safetensors.state"
+    end = time.monotonic() + 120
+    while not (log.is_file() and log.stat().st_size):  # it trains
+        assert time.monotonic() < end and started.poll() is None
+        time.sleep(0.02)
+    os.killpg(started.pid, signal.SIGINT)
+    said = started.communicate(timeout=60)[1]
+    assert started.returncode == 130 and "stopped: teacher at step" in said and state.is_file()
+    done = run(*argv, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert close(alone, both) and len(read_jsonl(log, ())) == 150
 
 
 @pytest.mark.slow

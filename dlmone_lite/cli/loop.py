@@ -165,6 +165,7 @@ class Loop:
         """Save and stop, if Ctrl-C asked for it, here or in another process."""
         if parallel.agreed(asked):
             self.save()
+            parallel.end()
             raise KeyboardInterrupt(
                 f"{self.title} at step {self.run.step} of {self.run.total}; go on with --resume"
             )
