@@ -48,7 +48,7 @@ class BertDenoiser(Denoiser):
 
     Embeddings are free, so the nearest one is sought by distance. t reaches the network as t * 1000 / T. The
     features of the last layer are taken before its normalisation: their mean over channels is SiDA's
-    real-or-fake logit, and after it would be the same everywhere.
+    real-or-fake logit, and after it would be the same everywhere. (That DLM-One does so is a reconstruction.)
     """
 
     def __init__(self, config: ModelConfig):
@@ -66,14 +66,11 @@ class BertDenoiser(Denoiser):
         )
         self.down = nn.Sequential(nn.Linear(W, W), nn.Tanh(), nn.Linear(W, D))
         nn.init.normal_(self.position, std=0.02)
-        for block in self.blocks:  # BERT's initialisation; the projections keep torch's, as DiffuSeq's do
+        for block in self.blocks:  # as BERT; which weights DiffuSeq starts from is a reconstruction
             for layer in (block.qkv, block.proj, block.up, block.down):
                 nn.init.normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
-        if config.discriminator == "head":
-            self.verdict = nn.Linear(W, 1)
-            nn.init.zeros_(self.verdict.weight)
-            nn.init.zeros_(self.verdict.bias)
+        self.add_verdict()
 
     def embedding(self) -> Tensor:
         """All word embeddings (V, D), as they are."""

@@ -144,8 +144,12 @@ class Denoiser(nn.Module):
             for layer in (block.proj, block.down):
                 nn.init.normal_(layer.weight, std=0.5 / math.sqrt(2 * config.depth * layer.in_features))
                 nn.init.zeros_(layer.bias)
-        if config.discriminator == "head":
-            self.verdict = nn.Linear(W, 1)
+        self.add_verdict()
+
+    def add_verdict(self) -> None:
+        """With a discriminator of the kind "head": one linear layer, which starts undecided."""
+        if self.config.discriminator == "head":
+            self.verdict = nn.Linear(self.config.width, 1)
             nn.init.zeros_(self.verdict.weight)
             nn.init.zeros_(self.verdict.bias)
 
