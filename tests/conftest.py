@@ -54,5 +54,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def own_progress(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test solves is forgotten after it; the notebooks' kernels have a file that stays empty."""
+    """What tests solve goes to a file of theirs, so that of the notebooks' kernels stays empty."""
     monkeypatch.setenv("DLMONE_PROGRESS", str(tmp_path_factory.getbasetemp() / "solved" / "progress.json"))

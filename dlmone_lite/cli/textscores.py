@@ -62,8 +62,8 @@ def row(
 
     first = [own[:SEEDS] for own in texts]
     found: dict[str, Any] = {"name": name, "nfe": nfe, **text_scores(first, sources, targets)}
-    several = len(set(texts[0])) > 1 or len(texts[0]) > 1 and name != "copy"
-    found["mbr"] = bleu([mbr(own) for own in texts], targets) if several else None
+    choice = len(texts[0]) > 1 and name != "copy"
+    found["mbr"] = bleu([mbr(own) for own in texts], targets) if choice else None
     found["bertscore"] = judge([own[0] for own in texts], targets) if judge else None
     found["seconds"] = round(seconds, 2)
     scores = ("bleu", "mbr", "rouge_l", "bertscore", "dist_1", "self_bleu", "div_4")
