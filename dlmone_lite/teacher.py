@@ -14,6 +14,7 @@ from dlmone_lite import parallel
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.muon import Muon, split
+from dlmone_lite.rounding import rounding_loss
 from dlmone_lite.sample import anchor
 from dlmone_lite.text import Batch, Codec
 from dlmone_lite.training import EMA, Run, apply_update
@@ -197,9 +198,9 @@ def teacher_loss(
             wanted = wanted + alpha * config.sigma_0**2 / noisy**2 * (x_t[:, cut:] - alpha * wanted)
         denoising = (model.read(x_t, t, h)[:, cut:] - wanted).square().mean((-2, -1))
     x0 = x0[:, cut:]
-    rounding = F.cross_entropy(model.scores(x0).flatten(0, 1), ids[:, cut:].flatten(), reduction="none")
+    rounding = rounding_loss(model, x0, ids[:, cut:])
     prior = (model.schedule(model.schedule.T)[0] * x0).square().mean((-2, -1))
-    return {"denoising": denoising, "rounding": rounding.view(len(ids), -1).mean(-1), "prior": prior}
+    return {"denoising": denoising, "rounding": rounding, "prior": prior}
 
 
 class TeacherRun(Run):

@@ -197,6 +197,8 @@ def test_a_bad_option_is_named(
             ["bench", "--teacher", "{lab}/student.safetensors", "--student", "{lab}/student.safetensors"],
             "got a student",
         ),
+        (["bench", "--teacher", "paraphrase-teacher"], "give both --teacher and --student"),
+        (["bench", "--preset", "huge"], "unknown preset 'huge'"),
         (["world", "{lab}/pets.grammar", "--json", "{lab}"], "is a folder; name a file in it"),
         (["dance"], "invalid choice: 'dance'"),
         ([], "COMMAND"),

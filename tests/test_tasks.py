@@ -123,8 +123,24 @@ def test_mistakes_are_named(capsys, corpus, tmp_path) -> None:
     other = corpus.parent / "fish"
     other.mkdir()
     assert "was trained for 'birds', not 'fish'" in pets.fail(capsys, *argv, "--corpus", other)
+    evaluate = ["evaluate", "--checkpoint", teacher, "--zero-shot"]
+    assert "belong to --corpus" in pets.fail(capsys, *evaluate)
     evaluate = ["evaluate", "--checkpoint", teacher, "--corpus", corpus, "--world", "paraphrase"]
     assert "no exact truth" in pets.fail(capsys, *evaluate)
+
+
+def test_a_corpus_never_seen_is_measured_when_asked(capsys, corpus, tmp_path) -> None:
+    teacher, record = tmp_path / "t.safetensors", tmp_path / "r.json"
+    train(capsys, corpus, teacher, "--preset", "lite")
+    other = tmp_path / "fish"
+    other.mkdir()
+    (other / "valid.jsonl").write_bytes((corpus / "valid.jsonl").read_bytes())
+    argv = ["evaluate", "--checkpoint", teacher, "--corpus", other, "--steps", "2", "--samples", "2"]
+    assert "evaluate --zero-shot" in pets.fail(capsys, *argv)
+    pets.run(capsys, *argv, "--zero-shot", "--json", record)
+    found = json.loads(record.read_text())
+    assert (found["world"], found["trained_on"]) == ("fish", "birds")
+    assert [row["name"] for row in found["text_scores"]] == ["copy", "teacher"]
 
 
 def test_bertscore_that_cannot_be_had_is_said(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""`bench`: milliseconds from text to text, a one-step student against its teacher's many steps."""
+"""`bench`: one step against many from text to text; or training and writing at a preset's size."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dlmone_lite.cli.benchsize import bench_size
 from dlmone_lite.cli.common import (
     Table,
     check_output,
@@ -16,48 +17,73 @@ from dlmone_lite.cli.common import (
     device_option,
     environment,
     positive,
+    step_list,
     write_json,
 )
 from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from dlmone_lite.checkpoint import Checkpoint
 
 BATCHES = (1, 64)
-EXAMPLES = """--teacher paraphrase-teacher --student paraphrase-student --json speed.json
+EXAMPLES = """--preset lite
+--preset paper --batch-size 4 --repeats 3 --json paper.json
+--teacher paraphrase-teacher --student paraphrase-student --json speed.json
 --teacher runs/teacher.safetensors --student runs/student.safetensors --steps 256 --repeats 5 --device cuda"""
 MORE = """
-Each time runs from strings to strings: encoding, sampling, rounding, decoding. Both run in their fastest
-form: no clamping, no gradients, and of float32 and bfloat16 the precision that a short run at that batch
-finds faster. Median over the repeats; on a CPU the teacher's 2000 steps for 64 sentences take minutes.
+With --teacher and --student, each time runs from strings to strings: encoding, sampling, rounding, decoding.
+Both run in their fastest form: no clamping, no gradients, and of float32 and bfloat16 the precision that a
+short run at that batch finds faster. Median over the repeats; on a CPU the teacher's 2000 steps for 64
+sentences take minutes. Without them, whole training updates of a new network at the preset's size on random
+words, in positions a second, with the share that its matrix products have of this machine's fastest; the
+same loss in float32 over torch.nn.TransformerEncoder and transformers' BertModel; rows written a second
+from noise to embeddings, at each number of network evaluations; and the memory that was needed at most.
 """
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
-    parser = command(
-        commands, "bench", "time one step against many, text in to text out", EXAMPLES, run, MORE
-    )
-    parser.add_argument("--teacher", required=True, metavar="NAME_OR_FILE")
-    parser.add_argument("--student", required=True, metavar="NAME_OR_FILE")
+    summary = "time one step against many, or training at a preset's size"
+    parser = command(commands, "bench", summary, EXAMPLES, run, MORE)
+    parser.add_argument("--teacher", metavar="NAME_OR_FILE")
+    parser.add_argument("--student", metavar="NAME_OR_FILE")
     parser.add_argument("--steps", type=positive, default=2000, help="of the teacher (default 2000)")
     parser.add_argument("--student-steps", type=positive, default=1, help="of the student (default 1)")
     parser.add_argument(
         "--repeats", type=positive, default=3, help="of the teacher; ten times as many of the student (3)"
+    )
+    parser.add_argument("--preset", default="lite", help="without a teacher: the size (default lite)")
+    parser.add_argument(
+        "--batch-size", type=positive, default=0, metavar="N", help="rows (default: 64; paper on a CPU: 4)"
+    )
+    parser.add_argument(
+        "--nfe", type=step_list, default=[1, 2, 4, 8, 100], help="to write at (1,2,4,8,100; the last is slow)"
     )
     parser.add_argument("--json", metavar="FILE", help="write all times there")
     device_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Time both at batch 1 and 64."""
-    from dlmone_lite import zoo
+    """Time what the options say, print it, write it."""
     from dlmone_lite.checkpoint import pick_device
+
+    check_output(args.json)
+    if (args.teacher is None) != (args.student is None):
+        raise InputError("bench compares a teacher with a student; give both --teacher and --student")
+    device = pick_device(args.device)
+    found = bench_pair(args, device) if args.teacher else bench_size(args, device)
+    if args.json:
+        write_json(args.json, {"command": command_line(args.argv), **found, **environment(device)})
+
+
+def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
+    """Both at batch 1 and 64."""
+    from dlmone_lite import zoo
     from dlmone_lite.generate import held_out_sources
     from dlmone_lite.worlds import World
 
-    check_output(args.json)
-    device = pick_device(args.device)
     teacher, student = zoo.load(args.teacher, device), zoo.load(args.student, device)
     if (teacher.role, student.role) != ("teacher", "student"):
         raise InputError(
@@ -83,19 +109,13 @@ def run(args: argparse.Namespace) -> None:
         )
         row = {"batch": batch, "ratio": a / b, "teacher_ms": slow, "student_ms": quick}
         results.append({**row, "teacher_precision": precision, "student_precision": precise})
-    if args.json:
-        write_json(
-            args.json,
-            {
-                "command": command_line(args.argv),
-                "teacher": args.teacher,
-                "student": args.student,
-                "teacher_nfe": args.steps,
-                "student_nfe": args.student_steps,
-                "batches": results,
-                **where,
-            },
-        )
+    return {
+        "teacher": args.teacher,
+        "student": args.student,
+        "teacher_nfe": args.steps,
+        "student_nfe": args.student_steps,
+        "batches": results,
+    }
 
 
 def stopwatch(checkpoint: Checkpoint, texts: list[str], steps: int) -> tuple[Callable[[int], float], str]:

@@ -78,6 +78,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--world", help="name or .grammar file (default: the checkpoint's)")
     parser.add_argument("--corpus", help="where a corpus lies; then DiffuSeq's scores, on its valid split")
     parser.add_argument(
+        "--zero-shot", action="store_true", help="with --corpus: also one that the network never saw"
+    )
+    parser.add_argument(
         "--bertscore", metavar="FOLDER", help="with --corpus: BERTScore by this model, or by the hub's: hub"
     )
     parser.add_argument(
@@ -113,16 +116,19 @@ def run(args: argparse.Namespace) -> None:
     began, device = time.perf_counter(), pick_device(args.device)
     if args.corpus and (args.world or args.exact or args.floor):
         raise InputError("--corpus has no exact truth; leave --world, --exact and --floor out")
+    if (args.zero_shot or args.bertscore) and not args.corpus:
+        raise InputError("--zero-shot and --bertscore belong to --corpus; say which corpus")
     named = World.load(args.exact or args.world) if args.exact or args.world else None
     origin = args.checkpoint or args.floor or args.embeddings or f"{named.name}-teacher"
     checkpoint = zoo.load(origin, device, named.name if named else None)
-    task = named or known_task(args, checkpoint, origin)
+    task = named or known_task(args, checkpoint, origin, args.zero_shot)
     if args.clamp and checkpoint.role == "student":
         raise InputError("--clamp belongs to a teacher's sampler; a student has no such step")
     if args.exact and args.precision != "float32":
         raise InputError("the exact denoiser needs --precision float32; leave the option out")
     args.precision = precise(args.precision, checkpoint.model.words.device)
     result: dict[str, Any] = {"command": command_line(args.argv), "checkpoint": origin, "world": task.name}
+    result |= {"trained_on": checkpoint.world} if args.zero_shot else {}
     result |= {"role": "exact" if args.exact else checkpoint.role, "provenance": checkpoint.provenance}
     world = named or getattr(task, "world", None)
     if args.corpus:

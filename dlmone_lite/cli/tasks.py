@@ -220,15 +220,17 @@ def new_task(args: argparse.Namespace, shape: ModelConfig) -> Task:
     return CorpusTask(args.corpus, Codec(pieces, shape.source_length, shape.length - shape.source_length))
 
 
-def known_task(args: argparse.Namespace, checkpoint: Checkpoint, origin: str) -> Task:
-    """The task of a checkpoint; --world or --corpus say where its grammar or its text lies."""
+def known_task(args: argparse.Namespace, checkpoint: Checkpoint, origin: str, others: bool = False) -> Task:
+    """The task of a checkpoint; --world or --corpus say where its grammar or its text lies. With `others`,
+    the corpus may be one that it never saw."""
     from dlmone_lite.text import WordPieces
     from dlmone_lite.worlds import World
 
     if args.corpus:
-        if corpus_name(args.corpus) != checkpoint.world:
+        if corpus_name(args.corpus) != checkpoint.world and not others:
             raise InputError(
-                f"{origin} was trained for {checkpoint.world!r}, not {corpus_name(args.corpus)!r}"
+                f"{origin} was trained for {checkpoint.world!r}, not {corpus_name(args.corpus)!r}; "
+                "to measure it there all the same: evaluate --zero-shot"
             )
         return CorpusTask(args.corpus, checkpoint.codec)
     if isinstance(checkpoint.codec.vocabulary, WordPieces):

@@ -1,0 +1,88 @@
+"""The part of `bench` that takes a preset's size: training against plain baselines, and writing."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from dlmone_lite.cli.common import Table
+
+if TYPE_CHECKING:
+    import torch
+
+    from dlmone_lite.model import ModelConfig
+    from dlmone_lite.speed import Speed
+    from dlmone_lite.teacher import TeacherConfig
+
+WORDS = {"classroom": 256, "lite": 8192, "paper": 30522}
+ROWS = 64
+
+
+def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
+    """Print both tables; what they say, for a record."""
+    import torch
+
+    from dlmone_lite.model import preset
+    from dlmone_lite.precision import PRECISIONS, reuse_memory
+    from dlmone_lite.speed import matmul_peak, peak_memory
+    from dlmone_lite.teacher import RECIPES
+
+    shape, where = preset(args.preset, vocab_size=WORDS.get(args.preset, 0)), torch.device(device)
+    rows = args.batch_size or (4 if args.preset == "paper" and where.type == "cpu" else ROWS)
+    reuse_memory()
+    peaks = {name: matmul_peak(name, where) for name in PRECISIONS}
+    told = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {name}" for name, rate in peaks.items())
+    print(f"{device}, {torch.get_num_threads()} threads: matrix products at {told}")
+    print(f"training, preset {args.preset}, {rows} rows of {shape.length}, median of {args.repeats} updates")
+    speeds = training_table(shape, replace(RECIPES[args.preset], batch_size=rows), where, peaks, args.repeats)
+    print(f"writing {rows} rows from noise, median of {args.repeats}")
+    writing = writing_table(shape, where, rows, args.nfe, speeds[0].precision, args.repeats)
+    memory = peak_memory(where)
+    print(
+        f"memory at most: {memory / 2**20:.0f} MiB of "
+        + ("the GPU" if where.type == "cuda" else "this process")
+    )
+    training = [{**asdict(speed), "share_of_peak": speed.share(peaks[speed.precision])} for speed in speeds]
+    found = {"preset": args.preset, "rows": rows, "length": shape.length, "matmul_flops": peaks}
+    return {**found, "training": training, "writing": writing, "peak_memory_bytes": memory}
+
+
+def training_table(
+    shape: ModelConfig, recipe: TeacherConfig, device: torch.device, peaks: dict[str, float], repeats: int
+) -> list[Speed]:
+    """Ours in what is faster here and in float32, then the baselines."""
+    from dlmone_lite.speed import BASELINES, training_speed
+
+    table = Table(
+        ("", -27), ("precision", -9), ("ms", 9), ("positions/s", 11), ("of products", 11), ("ours is", 8)
+    )
+    plain = replace(recipe, precision="float32")
+    cases = [(recipe, None), (plain, None), *((plain, library) for library in BASELINES)]
+    speeds: list[Speed] = []
+    for how, library in cases:
+        speed = training_speed(shape, how, device, repeats, library)
+        if library is None and speed.precision in {known.precision for known in speeds}:
+            continue
+        speeds.append(speed)
+        table.row(
+            speed.name, speed.precision, f"{1000 * speed.seconds:.1f}", f"{speed.tokens:.0f}",
+            f"{speed.share(peaks[speed.precision]):.0%}", f"{speeds[0].tokens / speed.tokens:.2f}x",
+        )  # fmt: skip
+    return speeds
+
+
+def writing_table(
+    shape: ModelConfig, device: torch.device, rows: int, steps: list[int], precision: str, repeats: int
+) -> list[dict[str, Any]]:
+    """A student at one step, then a teacher's sampler at each number of steps, and how often one fits."""
+    from dlmone_lite.speed import writing_seconds
+
+    table = Table(("", -8), ("NFE", 5), ("ms", 10), ("rows/s", 9), ("against student", 15))
+    found: list[dict[str, Any]] = []
+    for role, nfe in [("student", 1), *(("teacher", nfe) for nfe in steps)]:
+        seconds = writing_seconds(shape, device, rows, nfe, role, precision, repeats)
+        found.append({"role": role, "nfe": nfe, "seconds": seconds})
+        slower = f"{seconds / found[0]['seconds']:.1f}x"
+        table.row(role, str(nfe), f"{1000 * seconds:.1f}", f"{rows / seconds:.1f}", slower)
+    return found
