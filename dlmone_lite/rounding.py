@@ -1,4 +1,4 @@
-"""The rounding loss: how surely each noisy embedding is read as its own word, whatever the vocabulary's size."""
+"""The rounding loss: how surely each noisy embedding is read as its own word, of however many words."""
 
 from __future__ import annotations
 
