@@ -8,10 +8,21 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from dlmone_lite.cli import bench, demo, distill, doctor, evaluate, generate, sweep, train, world
+from dlmone_lite.cli import (
+    bench,
+    demo,
+    distill,
+    doctor,
+    evaluate,
+    generate,
+    scoreboard,
+    sweep,
+    train,
+    world,
+)
 from dlmone_lite.errors import InputError
 
-COMMANDS = (demo, generate, evaluate, train, distill, world, sweep, bench, doctor)
+COMMANDS = (demo, generate, evaluate, train, distill, world, sweep, scoreboard, bench, doctor)
 ABOUT = (
     """One-step diffusion language models: train a teacher, distil it, measure it against an exact truth."""
 )

@@ -32,7 +32,7 @@ from dlmone_lite.teacher import PairedText, TeacherConfig, TeacherRun
 from dlmone_lite.training import seed_weights
 from dlmone_lite.worlds import World
 
-COMMANDS = ["demo", "generate", "evaluate", "train", "distill", "world", "bench", "doctor"]
+COMMANDS = ["demo", "generate", "evaluate", "train", "distill", "world", "scoreboard", "bench", "doctor"]
 Lab = tuple[Path, World]
 
 

@@ -1,0 +1,53 @@
+"""`scoreboard`: the paper's table on QQP, Wiki-Auto and Quasar-T with our records beside it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dlmone_lite.cli.common import command
+from dlmone_lite.errors import InputError
+
+EXAMPLES = """
+--records runs/real"""
+MORE = """
+Markdown, each of our rows with the record it comes from. A record is what `evaluate --corpus FOLDER
+--checkpoint C --json FILE` writes; those in data/runs/real came with the kit. Published scores are on the
+test split of the whole sets, ours on the valid split of what we trained on: compare ours with ours. A matrix
+follows: each student on each task, where `evaluate --zero-shot` has measured it.
+"""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Declare the command."""
+    parser = command(commands, "scoreboard", "the paper's table with ours beside it", EXAMPLES, run, MORE)
+    parser.add_argument("--records", metavar="FOLDER", help="where the records lie (data/runs/real)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print both."""
+    from dlmone_lite.scoreboard import REAL, measured, table, zero_shot
+
+    folder = Path(args.records) if args.records else REAL
+    rows = measured(folder)
+    if args.records and not rows:
+        raise InputError(f"{folder} holds no record; `evaluate --corpus FOLDER --json FILE` writes one")
+    print("\n".join(markdown(table(rows))))
+    matrix = zero_shot(rows)
+    tasks = sorted({task for row in matrix.values() for task in row} | set(matrix))
+    if tasks:
+        cells = [["BLEU, one step", *(f"on {task}" for task in tasks)]]
+        cells += [
+            [
+                f"trained on {own}",
+                *(f"{matrix[own][task]:.3f}" if task in matrix[own] else "" for task in tasks),
+            ]
+            for own in sorted(matrix)
+        ]
+        print("\n" + "\n".join(markdown(cells)))
+
+
+def markdown(cells: list[list[str]]) -> list[str]:
+    """Lines of a table, its first row the headings."""
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return [lines[0], "|" + "---|" * len(cells[0]), *lines[1:]]

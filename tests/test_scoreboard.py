@@ -1,0 +1,76 @@
+"""scoreboard: every figure of ours comes from a record, beside what was published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pets
+import pytest
+
+from dlmone_lite.scoreboard import PUBLISHED, REAL, SCORES, TASKS, measured, ratio, table, zero_shot
+
+
+def scored(name: str, nfe: int, bleu: float, self_bleu: float = 0.3) -> dict[str, Any]:
+    scores = dict.fromkeys(SCORES, 0.5) | {"bleu": bleu, "self_bleu": self_bleu, "bertscore": None}
+    return {"name": name, "nfe": nfe, **scores}
+
+
+def write(folder: Path, name: str, world: str, sources: int, *rows: dict[str, Any], **more: str) -> None:
+    record = {"checkpoint": f"runs/{name}.safetensors", "world": world, "text_scores": rows, **more}
+    record["settings"] = {"sources": sources, "samples": 3}
+    path = folder / f"{name}{'-on-' + world if more else ''}.json"
+    path.write_text(json.dumps(record), encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    teacher = [scored("teacher", 2000, 0.2, 0.25), scored("teacher", 10, 0.1)]
+    write(tmp_path, "qqp-teacher", "qqp", 64, scored("copy", 0, 0.31), *teacher)
+    write(tmp_path, "qqp-student", "qqp", 256, scored("copy", 0, 0.32), scored("student", 1, 0.19))
+    elsewhere = scored("copy", 0, 0.05), scored("student", 1, 0.02)
+    write(tmp_path, "qqp-student", "quasar_t", 128, *elsewhere, trained_on="qqp")
+    return tmp_path
+
+
+def test_ours_stand_below_what_was_published(folder: Path) -> None:
+    cells = table(measured(folder))
+    assert [row[:3] for row in cells if row[0] == "QQP"] == [
+        ["QQP", "DiffuSeq (arXiv 2210.08933)", "2000"],
+        ["QQP", "DLM-One (arXiv 2506.00290)", "1"],
+        ["QQP", "copy of the source", ""],
+        ["QQP", "qqp-student", "1"],
+        ["QQP", "qqp-teacher", "2000"],
+        ["QQP", "qqp-teacher", "10"],
+    ]
+    student = next(row for row in cells if row[1] == "qqp-student")
+    assert student[3:7] == ["0.190", "0.500", "0.500", ""] and student[-2:] == ["256", "qqp-student.json"]
+    assert next(row for row in cells if row[1].startswith("copy") and row[0] == "QQP")[3] == "0.320"
+    assert all(len(row) == len(cells[0]) for row in cells)
+
+
+def test_student_over_teacher(folder: Path) -> None:
+    found = ratio(measured(folder), "qqp", "qqp-student", "qqp-teacher")
+    assert found == {"bleu": pytest.approx(0.95), "self_bleu": pytest.approx(0.05), "nfe": 2000}
+    assert ratio(measured(folder), "quasar_t", "qqp-student", "qqp-teacher") is None
+
+
+def test_zero_shot_is_told_apart(folder: Path) -> None:
+    assert zero_shot(measured(folder)) == {"qqp": {"qqp": 0.19, "quasar_t": 0.02}}
+    assert [row for row in table(measured(folder)) if row[0] == "Quasar-T" and row[1] == "qqp-student"] == []
+
+
+def test_the_command_prints_both(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = pets.run(capsys, "scoreboard", "--records", folder)
+    assert "| QQP | qqp-teacher | 2000 | 0.200 |" in out and "| trained on qqp | 0.190 | 0.020 |" in out
+    empty = folder / "empty"
+    empty.mkdir()
+    assert "holds no record" in pets.fail(capsys, "scoreboard", "--records", empty)
+    (empty / "x.json").write_text("[1]")
+    assert "x.json is no record" in pets.fail(capsys, "scoreboard", "--records", empty)
+
+
+def test_published_and_shipped_rows() -> None:
+    assert {row["task"] for row in PUBLISHED} == set(TASKS) and len(PUBLISHED) == 6
+    assert {row["task"] for row in measured(REAL)} <= set(TASKS)
