@@ -19,7 +19,7 @@ from dlmone_lite.lab import BASE, Spec, Watch, distil, follow, report, train_tea
 from dlmone_lite.lateness import regret
 from dlmone_lite.pocket import GRAMMAR, SHIPPED, lab_data
 from dlmone_lite.records import recorded, rounded
-from dlmone_lite.training import Diverged
+from dlmone_lite.updates import Diverged
 
 FOLDER = SHIPPED / "clinic"
 

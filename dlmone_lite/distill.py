@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,11 +14,12 @@ from dlmone_lite.adversarial import discriminator_loss, generator_loss
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.muon import Muon, split
+from dlmone_lite.pairs import PairedText
 from dlmone_lite.sample import anchor
 from dlmone_lite.sid import error_weight, over_target, score_estimator_loss, sid_loss
-from dlmone_lite.teacher import PairedText
 from dlmone_lite.text import Batch
-from dlmone_lite.training import EMA, Run, apply_update
+from dlmone_lite.training import EMA, Run, randn
+from dlmone_lite.updates import Part, parts, update_in_parts
 
 
 @dataclass
@@ -29,6 +31,7 @@ class DistillConfig:
 
     steps: int = 2000
     batch_size: int = 64
+    micro_batch: int = 0  # so many rows at a time, their gradients added up; 0: the whole batch
     optimiser: str = "adam"  # for all weights (SiD), or "muon" for the blocks' matrices
     lr: float = 4e-4  # of theta, under Adam
     lr_psi: float = 4e-4
@@ -162,7 +165,7 @@ class DistillRun(Run):
         index = self.data.draw(c.batch_size, generator)
         shape = (len(index), self.data.codec.length, self.phi.config.embed_dim)
         here = parallel.mine(len(index))  # all rows, unless several processes train
-        z, noise = (torch.randn(shape, generator=generator)[here].to(device) for _ in range(2))
+        z, noise = (randn(shape, generator, device)[here] for _ in range(2))
         t = torch.randint(c.t_min, c.t_max + 1, (len(index),), generator=generator)[here].to(device)
         batch = self.data.batch[index[here]].to(device)
         return batch, self.phi.embed(batch.ids), z, t, noise
@@ -177,20 +180,40 @@ class DistillRun(Run):
         c, step = self.config, self.step + 1
         losses, norms, tokens = {}, {}, 0
         for _ in range(c.psi_steps):
-            batch, clean, z, t, noise = self.draw(generator)
-            with self.autocast():
-                with torch.no_grad():
-                    x_g = self.generate(batch, clean, z)
-                terms = {
-                    k: v.mean() for k, v in psi_loss(self.psi, x_g, clean, batch, t, noise, c.b_d).items()
-                }
-            loss = terms["dsm"] + c.b_d * terms.get("discriminator", 0.0)
-            values, norms["psi"] = apply_update(self.rates("psi"), loss, terms, step, c.clip)
+            drawn = self.draw(generator)
+            batch = (self.psi_part(share, *(x[some] for x in drawn)) for share, some in self.parts(drawn))
+            values, norms["psi"] = update_in_parts(self.rates("psi"), batch, step, c.clip)
             losses.update(values)
-            tokens += int(batch.target.sum()) * parallel.world()
-        if step <= c.psi_warmup:
-            return losses, norms, tokens
-        batch, clean, z, t, noise = self.draw(generator)
+            tokens += int(drawn[0].target.sum())
+        if step > c.psi_warmup:
+            drawn = self.draw(generator)
+            batch = (self.theta_part(share, *(x[some] for x in drawn)) for share, some in self.parts(drawn))
+            values, norms["theta"] = update_in_parts(self.rates("theta"), batch, step, c.clip)
+            losses.update(values)
+            tokens += int(drawn[0].target.sum())
+            self.ema.update(self.theta, step)
+        return losses, norms, tokens * parallel.world()
+
+    def parts(self, drawn: Sequence[Batch | Tensor]) -> Iterator[tuple[float, slice]]:
+        """The parts of a batch that are computed one after the other."""
+        return parts(len(drawn[0]), self.config.micro_batch)
+
+    def psi_part(
+        self, share: float, batch: Batch, clean: Tensor, z: Tensor, t: Tensor, noise: Tensor
+    ) -> Part:
+        """psi's loss on these rows."""
+        b_d = self.config.b_d
+        with self.autocast():
+            with torch.no_grad():
+                x_g = self.generate(batch, clean, z)
+            terms = {k: v.mean() for k, v in psi_loss(self.psi, x_g, clean, batch, t, noise, b_d).items()}
+        return share, terms["dsm"] + b_d * terms.get("discriminator", 0.0), terms
+
+    def theta_part(
+        self, share: float, batch: Batch, clean: Tensor, z: Tensor, t: Tensor, noise: Tensor
+    ) -> Part:
+        """theta's loss on these rows."""
+        c = self.config
         with self.autocast():
             x_g = self.generate(batch, clean, z)
             terms = theta_loss(self.phi, self.psi, x_g, clean, batch, t, noise, c)
@@ -198,6 +221,4 @@ class DistillRun(Run):
         loss = (
             terms["sid"] + c.b_g * terms.get("generator", 0.0) + c.commitment * terms.get("commitment", 0.0)
         )
-        values, norms["theta"] = apply_update(self.rates("theta"), loss, terms, step, c.clip)
-        self.ema.update(self.theta, step)
-        return {**losses, **values}, norms, tokens + int(batch.target.sum()) * parallel.world()
+        return share, loss, terms

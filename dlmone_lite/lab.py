@@ -30,7 +30,8 @@ from dlmone_lite.pocket import GRAMMAR, POCKET, SHIPPED, lab_codec, lab_data, la
 from dlmone_lite.records import rounded
 from dlmone_lite.teacher import TeacherConfig, TeacherRun
 from dlmone_lite.text import Codec
-from dlmone_lite.training import Diverged, Run, seed_weights
+from dlmone_lite.training import Run, seed_weights
+from dlmone_lite.updates import Diverged
 from dlmone_lite.warmstart import WarmStartConfig, WarmStartRun
 
 SHAPE = ModelConfig(embed_dim=16, width=48, depth=3, heads=4)

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.teacher import PairedText
+from dlmone_lite.pairs import PairedText
 from dlmone_lite.text import Codec, Vocabulary
 from dlmone_lite.worlds import World
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import starmap
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlmone_lite import parallel
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.muon import Muon, split
+from dlmone_lite.pairs import PairedText
 from dlmone_lite.rounding import rounding_loss
 from dlmone_lite.sample import anchor
-from dlmone_lite.text import Batch, Codec
-from dlmone_lite.training import EMA, Run, apply_update
+from dlmone_lite.text import Batch
+from dlmone_lite.training import EMA, Run, randn
+from dlmone_lite.updates import Part, parts, update_in_parts
 
 
 @dataclass
@@ -33,6 +33,7 @@ class TeacherConfig:
 
     steps: int = 6000
     batch_size: int = 64
+    micro_batch: int = 0  # so many rows at a time, their gradients added up; 0: the whole batch
     optimiser: str = "muon"  # "muon" for the matrices of the blocks, AdamW for the rest; or "adamw" for all
     lr: float = 4e-3  # of AdamW
     lr_muon: float = 0.02
@@ -73,47 +74,6 @@ DIFFUSEQ = TeacherConfig(
 )
 
 RECIPES = {"classroom": TeacherConfig(), "lite": TeacherConfig(t_sampling="uniform"), "paper": DIFFUSEQ}
-
-
-class PairedText:
-    """Training pairs as ids, with all references of every source (for the stable target).
-
-    batch: all N pairs; references (S, R, L_t) ids of the distinct references of each of S sources, log_share
-    (S, R) of their counts (-inf where a source has fewer); group (N,) says which source a pair belongs to.
-    """
-
-    def __init__(self, sources: Sequence[str], targets: Sequence[str], codec: Codec):
-        if len(sources) != len(targets) or not len(sources):
-            raise InputError(f"training needs pairs, got {len(sources)} sources and {len(targets)} targets")
-        self.codec, self.batch = codec, codec.encode(sources, targets)
-        rows: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        first: dict[tuple[str, str], int] = {}
-        for i, pair in enumerate(zip(sources, targets)):
-            rows[pair[0]][pair[1]] += 1
-            first.setdefault(pair, i)
-        index = {source: i for i, source in enumerate(rows)}
-        self.group = torch.tensor([index[source] for source in sources])
-        most = max(len(counts) for counts in rows.values())
-        where = torch.zeros(len(rows), most, dtype=torch.long)
-        counts = torch.zeros(len(rows), most)
-        for source, targets_of in rows.items():
-            for j, (target, count) in enumerate(targets_of.items()):
-                where[index[source], j] = first[source, target]
-                counts[index[source], j] = count
-        self.references = self.batch.ids[:, codec.source_length :][where]  # (S, R, L_t)
-        self.log_share = (counts / counts.sum(1, keepdim=True)).log()
-
-    def __len__(self) -> int:
-        return len(self.batch)
-
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """n random row numbers."""
-        return torch.randint(len(self), (n,), generator=generator)
-
-    def rows(self, index: Tensor) -> tuple[Batch, Tensor, Tensor]:
-        """(batch (B, L), references (B, R, L_t), log_share (B, R)) of the rows `index`."""
-        group = self.group[index]
-        return self.batch[index], self.references[group], self.log_share[group]
 
 
 class TimeSampler(nn.Module):
@@ -230,20 +190,26 @@ class TeacherRun(Run):
         index = self.data.draw(c.batch_size, generator)
         t, importance = self.times.draw(len(index), generator)
         width = model.config.embed_dim * 2  # the first half is diffusion noise, the second sigma_0 noise
-        noise = torch.randn(len(index), self.data.codec.length, width, generator=generator)
+        noise = randn((len(index), self.data.codec.length, width), generator, device)
         here = parallel.mine(len(index))  # all rows, unless several processes train
-        batch, references, log_share = (part.to(device) for part in self.data.rows(index[here]))
-        with self.autocast():
-            drawn = t[here].to(device), noise[here].to(device)
-            terms = teacher_loss(model, batch, references, log_share, *drawn, c)
-        unweighted = terms["denoising"].detach()
-        terms["denoising"] = terms["denoising"] * importance[here].to(device)
-        means = {name: term.mean() for name, term in terms.items()}
-        loss = means["denoising"] + c.rounding * means["rounding"] + c.prior * means["prior"]
+        rows = self.data.rows(index[here])
+        mine, unweighted = (t[here], noise[here], importance[here]), []
+
+        def part(share: float, some: slice) -> Part:
+            batch, references, log_share, t, noise, weight = (x[some].to(device) for x in (*rows, *mine))
+            with self.autocast():
+                terms = teacher_loss(model, batch, references, log_share, t, noise, c)
+            unweighted.append(terms["denoising"].detach())
+            terms["denoising"] = terms["denoising"] * weight
+            means = {name: term.mean() for name, term in terms.items()}
+            loss = means["denoising"] + c.rounding * means["rounding"] + c.prior * means["prior"]
+            return share, loss, means
+
         rates = {"adamw": self.lr(), "muon": c.lr_muon * self.lr_factor()}
         optimisers = {optimiser: rates[name] for name, optimiser in self.optimisers.items()}
-        values, norm = apply_update(optimisers, loss, means, self.step + 1, c.clip)
+        batch = starmap(part, parts(len(rows[0]), c.micro_batch))
+        values, norm = update_in_parts(optimisers, batch, self.step + 1, c.clip)
         if c.t_sampling == "loss-aware":
-            self.times.record(t, parallel.gather(unweighted).cpu())
+            self.times.record(t, parallel.gather(torch.cat(unweighted)).cpu())
         self.ema.update(model, self.step + 1)
-        return values, {"teacher": norm}, int(batch.target.sum()) * parallel.world()
+        return values, {"teacher": norm}, int(rows[0].target.sum()) * parallel.world()

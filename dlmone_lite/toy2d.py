@@ -18,7 +18,8 @@ from dlmone_lite.exact import GaussianMixture
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.sid import error_weight, over_target
 from dlmone_lite.text import Batch
-from dlmone_lite.training import Run, apply_update, generator_at, seed_weights
+from dlmone_lite.training import Run, generator_at, seed_weights
+from dlmone_lite.updates import apply_update
 
 CENTRES = [[-1.6, 0.2], [-0.6, 1.5], [1.2, 1.1], [1.5, -0.9], [-0.3, -1.5]]
 SHARES = [0.35, 0.1, 0.25, 0.1, 0.2]

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
@@ -20,10 +20,6 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.precision import PRECISIONS, autocast, precise, reuse_memory
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
-
-
-class Diverged(RuntimeError):
-    """A loss became NaN or infinite; the update was not applied."""
 
 
 @dataclass
@@ -42,6 +38,15 @@ class Step:
 def generator_at(seed: int, step: int, device: str = "cpu") -> torch.Generator:
     """The random numbers of one update: a function of (seed, step) alone, so a resumed run draws the same."""
     return torch.Generator(device).manual_seed((seed * 1_000_003 + step) % (2**63))
+
+
+def randn(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
+    """Normal numbers on `device`: a CPU's from `generator`, so that every CPU has the same; a GPU's from one
+    of its own, seeded by `generator`, for it would wait long for a CPU to draw as many."""
+    if device.type == "cpu":
+        return torch.randn(*shape, generator=generator)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return torch.randn(*shape, generator=torch.Generator(device).manual_seed(seed), device=device)
 
 
 def seed_weights(seed: int) -> None:
@@ -199,39 +204,3 @@ class Run:
                     return None
                 slots.setdefault(int(i), {})[slot] = value
         return slots
-
-
-def apply_update(
-    optimisers: dict[torch.optim.Optimizer, float],
-    loss: Tensor,
-    terms: dict[str, Tensor],
-    step: int,
-    clip: float,
-) -> tuple[dict[str, float], float]:
-    """Back-propagate `loss`, step each optimiser at its learning rate; Diverged if a term is not finite.
-
-    Returns the terms and the gradient's norm before clipping. Only these parameters get gradients.
-    """
-    means = [term.detach().clone() for term in terms.values()]
-    parallel.average(means)
-    values = {name: float(mean) for name, mean in zip(terms, means, strict=True)}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise Diverged(
-                f"the loss term {name!r} is {value} at step {step}; "
-                "lower the learning rate or the coefficient and resume from the last checkpoint"
-            )
-    parameters = [p for optimiser in optimisers for group in optimiser.param_groups for p in group["params"]]
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-    parallel.average([gradient for gradient in gradients if gradient is not None])
-    for parameter, gradient in zip(parameters, gradients):
-        parameter.grad = gradient
-    norm = float(nn.utils.clip_grad_norm_(parameters, clip))
-    if not math.isfinite(norm):
-        raise Diverged(f"the gradient is {norm} at step {step}; lower the learning rate and resume")
-    for optimiser, lr in optimisers.items():
-        for group in optimiser.param_groups:
-            group["lr"] = lr
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-    return values, norm

@@ -18,10 +18,11 @@ from torch import Tensor
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.muon import Muon, split
+from dlmone_lite.pairs import PairedText
 from dlmone_lite.pool import Pool
 from dlmone_lite.sample import ancestral, anchor, snr_timesteps
-from dlmone_lite.teacher import PairedText
-from dlmone_lite.training import EMA, Run, apply_update, generator_at
+from dlmone_lite.training import EMA, Run, generator_at, randn
+from dlmone_lite.updates import apply_update
 
 
 @dataclass
@@ -161,7 +162,7 @@ class WarmStartRun(Run):
             self.reread(generator_at(c.seed, -len(pool.rows) - 1))
         which = torch.randint(len(pool.rows), (c.batch_size,), generator=generator)
         batch = self.data.batch[pool.rows.cpu()[which]]
-        z = torch.randn((*batch.ids.shape, phi.config.embed_dim), generator=generator).to(device)
+        z = randn((*batch.ids.shape, phi.config.embed_dim), generator, device)
         lower = torch.randint(
             1, c.t_init * 7 // 8 + 1, (len(batch),), generator=generator
         )  # as in eight steps

@@ -16,7 +16,8 @@ from dlmone_lite.distill import DistillConfig, DistillRun
 from dlmone_lite.errors import InputError
 from dlmone_lite.layout import DiffuSeqCodec
 from dlmone_lite.model import Denoiser, ModelConfig, preset, sized
-from dlmone_lite.teacher import DIFFUSEQ, PairedText, TeacherRun, teacher_loss
+from dlmone_lite.pairs import PairedText
+from dlmone_lite.teacher import DIFFUSEQ, TeacherRun, teacher_loss
 from dlmone_lite.text import WordPieces
 from dlmone_lite.warmstart import WarmStartConfig, WarmStartRun
 

@@ -28,7 +28,8 @@ from dlmone_lite.distill import DistillConfig
 from dlmone_lite.errors import InputError
 from dlmone_lite.generate import generate, held_out_sources, measure
 from dlmone_lite.metrics import bleu, world_metrics
-from dlmone_lite.teacher import PairedText, TeacherConfig, TeacherRun
+from dlmone_lite.pairs import PairedText
+from dlmone_lite.teacher import TeacherConfig, TeacherRun
 from dlmone_lite.training import seed_weights
 from dlmone_lite.worlds import World
 

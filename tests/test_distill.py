@@ -12,7 +12,7 @@ from tiny import ExactModel, make_codec, make_model, make_pairs, make_world, nor
 from dlmone_lite import distill, sample
 from dlmone_lite.distill import DistillConfig, DistillRun, psi_loss, theta_loss
 from dlmone_lite.errors import InputError
-from dlmone_lite.training import apply_update
+from dlmone_lite.updates import apply_update, update_in_parts
 
 CUT = 6
 T = torch.tensor([1900, 1200, 300])
@@ -206,18 +206,28 @@ def test_every_update_of_a_run_touches_one_network(codec, pairs, monkeypatch, op
 
     def watched(*everything):
         before = {name: snapshot(m) for name, m in networks.items()}
-        result = apply_update(*everything)
+        result = update_in_parts(*everything)
         log.append([name for name, m in networks.items() if not unchanged(m, before[name])])
         assert no_gradients(*networks.values())
         return result
 
-    monkeypatch.setattr(distill, "apply_update", watched)
+    monkeypatch.setattr(distill, "update_in_parts", watched)
     first, second = run.advance(), run.advance()
     assert log == [["psi"], ["psi"], ["psi"], ["psi"], ["theta"]]
     assert set(first.losses) == {"dsm", "discriminator"} and set(first.grad_norms) == {"psi"}
     assert set(second.losses) == {"dsm", "discriminator", "sid", "generator"}
     assert set(second.grad_norms) == {"psi", "theta"}
     assert no_gradients(run.phi, run.ema.model)
+
+
+@pytest.mark.parametrize("micro_batch", [4, 5, 12])
+def test_parts_of_a_batch_add_up_to_the_whole(codec, pairs, micro_batch):
+    settings = {"batch_size": 12, "psi_warmup": 0, "commitment": 0.3, "precision": "float32"}
+    whole = make_run(codec, pairs, **settings)
+    split = make_run(codec, pairs, **settings, micro_batch=micro_batch)
+    a, b = whole.advance(), split.advance()
+    assert a.losses == pytest.approx(b.losses, rel=1e-4) and a.tokens == b.tokens
+    assert a.grad_norms == pytest.approx(b.grad_norms, rel=1e-3)
 
 
 def test_student_waits_for_the_score_estimator(codec, pairs):

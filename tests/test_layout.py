@@ -16,7 +16,8 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.generate import generate
 from dlmone_lite.layout import DiffuSeqCodec
 from dlmone_lite.model import preset, sized
-from dlmone_lite.teacher import DIFFUSEQ, PairedText, TeacherRun
+from dlmone_lite.pairs import PairedText
+from dlmone_lite.teacher import DIFFUSEQ, TeacherRun
 from dlmone_lite.text import PAD, SEP, Vocabulary, WordPieces
 
 LINES = ["a heron nests here", "here nests a heron", "two herons"]

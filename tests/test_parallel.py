@@ -70,7 +70,7 @@ import pets, torch
 from dlmone_lite import parallel
 from dlmone_lite.checkpoint import load
 from dlmone_lite.distill import DistillConfig, DistillRun
-from dlmone_lite.teacher import PairedText
+from dlmone_lite.pairs import PairedText
 from dlmone_lite.worlds import World
 
 folder, state, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])

@@ -10,9 +10,10 @@ from tiny import SOURCES, make_codec, make_model, make_pairs, make_world, normal
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.exact import ExactDenoiser
+from dlmone_lite.pairs import PairedText
 from dlmone_lite.sample import anchor
-from dlmone_lite.teacher import DIFFUSEQ, PairedText, TeacherConfig, TeacherRun, TimeSampler, teacher_loss
-from dlmone_lite.training import Diverged
+from dlmone_lite.teacher import DIFFUSEQ, TeacherConfig, TeacherRun, TimeSampler, teacher_loss
+from dlmone_lite.updates import Diverged
 
 T = torch.tensor([1950, 1700, 1400, 300])  # one level per row of `drawn`
 CUT = 6
@@ -43,35 +44,6 @@ def noised(model, batch, noise, sigma_0):
     """(x0, x_t) as DiffuSeq makes them: sigma_0 noise everywhere, diffusion noise on the target."""
     x0 = model.embed(batch.ids) + sigma_0 * noise[..., 8:]
     return x0, anchor(model.schedule.diffuse(x0, T, noise[..., :8]), x0, batch)
-
-
-# ---- data
-
-
-def test_paired_text_counts_references(codec):
-    s, other = "can a cat run here", "can a dog run there"
-    a, b, c = "cat runs fast here", "cat runs quickly here", "dog runs fast there"
-    pairs = PairedText([s, s, other, s, s], [a, b, c, a, a], codec)
-    assert len(pairs) == 5
-    batch, references, log_share = pairs.rows(torch.tensor([3, 2]))
-    assert codec.sources(batch) == [s, other] and codec.decode(batch.ids) == [a, c]
-    block = {text: codec.encode([s], [text]).ids[0, CUT:].tolist() for text in (a, b, c)}
-    assert references[0].tolist() == [block[a], block[b]] and references[1, 0].tolist() == block[c]
-    assert log_share.exp().tolist()[0] == pytest.approx([0.75, 0.25])
-    assert log_share[1].tolist() == [0.0, -math.inf]  # a place that no reference fills
-    with pytest.raises(InputError, match="2 sources and 1 targets"):
-        PairedText([s, s], [a], codec)
-    with pytest.raises(InputError, match="0 sources"):
-        PairedText([], [], codec)
-
-
-def test_draws_are_uniform_over_pairs(pairs):
-    n = 7200
-    counts = torch.bincount(pairs.draw(n, rng(1)), minlength=len(pairs)).double()
-    assert len(pairs) == 36
-    chi = float((counts - n / 36).square().sum() / (n / 36))
-    assert chi < 35 + 4 * math.sqrt(2 * 35)
-    assert torch.equal(pairs.draw(50, rng(2)), pairs.draw(50, rng(2)))
 
 
 # ---- terms of the loss

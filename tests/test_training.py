@@ -18,7 +18,8 @@ from dlmone_lite import checkpoint
 from dlmone_lite.distill import DistillConfig, DistillRun
 from dlmone_lite.errors import InputError
 from dlmone_lite.teacher import TeacherConfig, TeacherRun
-from dlmone_lite.training import EMA, Diverged, apply_update, generator_at, lr_at, seed_weights
+from dlmone_lite.training import EMA, generator_at, lr_at, randn, seed_weights
+from dlmone_lite.updates import Diverged
 
 TESTS = Path(__file__).resolve().parent
 
@@ -107,38 +108,9 @@ def test_generators_belong_to_seed_and_step():
     assert torch.equal(drawn[2, 5], torch.rand(4, generator=generator_at(2, 5)))
 
 
-def test_apply_update_clips_and_steps():
-    w, idle = nn.Parameter(torch.tensor([3.0, 4.0])), nn.Parameter(torch.ones(1))
-    optimiser = torch.optim.SGD([w, idle], lr=99.0)
-    loss = (w**2).sum() / 2  # the gradient is w, of norm 5
-    values, norm = apply_update({optimiser: 0.1}, loss, {"half": loss}, step=1, clip=2.0)
-    assert values == {"half": 12.5} and norm == pytest.approx(5.0)  # before clipping
-    assert w.tolist() == pytest.approx([3 - 0.1 * 1.2, 4 - 0.1 * 1.6], rel=1e-5)
-    assert idle.item() == 1.0 and w.grad is None  # nothing is left for the next update
-
-
-def test_apply_update_gives_each_optimiser_its_rate_and_clips_them_together():
-    a, b = nn.Parameter(torch.tensor([0.0])), nn.Parameter(torch.tensor([0.0]))
-    optimisers = {torch.optim.SGD([a], lr=9.0): 0.1, torch.optim.SGD([b], lr=9.0): 0.01}
-    loss = 3 * a.sum() + 4 * b.sum()
-    _, norm = apply_update(optimisers, loss, {"loss": loss}, step=1, clip=1.0)
-    assert norm == pytest.approx(5.0)
-    assert a.item() == pytest.approx(-0.1 * 3 / 5, rel=1e-5)
-    assert b.item() == pytest.approx(-0.01 * 4 / 5, rel=1e-5)
-
-
-def test_a_term_that_is_not_finite_stops_the_run_before_the_update():
-    w = nn.Parameter(torch.tensor([1.0]))
-    optimiser = torch.optim.SGD([w], lr=1.0)
-    for bad in (math.nan, math.inf):
-        terms = {"good": w.sum(), "bad one": w.sum() * bad}
-        with pytest.raises(Diverged, match=rf"'bad one' is {bad} at step 17; lower the learning rate"):
-            apply_update({optimiser: 1.0}, terms["good"], terms, step=17, clip=1.0)
-    # Finite loss, infinite gradient: sqrt at 0.
-    loss = (w - 1).abs().sqrt().sum()
-    with pytest.raises(Diverged, match="gradient is .* at step 3; lower the learning rate"):
-        apply_update({optimiser: 1.0}, loss, {"root": loss}, step=3, clip=1.0)
-    assert w.item() == 1.0
+def test_randn_on_a_cpu_is_torchs_own():
+    drawn = randn((3, 4), torch.Generator().manual_seed(7), torch.device("cpu"))
+    assert torch.equal(drawn, torch.randn(3, 4, generator=torch.Generator().manual_seed(7)))
 
 
 @pytest.mark.parametrize("kind, term", [("teacher", "denoising"), ("distill", "dsm")])

@@ -9,8 +9,8 @@ import torch
 
 from dlmone_lite.exact import ExactDenoiser
 from dlmone_lite.model import Denoiser, ModelConfig, sized
+from dlmone_lite.pairs import PairedText
 from dlmone_lite.schedule import Schedule
-from dlmone_lite.teacher import PairedText
 from dlmone_lite.text import Batch, Codec, Vocabulary
 from dlmone_lite.worlds import World
 

@@ -25,7 +25,7 @@ from dlmone_lite.errors import InputError
 if TYPE_CHECKING:
     from dlmone_lite.distill import DistillConfig
     from dlmone_lite.model import Denoiser
-    from dlmone_lite.teacher import PairedText
+    from dlmone_lite.pairs import PairedText
     from dlmone_lite.training import Run
     from dlmone_lite.warmstart import WarmStartConfig
 

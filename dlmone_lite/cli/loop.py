@@ -130,7 +130,7 @@ class Loop:
         """Train to the end (or to --time-to) and return the network to keep."""
         from tqdm import tqdm
 
-        from dlmone_lite.training import Diverged
+        from dlmone_lite.updates import Diverged
 
         self.open()
         run, leads = self.run, parallel.leads()

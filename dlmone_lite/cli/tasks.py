@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dlmone_lite.checkpoint import Checkpoint
     from dlmone_lite.degeneration import Lookout
     from dlmone_lite.model import ModelConfig
-    from dlmone_lite.teacher import PairedText
+    from dlmone_lite.pairs import PairedText
     from dlmone_lite.text import Codec
     from dlmone_lite.worlds import World
 
@@ -60,7 +60,7 @@ class WorldTask:
     def data(self) -> tuple[PairedText, dict[str, Any]]:
         """The train split as ids, and what the checkpoint should say about it."""
         from dlmone_lite.checkpoint import digest
-        from dlmone_lite.teacher import PairedText
+        from dlmone_lite.pairs import PairedText
 
         path, sources, targets = split_pairs(self.world, "train")
         made = {"data": {"pairs": len(sources), "train_sha256": digest(path)}}
@@ -131,7 +131,7 @@ class CorpusTask:
     def data(self) -> tuple[PairedText, dict[str, Any]]:
         """The train split as ids, what became of its rows, and a hash of the pairs."""
         from dlmone_lite.corpora import fitting, load
-        from dlmone_lite.teacher import PairedText
+        from dlmone_lite.pairs import PairedText
 
         sources, targets, counts = fitting(load(self.place, "train"), self.codec)
         if parallel.leads():
