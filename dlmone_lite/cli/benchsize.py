@@ -23,6 +23,8 @@ def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
     """Print both tables; what they say, for a record."""
     import torch
 
+    from dlmone_lite.distill import DistillConfig
+    from dlmone_lite.memory import distillation_memory
     from dlmone_lite.model import preset
     from dlmone_lite.precision import PRECISIONS, reuse_memory
     from dlmone_lite.speed import matmul_peak, peak_memory
@@ -43,9 +45,21 @@ def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
         f"memory at most: {memory / 2**20:.0f} MiB of "
         + ("the GPU" if where.type == "cuda" else "this process")
     )
+    needs = distillation_memory(shape, DistillConfig(batch_size=rows, precision=speeds[0].precision), where)
+    fixed, each = needs.total(0) / 2**20, needs.activations / 2**20
+    print(
+        f"two-stage distillation: {fixed:.0f} MiB for networks, gradients and optimisers, {each:.1f} MiB for "
+        f"each row; 16 GiB hold {needs.rows(0.9 * 2**34)} rows at a time (micro_batch), a tenth left free"
+    )
     training = [{**asdict(speed), "share_of_peak": speed.share(peaks[speed.precision])} for speed in speeds]
     found = {"preset": args.preset, "rows": rows, "length": shape.length, "matmul_flops": peaks}
-    return {**found, "training": training, "writing": writing, "peak_memory_bytes": memory}
+    return {
+        **found,
+        "training": training,
+        "writing": writing,
+        "peak_memory_bytes": memory,
+        "distillation": asdict(needs),
+    }
 
 
 def training_table(

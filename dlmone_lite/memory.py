@@ -1,0 +1,88 @@
+"""What a distillation keeps in memory, counted before a card is filled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from dlmone_lite.bert import network
+from dlmone_lite.distill import DistillConfig, DistillRun
+from dlmone_lite.model import ModelConfig
+from dlmone_lite.speed import RandomText
+from dlmone_lite.training import generator_at
+
+
+@dataclass
+class Kept:
+    """Bytes that a forward pass kept for its backward pass, by the address of what holds them."""
+
+    held: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """All of them, each storage once."""
+        return sum(self.held.values())
+
+
+@contextmanager
+def kept_for_backward(*modules: nn.Module) -> Iterator[Kept]:
+    """Counts what the passes inside keep, apart from the weights of `modules`, which are there anyway.
+
+    Read it while the loss is still alive: what is freed may be counted twice.
+    """
+    kept = Kept()
+    weights = {p.untyped_storage().data_ptr() for module in modules for p in module.parameters()}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept.held[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        yield kept
+
+
+@dataclass
+class Memory:
+    """Bytes of a distillation: `networks` (phi, theta, psi, average), `optimisers` (two moments for theta and
+    psi), `gradients` (of one network at a time), and for each row of a batch the `activations` of the larger
+    of both losses."""
+
+    networks: int
+    optimisers: int
+    gradients: int
+    activations: float
+
+    def total(self, rows: int) -> float:
+        """With so many rows at a time (`micro_batch`)."""
+        return self.networks + self.optimisers + self.gradients + rows * self.activations
+
+    def rows(self, card: float) -> int:
+        """How many rows at a time fit into so many bytes."""
+        return max(0, int((card - self.total(0)) // self.activations))
+
+
+def distillation_memory(
+    shape: ModelConfig,
+    config: DistillConfig,
+    device: torch.device,
+    rows: int = 2,
+) -> Memory:
+    """Counted on one batch of `rows`. Temporary results of single operations come on top; a CPU's attention in
+    bfloat16 keeps its weights, a GPU's does not, and so needs less than a CPU has counted."""
+    run = DistillRun(network(shape).to(device), RandomText(shape, rows), config)
+    drawn = [x[:rows] for x in run.draw(generator_at(0, 1))]
+    most, networks = 0, (run.phi, run.theta, run.psi)
+    for part in (run.psi_part, run.theta_part):
+        with kept_for_backward(*networks) as kept:
+            loss = part(1.0, *drawn)[1]
+        most = max(most, kept.bytes)
+        del loss
+    one = sum(4 * p.numel() for p in run.theta.parameters())
+    learned = sum(4 * p.numel() for p in run.theta.parameters() if p.requires_grad)
+    return Memory(4 * one, 2 * 2 * learned, learned, most / rows)
