@@ -73,8 +73,11 @@ def distillation_memory(
     device: torch.device,
     rows: int = 2,
 ) -> Memory:
-    """Counted on one batch of `rows`. Temporary results of single operations come on top; a CPU's attention in
-    bfloat16 keeps its weights, a GPU's does not, and so needs less than a CPU has counted."""
+    """Counted on one batch of `rows`.
+
+    Temporary results of single operations come on top. A CPU's attention in bfloat16 keeps its weights, a
+    GPU's does not: it needs less than a CPU has counted.
+    """
     run = DistillRun(network(shape).to(device), RandomText(shape, rows), config)
     drawn = [x[:rows] for x in run.draw(generator_at(0, 1))]
     most, networks = 0, (run.phi, run.theta, run.psi)
