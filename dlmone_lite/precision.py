@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 import sys
 import time
+from collections.abc import Iterable
 
 import torch
+from torch import nn
 
 from dlmone_lite.errors import InputError
 
@@ -41,6 +44,19 @@ def precise(name: str, device: torch.device) -> str:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The context in which networks are evaluated with their matrix products in `precision`."""
     return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "float32")
+
+
+def compile_blocks(networks: Iterable[nn.Module]) -> None:
+    """Let torch.compile fuse what lies between the matrix products of these networks' blocks.
+
+    The first call then takes a minute. Weights and saved states stay as they are.
+    """
+    for network in networks:
+        on_gpu = next(network.parameters()).is_cuda
+        if not on_gpu and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
+            raise InputError("compile=true needs a C++ compiler on a CPU, and none was found; leave it out")
+        for block in network.blocks:
+            block.compile()
 
 
 def reuse_memory() -> None:

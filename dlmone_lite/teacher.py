@@ -13,6 +13,7 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.muon import Muon, split
 from dlmone_lite.pairs import PairedText
+from dlmone_lite.precision import compile_blocks
 from dlmone_lite.rounding import rounding_loss
 from dlmone_lite.sample import anchor
 from dlmone_lite.text import Batch
@@ -51,6 +52,7 @@ class TeacherConfig:
     rounding: float = 1.0  # weight of the rounding cross-entropy
     prior: float = 1.0  # weight of ||alpha_T x0||^2
     precision: str = "auto"  # of matrix products: "float32", "bfloat16", or what this machine does faster
+    compile: bool = False  # the blocks by torch.compile: slow to start, then faster on a GPU
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -180,6 +182,8 @@ class TeacherRun(Run):
         super().__init__(config, {"model": model, "ema": self.ema.model, "times": self.times}, optimisers)
         if hidden:
             self.optimisers["muon"].dtype = self.dtype
+        if config.compile:
+            compile_blocks([model])
 
     @property
     def result(self) -> Denoiser:

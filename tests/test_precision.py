@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
+
 import pytest
 import torch
 
+from dlmone_lite.bert import network
 from dlmone_lite.errors import InputError
-from dlmone_lite.precision import PRECISIONS, autocast, fast_precision, precise
+from dlmone_lite.model import preset
+from dlmone_lite.precision import PRECISIONS, autocast, compile_blocks, fast_precision, precise
 
 CPU = torch.device("cpu")
 
@@ -27,3 +32,28 @@ def test_products_are_in_the_precision_asked_for():
         with autocast(CPU, name):
             assert (a @ a).dtype == dtype
     assert fast_precision(CPU) in PRECISIONS.values()
+
+
+def small():
+    return network(preset("lite", vocab_size=20, length=8, source_length=4, embed_dim=8, width=16, depth=1))
+
+
+@pytest.mark.skipif(not shutil.which("c++"), reason="no C++ compiler here: torch.compile was not tried")
+def test_compiled_blocks_have_the_same_outputs_and_gradients():
+    model = small()
+    quick = copy.deepcopy(model)
+    compile_blocks([quick])
+    x, t = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([1, 900, 1999])
+    found = []
+    for one in (model, quick):
+        y = one(x, t, None)
+        found.append([y, *torch.autograd.grad(y.square().sum(), one.blocks.parameters())])
+    for a, b in zip(*found, strict=True):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+    assert model.state_dict().keys() == quick.state_dict().keys()
+
+
+def test_compile_without_a_compiler_says_so(monkeypatch):
+    monkeypatch.setattr("dlmone_lite.precision.shutil.which", lambda name: None)
+    with pytest.raises(InputError, match=r"compile=true needs a C\+\+ compiler"):
+        compile_blocks([small()])
