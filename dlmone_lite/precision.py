@@ -46,7 +46,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "float32")
 
 
-def compile_blocks(networks: Iterable[nn.Module]) -> None:
+def compile_blocks(networks: Iterable[nn.Module], backend: str = "inductor") -> None:
     """Let torch.compile fuse what lies between the matrix products of these networks' blocks.
 
     The first call then takes a minute. Weights and saved states stay as they are.
@@ -56,7 +56,7 @@ def compile_blocks(networks: Iterable[nn.Module]) -> None:
         if not on_gpu and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
             raise InputError("compile=true needs a C++ compiler on a CPU, and none was found; leave it out")
         for block in network.blocks:
-            block.compile()
+            block.compile(backend=backend)
 
 
 def reuse_memory() -> None:
