@@ -18,7 +18,7 @@ from dlmone_lite.pairs import PairedText
 from dlmone_lite.precision import compile_blocks
 from dlmone_lite.sample import anchor
 from dlmone_lite.sid import error_weight, over_target, score_estimator_loss, sid_loss
-from dlmone_lite.text import Batch
+from dlmone_lite.text import Batch, sent
 from dlmone_lite.training import EMA, Run, randn
 from dlmone_lite.updates import Part, parts, update_in_parts
 
@@ -170,7 +170,7 @@ class DistillRun(Run):
         shape = (len(index), self.data.codec.length, self.phi.config.embed_dim)
         here = parallel.mine(len(index))  # all rows, unless several processes train
         z, noise = (randn(shape, generator, device)[here] for _ in range(2))
-        t = torch.randint(c.t_min, c.t_max + 1, (len(index),), generator=generator)[here].to(device)
+        t = sent(torch.randint(c.t_min, c.t_max + 1, (len(index),), generator=generator)[here], device)
         batch = self.data.batch[index[here]].to(device)
         return batch, self.phi.embed(batch.ids), z, t, noise
 

@@ -16,7 +16,7 @@ from dlmone_lite.pairs import PairedText
 from dlmone_lite.precision import compile_blocks
 from dlmone_lite.rounding import rounding_loss
 from dlmone_lite.sample import anchor
-from dlmone_lite.text import Batch
+from dlmone_lite.text import Batch, sent
 from dlmone_lite.training import EMA, Run, randn
 from dlmone_lite.updates import Part, parts, update_in_parts
 
@@ -200,7 +200,8 @@ class TeacherRun(Run):
         mine, unweighted = (t[here], noise[here], importance[here]), []
 
         def part(share: float, some: slice) -> Part:
-            batch, references, log_share, t, noise, weight = (x[some].to(device) for x in (*rows, *mine))
+            batch = rows[0][some].to(device)
+            references, log_share, t, noise, weight = (sent(x[some], device) for x in (*rows[1:], *mine))
             with self.autocast():
                 terms = teacher_loss(model, batch, references, log_share, t, noise, c)
             unweighted.append(terms["denoising"].detach())
