@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dlmone_lite.__main__ import parser
-from dlmone_lite.cli import readme
+from dlmone_lite.cli import readme, results
 from dlmone_lite.errors import InputError
 from dlmone_lite.worlds import World
 
@@ -156,8 +156,29 @@ def test_each_world_has_its_own_truth(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_training_speed_and_real_text_have_their_lines(tmp_path: Path) -> None:
+    ours = {"name": "dlmone_lite", "precision": "bfloat16", "seconds": 2.0, "positions": 4096}
+    plain = {"name": "torch.nn.TransformerEncoder", "precision": "float32", "seconds": 5.0, "positions": 4096}
+    slow = {**ours, "precision": "float32", "seconds": 4.0}
+    bench = {"command": "make bench", "device": "cpu", "preset": "lite", "rows": 64, "length": 64}
+    bench |= {"matmul_flops": {"bfloat16": 2e11}, "training": [{**ours, "share_of_peak": 0.5}, slow, plain]}
+    write(tmp_path, b=evaluation("student", 1, 0.875), z=bench)
+    (tmp_path / "real").mkdir()
+    row = {"name": "student", "nfe": 1, "bleu": 0.19}
+    real = {"checkpoint": "runs/qqp-student.safetensors", "world": "qqp", "text_scores": [row]}
+    write(tmp_path / "real", q={**real, "settings": {"sources": 8, "samples": 3}})
+    lines = readme.table(tmp_path).splitlines()
+    assert any(line.startswith("| QQP | qqp-student | 1 | 0.190 |") for line in lines)
+    assert "| QQP | DLM-One (arXiv 2506.00290) | 1 | 0.179 |" in "\n".join(lines)
+    assert (
+        "- Training at preset `lite`, 64 rows of 64 on cpu: 2048 positions a second in bfloat16, 50% of the "
+        "machine's 200 GFLOP/s of matrix products; 2.50 times `torch.nn.TransformerEncoder` in float32."
+    ) in lines
+    assert lines[-1] == "    make bench"
+
+
 def test_without_records_the_table_says_how_to_make_one(tmp_path: Path) -> None:
-    assert readme.table(tmp_path) == readme.table(tmp_path / "nowhere") == readme.EMPTY
+    assert readme.table(tmp_path) == readme.table(tmp_path / "nowhere") == results.EMPTY
 
 
 def test_a_readme_without_its_marks_is_refused(
