@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dlmone_lite import parallel
+from dlmone_lite.errors import InputError
 
 Part = tuple[float, Tensor, dict[str, Tensor]]  # its share of the batch, its loss, the loss's named terms
 
@@ -19,6 +20,8 @@ class Diverged(RuntimeError):
 
 def parts(rows: int, at_once: int) -> Iterator[tuple[float, slice]]:
     """(share, rows) of each part of a batch: `at_once` rows, the last perhaps fewer; all at once if 0."""
+    if at_once < 0:
+        raise InputError(f"micro_batch must be at least 1, or 0 for the whole batch, not {at_once}")
     size = at_once or rows
     for start in range(0, rows, size):
         stop = min(start + size, rows)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from dlmone_lite.errors import InputError
 from dlmone_lite.updates import Diverged, apply_update, parts, update_in_parts
 
 
@@ -41,6 +42,8 @@ def test_a_batch_in_parts_is_back_propagated_part_by_part():
         return share, loss, {"square": loss}
 
     assert list(parts(5, 2)) == [(0.4, slice(0, 2)), (0.4, slice(2, 4)), (0.2, slice(4, 5))]
+    with pytest.raises(InputError, match="micro_batch must be at least 1"):
+        list(parts(5, -1))
     assert list(parts(5, 0)) == [(1.0, slice(0, 5))] == list(parts(5, 9))
     values, norm = update_in_parts({optimiser: 0.1}, (part(*each) for each in parts(5, 2)), 1, clip=100.0)
     assert alive == [False, True, True]
