@@ -8,7 +8,7 @@ import pytest
 
 from dlmone_lite import records
 from dlmone_lite.errors import InputError
-from dlmone_lite.records import read_records, recorded, rounded
+from dlmone_lite.records import pack, read_records, recorded, rounded
 
 
 def test_measurements_have_four_digits() -> None:
@@ -21,9 +21,17 @@ def test_a_line_that_a_kill_cut_off_is_left_out(tmp_path: Path) -> None:
     assert read_records(path) == [{"key": 1}] and read_records(tmp_path / "none") == []
 
 
+def test_packed_records_come_back_and_are_the_same_bytes(tmp_path: Path) -> None:
+    runs = [{"key": "a", "score": 0.5}, {"key": "ü"}]
+    a, b = tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl.gz"
+    pack(runs, a)
+    pack(runs, b)
+    assert read_records(a) == runs and a.read_bytes() == b.read_bytes()
+
+
 def test_a_missing_record_says_how_to_restore_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "RUNS", tmp_path)
-    with pytest.raises(InputError, match="sweep-none.jsonl is missing; restore it with: git checkout"):
+    with pytest.raises(InputError, match="sweep-none.jsonl.gz is missing; restore it with: git checkout"):
         recorded("none")
 
 

@@ -169,7 +169,7 @@ def _laboratory(folder: Path) -> list[str]:
     groups = {"coefficients": ["base"], "stages": ["stages"]}
     groups["classroom"] = ["classroom", "classroom, slower", "classroom, stages"]
     for sweep, group in ((sweep, group) for sweep, names in groups.items() for group in names):
-        runs = of(read_records(folder / f"sweep-{sweep}.jsonl"), group)
+        runs = of(read_records(folder / f"sweep-{sweep}.jsonl.gz"), group)
         for arm, same in by_arm(runs).items():
             world = same[0]["spec"].get("world", "pocket")
             values = [

@@ -34,6 +34,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--limit", type=positive, metavar="N", help="make at most N runs now")
     parser.add_argument("--summary", action="store_true", help="print what the records say, and stop")
     parser.add_argument(
+        "--ship", action="store_true", help="put FILE's runs into data/runs, compressed, and stop"
+    )
+    parser.add_argument(
         "--list", action="store_true", help="name the runs and whether they are done, and stop"
     )
 
@@ -41,13 +44,19 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     """Make the missing runs."""
     from dlmone_lite.errors import InputError, nearest
-    from dlmone_lite.records import read_records
+    from dlmone_lite.records import pack, read_records, shipped
     from dlmone_lite.sweeps import execute, plan, sweep
 
     path = Path(args.out or f"runs/sweep-{args.name}.jsonl")
     specs = plan(args.name)
     if args.summary:
         summary(args.name, Path(args.out) if args.out else None)
+        return
+    if args.ship:
+        if not (found := read_records(path)):
+            raise InputError(f"{path} holds no run; make some without --ship")
+        pack(found, shipped(args.name))
+        print(f"{len(found)} runs: {shipped(args.name)}")
         return
     groups = list(dict.fromkeys(spec.group for spec in specs))
     if args.group:
