@@ -62,13 +62,13 @@ def test_zero_shot_is_told_apart(folder: Path) -> None:
 
 
 def test_the_command_prints_both(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = pets.run(capsys, "scoreboard", "--records", folder)
+    out = pets.run(capsys, "scores", "--records", folder)
     assert "| QQP | qqp-teacher | 2000 | 0.200 |" in out and "| trained on qqp | 0.190 | 0.020 |" in out
     empty = folder / "empty"
     empty.mkdir()
-    assert "holds no record" in pets.fail(capsys, "scoreboard", "--records", empty)
+    assert "holds no record" in pets.fail(capsys, "scores", "--records", empty)
     (empty / "x.json").write_text("[1]")
-    assert "x.json is no record" in pets.fail(capsys, "scoreboard", "--records", empty)
+    assert "x.json is no record" in pets.fail(capsys, "scores", "--records", empty)
 
 
 def test_published_and_shipped_rows() -> None:

@@ -138,7 +138,7 @@ def _real(folder: Path) -> list[str]:
     if not (rows := measured(folder)):
         return []
     headings, *cells = table(rows)
-    said = "On real text (`evaluate --corpus`, `scoreboard`): published scores are on the test split of the "
+    said = "On real text (`evaluate --corpus`, `scores`): published scores are on the test split of the "
     said += "whole sets, ours on the valid split of the slices that we trained on."
     return ["", said, "", *_markdown(headings, cells)]
 

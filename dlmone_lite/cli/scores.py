@@ -1,4 +1,4 @@
-"""`scoreboard`: the paper's table on QQP, Wiki-Auto and Quasar-T with our records beside it."""
+"""`scores`: the paper's table on QQP, Wiki-Auto and Quasar-T with our records beside it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ follows: each student on each task, where `evaluate --zero-shot` has measured it
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
-    parser = command(commands, "scoreboard", "the paper's table with ours beside it", EXAMPLES, run, MORE)
+    parser = command(commands, "scores", "the paper's table with ours beside it", EXAMPLES, run, MORE)
     parser.add_argument("--records", metavar="FOLDER", help="where the records lie (data/runs/real)")
 
 
