@@ -84,7 +84,7 @@ def _seed_rows(found: list[dict[str, Any]]) -> list[list[str]]:
     return rows
 
 
-def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as a Markdown table; the first two columns are words, the others numbers."""
     line = ["|---|---|" + "---:|" * (len(headings) - 2)]
     return [f"| {' | '.join(headings)} |", *line, *(f"| {' | '.join(row)} |" for row in rows)]
@@ -140,7 +140,7 @@ def _real(folder: Path) -> list[str]:
     headings, *cells = table(rows)
     said = "On real text (`evaluate --corpus`, `scores`): published scores are on the test split of the "
     said += "whole sets, ours on the valid split of the slices that we trained on."
-    return ["", said, "", *_markdown(headings, cells)]
+    return ["", said, "", *markdown(headings, cells)]
 
 
 def _times(found: list[dict[str, Any]]) -> list[str]:
@@ -182,7 +182,7 @@ def _laboratory(folder: Path) -> list[str]:
         "In the laboratory, a healthy student trained on (`sweep coefficients`, `stages`, `classroom`), mean "
     )
     said += "± standard deviation:"
-    return ["", said, "", *_markdown(SEEDS, rows)]
+    return ["", said, "", *markdown(SEEDS, rows)]
 
 
 def table(folder: Path = RUNS) -> str:
@@ -200,9 +200,9 @@ def table(folder: Path = RUNS) -> str:
             rows.append(_truth(record))
         if record["role"] == "exact" or _name(record) == _first_seed(_name(record)):
             rows += _rows(record)
-    lines = _markdown(HEADINGS, rows) if rows else []
+    lines = markdown(HEADINGS, rows) if rows else []
     if seeds := _seed_rows([record for record in measured if record["role"] != "exact"]):
-        lines += ["", "Over several training seeds, mean ± standard deviation:", "", *_markdown(SEEDS, seeds)]
+        lines += ["", "Over several training seeds, mean ± standard deviation:", "", *markdown(SEEDS, seeds)]
     lines += _laboratory(folder) + _real(folder / "real")
     trained = [record for record in found if "training" in record]
     others = [_above_bayes(record) for record in floors] + [line for r in timed for line in _speed(r)]

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from dlmone_lite.cli.common import command
+from dlmone_lite.cli.results import markdown
 from dlmone_lite.errors import InputError
 
 EXAMPLES = """
@@ -32,22 +33,17 @@ def run(args: argparse.Namespace) -> None:
     rows = measured(folder)
     if args.records and not rows:
         raise InputError(f"{folder} holds no record; `evaluate --corpus FOLDER --json FILE` writes one")
-    print("\n".join(markdown(table(rows))))
+    headings, *cells = table(rows)
+    print("\n".join(markdown(headings, cells)))
     matrix = zero_shot(rows)
     tasks = sorted({task for row in matrix.values() for task in row} | set(matrix))
     if tasks:
-        cells = [["BLEU, one step", *(f"on {task}" for task in tasks)]]
-        cells += [
+        headings = ["BLEU, one step", *(f"on {task}" for task in tasks)]
+        cells = [
             [
                 f"trained on {own}",
                 *(f"{matrix[own][task]:.3f}" if task in matrix[own] else "" for task in tasks),
             ]
             for own in sorted(matrix)
         ]
-        print("\n" + "\n".join(markdown(cells)))
-
-
-def markdown(cells: list[list[str]]) -> list[str]:
-    """Lines of a table, its first row the headings."""
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return [lines[0], "|" + "---|" * len(cells[0]), *lines[1:]]
+        print("\n" + "\n".join(markdown(headings, cells)))
