@@ -268,6 +268,22 @@ def test_evaluate_the_floor(lab: Lab, capsys: pytest.CaptureFixture[str], tmp_pa
     assert len(deciles) == 10 and f"{deciles[9]['bayes']:.4f} ±{deciles[9]['bayes_se']:.4f}" in out
 
 
+def test_bench_at_a_presets_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["bench", "--preset", "classroom", "--batch-size", "2", "--repeats", "1", "--nfe", "1,3"]
+    out = pets.run(capsys, *argv, "--json", tmp_path / "b.json")
+    assert "matrix products at" in out and "rows at a time" in out
+    found = json.loads((tmp_path / "b.json").read_text())
+    ours = [row for row in found["training"] if row["name"] == "dlmone_lite"]
+    assert len({row["precision"] for row in ours}) == len(ours) and ours[-1]["precision"] == "float32"
+    assert [row["name"] for row in found["training"]][-2:] == [
+        "torch.nn.TransformerEncoder", "transformers.BertModel",
+    ]  # fmt: skip
+    assert all(row["positions"] == 2 * 32 and 0 < row["share_of_peak"] < 1 for row in found["training"])
+    assert [(row["role"], row["nfe"]) for row in found["writing"]] == [
+        ("student", 1), ("teacher", 1), ("teacher", 3),
+    ]  # fmt: skip
+
+
 def test_bench_reports_medians(
     lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch
 ) -> None:

@@ -66,18 +66,17 @@ def training_table(
     shape: ModelConfig, recipe: TeacherConfig, device: torch.device, peaks: dict[str, float], repeats: int
 ) -> list[Speed]:
     """Ours in what is faster here and in float32, then the baselines."""
+    from dlmone_lite.precision import precise
     from dlmone_lite.speed import BASELINES, training_speed
 
     table = Table(
         ("", -27), ("precision", -9), ("ms", 9), ("positions/s", 11), ("of products", 11), ("ours is", 8)
     )
-    plain = replace(recipe, precision="float32")
-    cases = [(recipe, None), (plain, None), *((plain, library) for library in BASELINES)]
+    own = dict.fromkeys((precise(recipe.precision, device), "float32"))  # the same one only once
+    cases = [*((name, None) for name in own), *(("float32", library) for library in BASELINES)]
     speeds: list[Speed] = []
-    for how, library in cases:
-        speed = training_speed(shape, how, device, repeats, library)
-        if library is None and speed.precision in {known.precision for known in speeds}:
-            continue
+    for name, library in cases:
+        speed = training_speed(shape, replace(recipe, precision=name), device, repeats, library)
         speeds.append(speed)
         table.row(
             speed.name, speed.precision, f"{1000 * speed.seconds:.1f}", f"{speed.tokens:.0f}",
