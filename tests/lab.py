@@ -49,8 +49,7 @@ def environment(private: Path) -> dict[str, str]:
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
         "IPYTHONDIR": "ipython",
     }
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # two notebooks run at a time, on two cores
-    return {**os.environ, **threads, **{name: str(private / place) for name, place in places.items()}}
+    return {**os.environ, **{name: str(private / place) for name, place in places.items()}}
 
 
 def answers(url: str) -> bool:

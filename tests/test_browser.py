@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,6 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route
-
-    Visits = Callable[[Path], "Visit"]
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -243,29 +241,10 @@ def check_notebook(visit: Visit, shots: str = "") -> None:
     assert visit.complaints == [], "complaints of the browser's console"
 
 
-@pytest.fixture(scope="module")
-def visits(lab: tuple[Path, str], browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visits]:
-    """visit(path) of a notebook; meanwhile the next one asked for begins to run on the other core."""
-    chosen = [item.callspec.params["path"] for item in request.session.items
-              if item.name.startswith("test_notebook_runs_in_the_browser")]  # fmt: skip
-    opened: dict[Path, Visit] = {}
-
-    def visit(path: Path) -> Visit:
-        here = chosen.index(path)
-        for wanted in chosen[here : here + 2]:
-            if wanted not in opened:
-                url = f"{lab[1]}/lab/workspaces/{wanted.stem}/tree/notebooks/{wanted.name}"
-                opened[wanted] = Visit(browser, url)
-        return opened.pop(path)
-
-    yield visit
-    for left in opened.values():
-        left.close()
-
-
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_in_the_browser(visits: Visits, path: Path) -> None:
-    check_notebook(visits(path), shots=path.stem)
+def test_notebook_runs_in_the_browser(lab: tuple[Path, str], browser: Browser, path: Path) -> None:
+    url = f"{lab[1]}/lab/tree/notebooks/{path.name}"
+    check_notebook(Visit(browser, url), shots=path.stem)
 
 
 # The check itself: a good notebook passes, each planted fault is named.
