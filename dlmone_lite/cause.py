@@ -128,7 +128,9 @@ def gradients(run: DistillRun, checkpoint: Checkpoint, source: str, seed: int = 
     found = {kind: gradient(kind, seed + 2) for kind in ("sid", "teacher", "adversarial")}
     found["both"] = found["sid"] + (c.b_g or 0.2) * found["adversarial"]
     found["again"] = gradient("perfect", seed + 3)
-    result = {kind: float(torch.cosine_similarity(g.double(), perfect.double(), dim=0)) for kind, g in found.items()}
+    result = {
+        kind: float(torch.cosine_similarity(g.double(), perfect.double(), dim=0)) for kind, g in found.items()
+    }
     lengths = {
         f"{kind}_length": float(found[kind].norm() / perfect.norm()) for kind in ("sid", "adversarial")
     }

@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 BROWSER = "test_browser.py"
 
-# Inherited by every kernel that a test starts. One thread everywhere: sums keep their order, small tensors are
-# not spread over the cores of a large machine, and the two processes of a run do not wait for each other.
+# Inherited by every kernel that a test starts. One thread everywhere: sums keep their order, small tensors
+# are not spread over the cores of a large machine, the two processes of a run do not wait for each other.
 ENVIRONMENT = {
     "DLMONE_BUDGET": "fast",
     "OMP_NUM_THREADS": "1",
@@ -40,8 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order, and what the notebooks' comparison leaves out.
 
-    Cheap files first: unit tests and lint, then notebooks, files with something slow, and the browser (a stable
-    sort). stderr is not compared: warnings and progress bars differ between honest runs.
+    Cheap files first: unit tests and lint, then notebooks, files with something slow, and the browser (a
+    stable sort). stderr is not compared: warnings and progress bars differ between honest runs.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
 
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A file stays in one process (a notebook's cells share a kernel); the visits of the browser are shared out."""
+    """A file stays in one process (a notebook's cells share a kernel); browser visits are shared out."""
     from xdist.scheduler import LoadFileScheduling
 
     class ByFile(LoadFileScheduling):
