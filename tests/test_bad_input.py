@@ -143,6 +143,7 @@ def test_missing_splits_say_how_to_write_them(tmp_path: Path, capsys: pytest.Cap
         (["--set-model", "heads=5"], "no multiple of heads"),
         (["--set-model", "depth=0"], "depth must be at least 1"),
         (["--set-model", "vocab_size=9"], "follows from the data"),
+        (["--set-model", "length=20"], "follows from the data"),
         (["--preset", "enormous"], "unknown preset 'enormous'"),
         (["--out", "teacher.bin"], ".safetensors"),
         (["--world", "paraphrese"], 'no world "paraphrese"'),

@@ -52,6 +52,15 @@ def train(capsys, corpus: Path, out: Path, *more: str) -> str:
     return pets.run(capsys, *argv, *fast, "--eval-every", "2", "--eval-steps", "2", *more)
 
 
+def test_a_corpus_leaves_the_lengths_open(capsys, corpus, tmp_path) -> None:
+    out = train(capsys, corpus, tmp_path / "t.safetensors", "--set-model", "length=40", "source_length=24")
+    codec = load(tmp_path / "t.safetensors").codec
+    assert (codec.source_length, codec.target_length) == (24, 16)
+    assert re.search(r"^birds: 61 rows, (\d+) kept, (\d+) repeated, 0 empty, (\d+) long source", out, re.M)
+    narrow = ["--preset", "lite", "--set-model", "length=32", "source_length=31"]
+    assert "leaves no room" in pets.fail(capsys, "train", "--corpus", corpus, *narrow)
+
+
 @pytest.mark.parametrize(("preset", "layout"), [("lite", Codec), ("paper", DiffuSeqCodec)])
 def test_a_corpus_is_trained_distilled_and_measured(capsys, corpus, tmp_path, preset, layout) -> None:
     teacher, student = tmp_path / "t.safetensors", tmp_path / "s.safetensors"

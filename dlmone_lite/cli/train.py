@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from dlmone_lite.teacher import TeacherConfig
     from dlmone_lite.training import Run
 
-FIXED_MODEL = ("vocab_size", "length", "source_length")  # follow from the task
+FOLLOWS = ("vocab_size",)  # from the task, as do a world's lengths
+FIXED_MODEL = (*FOLLOWS, "length", "source_length")
 EXAMPLES = """--world paraphrase --out runs/teacher.safetensors --eval-every 1000 --log runs/teacher.jsonl
 --world paraphrase --steps 2000 --set lr=1e-3 loss=mse --set-model depth=3 --time-to .9 --eval-every 250
 --corpus folder/with/train.jsonl/and/valid.jsonl --preset lite --eval-every 500 --out runs/qqp.safetensors"""
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int | None:
 
     from dlmone_lite.bert import network
     from dlmone_lite.checkpoint import pick_device
-    from dlmone_lite.model import preset
+    from dlmone_lite.model import preset, sized
     from dlmone_lite.teacher import TeacherRun
     from dlmone_lite.training import seed_weights
 
@@ -69,12 +70,12 @@ def run(args: argparse.Namespace) -> int | None:
         print(
             listing("--set", recipe(args), ("seed",))
             + "\n"
-            + listing("--set-model", preset(args.preset), FIXED_MODEL)
+            + listing("--set-model", preset(args.preset), FOLLOWS if args.corpus else FIXED_MODEL)
         )
         return
-    device, task = parallel.begin(pick_device(args.device)), new_task(args, preset(args.preset))
+    device, task = parallel.begin(pick_device(args.device)), new_task(args, shape_of(args))
     out = output(args.out or f"runs/{task.name}-teacher.safetensors")
-    shape, base = model_config(args, task.codec), recipe(args)
+    shape, base = sized(shape_of(args), task.codec), recipe(args)
     config = changed(base, steps_and_settings(args.steps, args.set, base), shape.T)
     check_evaluation(args, task, shape.T)
     state = out.with_name(out.name + ".state")
@@ -119,18 +120,20 @@ def steps_and_settings(
     return chosen if steps is None else {**chosen, "steps": steps}
 
 
-def model_config(args: argparse.Namespace, codec: Any) -> ModelConfig:
-    """The network's shape: preset, --set-model, and what the world's sentences need."""
-    from dlmone_lite.model import preset, sized
+def shape_of(args: argparse.Namespace) -> ModelConfig:
+    """The network's shape: preset and --set-model; the lengths only where a corpus leaves them open."""
+    from dlmone_lite.model import preset
 
-    base = preset(args.preset)
-    changes = settings(args.set_model, base, "--set-model", FIXED_MODEL)
-    shape = sized(preset(args.preset, **changes), codec)
+    fixed = FOLLOWS if args.corpus else FIXED_MODEL
+    shape = preset(args.preset, **settings(args.set_model, preset(args.preset), "--set-model", fixed))
     for name in ("embed_dim", "width", "depth", "heads", "expand"):
         if getattr(shape, name) < 1:
             raise InputError(f"--set-model {name} must be at least 1, not {getattr(shape, name)}")
     if shape.width % shape.heads:
         raise InputError(f"--set-model: width {shape.width} is no multiple of heads {shape.heads}")
+    if not 2 <= shape.source_length <= shape.length - 2:
+        told = f"of length {shape.length}, source_length {shape.source_length}"
+        raise InputError(f"--set-model: {told} leaves no room for a word and its end on either side")
     return shape
 
 
