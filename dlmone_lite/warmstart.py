@@ -33,7 +33,8 @@ class WarmStartConfig:
     than one step of the student needs, and is forgotten without.
 
     First the teacher writes `samples` sentences for each of `sources` training sources (0: all), in `nfe`
-    ancestral steps, evenly in log SNR. At the step number `share_step` its x0_hat tell the sentences' shares.
+    ancestral steps, evenly in log SNR, with x0_hat on its nearest embeddings if `clamp`. At the step number
+    `share_step` its x0_hat tell the sentences' shares.
     """
 
     steps: int = 4000
@@ -42,6 +43,7 @@ class WarmStartConfig:
     sources: int = 0
     samples: int = 48  # each only has to be found once: its share comes from the mean
     nfe: int = 6
+    clamp: bool = False
     share_step: int = 1
     reread_at: float = 0.5  # share of the updates after which the student's mean tells the shares; 0: never
     lr: float = 2e-3  # of Adam
@@ -118,8 +120,9 @@ class WarmStartRun(Run):
             clean = phi.embed(batch.ids)
             with self.autocast():
                 x = ancestral(
-                    phi, phi.schedule, batch, clean, steps=times, generator=generator, trace=read_mean
-                )
+                    phi, phi.schedule, batch, clean, steps=times, generator=generator,
+                    clamp=phi.clamp if c.clamp else None, trace=read_mean,
+                )  # fmt: skip
             shape = (len(rows), c.samples, pool.ids.shape[-1])
             mean = means[0][batch.target].view(*shape, -1).mean(1)
             pool.put(phi.round(x.float())[batch.target].view(shape), mean, phi.embedding())

@@ -19,7 +19,7 @@ import torch
 from dlmone_lite import __main__ as program
 from dlmone_lite import zoo
 from dlmone_lite.bayes import perfect
-from dlmone_lite.checkpoint import digest, load, read_tensors
+from dlmone_lite.checkpoint import digest, load, save, read_tensors
 from dlmone_lite.cli import demo, evaluate, loop
 from dlmone_lite.cli.common import codec_of
 from dlmone_lite.cli.settings import changed, settings
@@ -487,6 +487,29 @@ def test_distill_with_a_warm_start_goes_on_after_ctrl_c(
     pets.run(capsys, *argv, "--resume")
     assert pets.same_network(again, out)
     assert not list(tmp_path.glob("*.state*"))
+
+
+def test_a_warm_start_made_alone_begins_the_same_run(
+    lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder, _ = lab
+    whole, warm, rest = (tmp_path / f"{name}.safetensors" for name in ("whole", "warm", "rest"))
+    first = ["--set0", "samples=3", "nfe=3", "sources=4", "batch_size=8", "clamp=true", "precision=float32"]
+    first += ["--warm-start", "3"]
+    pets.run(capsys, *distill_argv(folder, whole), *first)
+    pets.run(capsys, *distill_argv(folder, warm), *first, "--stages", "0")
+    pets.run(capsys, *distill_argv(folder, rest), "--start", warm)
+    assert pets.same_network(rest, whole) and not pets.same_network(warm, whole)
+    assert load(rest).provenance["start"] == {"name": "warm", "sha256": digest(warm)}
+    assert not list(tmp_path.glob("*.state*"))
+    wrong = [*distill_argv(folder, tmp_path / "no.safetensors"), "--start"]
+    assert "is a teacher" in pets.fail(capsys, *wrong, folder / "teacher.safetensors")
+    stranger = load(warm)
+    stranger.model.words.data.add_(1)
+    save(tmp_path / "stranger.safetensors", stranger)
+    assert "was not distilled from" in pets.fail(capsys, *wrong, tmp_path / "stranger.safetensors")
+    assert "leave one of the two" in pets.fail(capsys, *wrong, warm, *first)
+    assert "add --warm-start N" in pets.fail(capsys, *wrong[:-1], "--stages", "0")
 
 
 def test_settings_of_a_warm_start_need_one(

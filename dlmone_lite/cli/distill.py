@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from dlmone_lite.cli.train import (
 from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:
+    from dlmone_lite.checkpoint import Checkpoint
     from dlmone_lite.distill import DistillConfig
     from dlmone_lite.model import Denoiser
     from dlmone_lite.pairs import PairedText
@@ -33,7 +34,7 @@ EXAMPLES = """--teacher paraphrase-teacher --out runs/student.safetensors --set 
 --teacher paraphrase-teacher --stages 2 --steps2 1000 --set2 mu=0.5 b_d=0.9 b_g=0.1 --out two.safetensors"""
 MORE = """
 --warm-start N begins with N updates of a regression onto the teacher's own sentences (--set0 changes its
-settings). Stage two goes on with the student, restarts the score estimator from the teacher, and has the
+settings); with --stages 0 that is all, and --start begins other runs with its student. Stage two goes on with the student, restarts the score estimator from the teacher, and has the
 settings of stage one, changed by --set2 (its seed is one higher). Every evaluation of a stage also looks for
 signs of degeneration and warns, with a cure to try. Ctrl-C saves and stops; --resume goes on to exactly the
 same numbers (on the same machine). Exit code 3: the loss became NaN.
@@ -45,7 +46,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = command(commands, "distill", "distil a teacher into a one-step student", EXAMPLES, run, MORE)
     parser.add_argument("--teacher", metavar="NAME_OR_FILE", help="shipped checkpoint or .safetensors file")
     parser.add_argument("--out", metavar="FILE.safetensors", help="the student to write")
-    parser.add_argument("--stages", type=int, choices=(1, 2), default=1, help="default 1")
+    parser.add_argument(
+        "--start", metavar="NAME_OR_FILE", help="student to begin with (default: the teacher's weights)"
+    )
+    parser.add_argument(
+        "--stages", type=int, choices=(0, 1, 2), default=1, help="default 1; 0: the warm start alone"
+    )
     parser.add_argument(
         "--out-stage1", metavar="FILE.safetensors", help="with --stages 2: also keep stage one's student"
     )
@@ -101,20 +107,20 @@ def distil(args: argparse.Namespace) -> None:
     if teacher.role != "teacher":
         raise InputError(f"{args.teacher} is a {teacher.role}; distill a teacher")
     task = known_task(args, teacher, args.teacher)
-    stages = plan(args, out, teacher.model.schedule.T)
+    start = student_to_start(args, teacher, device)
+    stages = plan(args, out, teacher.model.schedule.T, start)
     check_evaluation(args, task, min(stage.config.t_init for stage in stages))
     parallel.wait()  # all have looked, before one writes
     data, made = task.data()
     made["teacher"] = describe(args.teacher)
+    made |= {"start": describe(args.start)} if start else {}
     runs: list[Run] = []
     for stage, later in zip(stages, [*stages[1:], None]):
         if runs and stage.config.precision == "auto":  # what this machine does faster was measured once
             stage.config.precision = runs[-1].config.precision
-        runs.append(stage.begin(teacher.model, data, runs))
-        runs[-1].origin = {
-            "teacher": made["teacher"]["sha256"],
-            "training data": made["data"]["train_sha256"],
-        }
+        runs.append(stage.begin(teacher.model, data, runs, start.model if start else None))
+        origin = {"teacher": made["teacher"]["sha256"], "training data": made["data"]["train_sha256"]}
+        runs[-1].origin = origin | ({"start": made["start"]["sha256"]} if start else {})
         if later and later.state.is_file():  # this stage is over
             runs[-1].load(stage.state)
             continue
@@ -144,8 +150,10 @@ class Stage:
         """What the progress bar says."""
         return f"stage {self.number}" if self.number else "warm start"
 
-    def begin(self, teacher: Denoiser, data: PairedText, runs: list[Run]) -> Run:
-        """The run of this stage, after `runs`."""
+    def begin(
+        self, teacher: Denoiser, data: PairedText, runs: list[Run], start: Denoiser | None = None
+    ) -> Run:
+        """The run of this stage, after `runs`; the first begins with the student `start`, if any."""
         from dlmone_lite.distill import DistillRun
         from dlmone_lite.warmstart import WarmStartRun
 
@@ -153,7 +161,7 @@ class Stage:
             return WarmStartRun(teacher, data, self.config)
         if self.number == 2:
             return runs[-1].second_stage(self.config)
-        return DistillRun(teacher, data, self.config, runs[-1].result if runs else None)
+        return DistillRun(teacher, data, self.config, runs[-1].result if runs else start)
 
 
 def check_options(args: argparse.Namespace) -> None:
@@ -162,20 +170,40 @@ def check_options(args: argparse.Namespace) -> None:
         raise InputError("distill needs --teacher and --out; see python -m dlmone_lite distill --help")
     if args.set0 and not args.warm_start:
         raise InputError("--set0 belongs to a warm start; add --warm-start N")
-    if args.stages == 1 and (args.steps2 or args.set2 or args.out_stage1):
+    if args.stages == 0 and not args.warm_start:
+        raise InputError("--stages 0 is a warm start alone; add --warm-start N, or ask for a stage")
+    if args.start and args.warm_start:
+        raise InputError("--start is a student that had its warm start; leave one of the two options out")
+    if args.stages < 2 and (args.steps2 or args.set2 or args.out_stage1):
         raise InputError("--steps2, --set2 and --out-stage1 belong to a second stage; add --stages 2")
-    if args.keep == "best" and not args.eval_every:
+    if args.stages and args.keep == "best" and not args.eval_every:
         raise InputError("--keep best needs evaluations; give --eval-every a number, or --keep last")
 
 
-def plan(args: argparse.Namespace, out: Path, T: int) -> list[Stage]:
+def student_to_start(args: argparse.Namespace, teacher: Checkpoint, device: str) -> Checkpoint | None:
+    """The student of --start, if it belongs to this teacher."""
+    from dlmone_lite import zoo
+
+    if not args.start:
+        return None
+    start = zoo.load(args.start, device, teacher.world)
+    if start.role != "student":
+        raise InputError(f"{args.start} is a {start.role}; --start takes a student")
+    if start.model.config != teacher.model.config or not start.model.words.equal(teacher.model.words):
+        raise InputError(f"{args.start} was not distilled from {args.teacher}: another shape or embedding")
+    return start
+
+
+def plan(args: argparse.Namespace, out: Path, T: int, start: Checkpoint | None = None) -> list[Stage]:
     """The stages that the options ask for, in order."""
     from dlmone_lite.distill import DistillConfig
     from dlmone_lite.warmstart import WarmStartConfig
 
     base, warm = DistillConfig(seed=args.seed), WarmStartConfig(seed=args.seed)
+    if start:
+        base = replace(base, t_init=start.sampling["t_init"])
     one = changed(base, steps_and_settings(args.steps, args.set, base), T)
-    stages = [Stage(1, one, out.with_name(f"{out.name}.state"))]
+    stages = [Stage(1, one, out.with_name(f"{out.name}.state"))] if args.stages else []
     if args.warm_start:
         zero = {"t_init": one.t_init, **steps_and_settings(args.warm_start, args.set0, warm, "--set0")}
         stages.insert(0, Stage(0, changed(warm, zero, T), out.with_name(f"{out.name}.warm.state")))
