@@ -19,7 +19,7 @@ import torch
 from dlmone_lite import __main__ as program
 from dlmone_lite import zoo
 from dlmone_lite.bayes import perfect
-from dlmone_lite.checkpoint import digest, load, save, read_tensors
+from dlmone_lite.checkpoint import digest, load, read_tensors, save
 from dlmone_lite.cli import demo, evaluate, loop
 from dlmone_lite.cli.common import codec_of
 from dlmone_lite.cli.settings import changed, settings

@@ -34,10 +34,11 @@ EXAMPLES = """--teacher paraphrase-teacher --out runs/student.safetensors --set 
 --teacher paraphrase-teacher --stages 2 --steps2 1000 --set2 mu=0.5 b_d=0.9 b_g=0.1 --out two.safetensors"""
 MORE = """
 --warm-start N begins with N updates of a regression onto the teacher's own sentences (--set0 changes its
-settings); with --stages 0 that is all, and --start begins other runs with its student. Stage two goes on with the student, restarts the score estimator from the teacher, and has the
-settings of stage one, changed by --set2 (its seed is one higher). Every evaluation of a stage also looks for
-signs of degeneration and warns, with a cure to try. Ctrl-C saves and stops; --resume goes on to exactly the
-same numbers (on the same machine). Exit code 3: the loss became NaN.
+settings); with --stages 0 that is all, and --start begins other runs with its student. Stage two goes on
+with the student, restarts the score estimator from the teacher, and has the settings of stage one, changed
+by --set2 (its seed is one higher). Every evaluation of a stage also looks for signs of degeneration and
+warns, with a cure to try. Ctrl-C saves and stops; --resume goes on to exactly the same numbers (on the same
+machine). Exit code 3: the loss became NaN.
 """
 
 
