@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from dlmone_lite.errors import InputError
@@ -13,6 +15,7 @@ from dlmone_lite.records import RUNS
 REAL = RUNS / "real"
 TASKS = {"qqp": "QQP", "wiki_auto": "Wiki-Auto", "quasar_t": "Quasar-T"}
 SCORES = ("bleu", "mbr", "rouge_l", "bertscore", "dist_1", "self_bleu", "div_4")
+DRAWS = 2000  # of a bootstrap
 DIFFUSEQ, DLM_ONE = "DiffuSeq (arXiv 2210.08933)", "DLM-One (arXiv 2506.00290)"
 
 # Test split of the whole sets, BERT-base. DiffuSeq: MBR of ten samples. DLM-One's BLEU as its table has it:
@@ -67,20 +70,52 @@ def table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     return cells
 
 
+Measured = tuple[str, int | None]  # a network and its number of steps
+
+
+def _pair(
+    rows: Sequence[dict[str, Any]], task: str, one: Measured, other: Measured
+) -> list[dict[str, Any]] | None:
+    """The rows of two (network, NFE) on their own task; without NFE the one of most steps. None: not there."""
+    found = []
+    for network, nfe in (one, other):
+        own = [row for row in rows if (row["task"], row["network"]) == (task, network)]
+        own = [row for row in own if row["trained_on"] == task and nfe in (None, row["nfe"])]
+        if not own:
+            return None
+        found.append(max(own, key=lambda row: (row["nfe"], row["sources"])))
+    return found
+
+
 def ratio(rows: Sequence[dict[str, Any]], task: str, student: str, teacher: str) -> dict[str, float] | None:
     """The student's BLEU at one step over the teacher's at its most steps, and how much its self-BLEU is
-    above; None where either is not among the rows."""
-    own = [row for row in rows if row["task"] == task and row.get("trained_on", task) == task]
-    ones = [row for row in own if row["network"] == student and row["nfe"] == 1]
-    many = sorted((row for row in own if row["network"] == teacher), key=lambda row: row["nfe"])
-    if not ones or not many:
+    above, on the sources that both have written for; `low` and `high` bound the ratio at 95 percent, by
+    bootstrap over those sources. None where either is not among the rows."""
+    pair = _pair(rows, task, (student, 1), (teacher, None))
+    if pair is None:
         return None
-    one, most = ones[-1], many[-1]
-    return {
-        "bleu": one["bleu"] / most["bleu"] if most["bleu"] else float("inf"),
-        "self_bleu": one["self_bleu"] - most["self_bleu"],
-        "nfe": most["nfe"],
-    }
+    both = list(zip(*(row["bleu_by_source"] for row in pair)))
+    apart = [a - b for a, b in zip(*(row["self_bleu_by_source"] for row in pair))]
+    dice = random.Random(0)
+    again = sorted(_quotient(dice.choices(both, k=len(both))) for _ in range(DRAWS))
+    bounds = {"low": again[round(0.025 * DRAWS)], "high": again[round(0.975 * DRAWS) - 1]}
+    found = {"bleu": _quotient(both), "self_bleu": fmean(apart), "nfe": pair[1]["nfe"], "sources": len(both)}
+    return found | bounds
+
+
+def _quotient(pairs: Sequence[tuple[float, float]]) -> float:
+    below = sum(b for _, b in pairs)
+    return sum(a for a, _ in pairs) / below if below else float("inf")
+
+
+def difference(rows: Sequence[dict[str, Any]], task: str, one: str, other: str) -> tuple[float, float] | None:
+    """(mean, half width) of the difference of two students' BLEU at one step, paired by source, at 95
+    percent; None where either is not among the rows."""
+    pair = _pair(rows, task, (one, 1), (other, 1))
+    if pair is None:
+        return None
+    apart = [a - b for a, b in zip(*(row["bleu_by_source"] for row in pair))]
+    return fmean(apart), 1.96 * stdev(apart) / len(apart) ** 0.5
 
 
 def zero_shot(rows: Sequence[dict[str, Any]], score: str = "bleu") -> dict[str, dict[str, float]]:

@@ -9,12 +9,15 @@ from typing import Any
 import pets
 import pytest
 
-from dlmone_lite.scoreboard import PUBLISHED, REAL, SCORES, TASKS, measured, ratio, table, zero_shot
+from dlmone_lite.scoreboard import PUBLISHED, REAL, SCORES, TASKS, difference, measured, ratio, table, zero_shot
 
 
 def scored(name: str, nfe: int, bleu: float, self_bleu: float = 0.3) -> dict[str, Any]:
     scores = dict.fromkeys(SCORES, 0.5) | {"bleu": bleu, "self_bleu": self_bleu, "bertscore": None}
-    return {"name": name, "nfe": nfe, **scores}
+    spread = {"bleu_by_source": [bleu - 0.01, bleu + 0.01], "self_bleu_by_source": [self_bleu] * 2}
+    if name == "student":  # has written for more sources
+        spread = {key: [*values, 0.9] for key, values in spread.items()}
+    return {"name": name, "nfe": nfe, **scores, **spread}
 
 
 def write(folder: Path, name: str, world: str, sources: int, *rows: dict[str, Any], **more: str) -> None:
@@ -52,8 +55,16 @@ def test_ours_stand_below_what_was_published(folder: Path) -> None:
 
 def test_student_over_teacher(folder: Path) -> None:
     found = ratio(measured(folder), "qqp", "qqp-student", "qqp-teacher")
-    assert found == {"bleu": pytest.approx(0.95), "self_bleu": pytest.approx(0.05), "nfe": 2000}
+    assert found.pop("low") == pytest.approx(0.18 / 0.19) and found.pop("high") == pytest.approx(0.20 / 0.21)
+    assert found == {"bleu": pytest.approx(0.95), "self_bleu": pytest.approx(0.05), "nfe": 2000, "sources": 2}
     assert ratio(measured(folder), "quasar_t", "qqp-student", "qqp-teacher") is None
+
+
+def test_two_students_are_compared_source_by_source(folder: Path) -> None:
+    write(folder, "qqp-student-alone", "qqp", 256, scored("student", 1, 0.14))
+    mean, half = difference(measured(folder), "qqp", "qqp-student", "qqp-student-alone")
+    assert mean == pytest.approx(0.1 / 3) and half == pytest.approx(1.96 * 0.05 / 3)
+    assert difference(measured(folder), "qqp", "qqp-student", "qqp-student-single") is None
 
 
 def test_zero_shot_is_told_apart(folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from dlmone_lite.bert import BertDenoiser
 from dlmone_lite.checkpoint import load
 from dlmone_lite.cli.tasks import CorpusTask, text_scores
-from dlmone_lite.cli.textscores import bert_judge
+from dlmone_lite.cli.textscores import bert_judge, by_source
 from dlmone_lite.layout import DiffuSeqCodec
 from dlmone_lite.metrics import bleu
 from dlmone_lite.text import Codec, WordPieces
@@ -156,3 +156,11 @@ def test_bertscore_that_cannot_be_had_is_said(tmp_path) -> None:
     assert bert_judge(None)[0] is None
     judge, why = bert_judge(str(tmp_path / "absent"))
     assert judge is None and why.startswith("no BERTScore: ")
+
+
+def test_scores_of_each_source_have_the_mean_of_all() -> None:
+    texts, targets = [["a b c d", "a b"], ["c d e f", "c d e f"]], ["a b c d", "c d e g"]
+    whole, each = text_scores(texts, targets, targets), by_source(texts, targets)
+    for score in ("bleu", "self_bleu"):
+        assert sum(each[f"{score}_by_source"]) / 2 == pytest.approx(whole[score], abs=1e-4)
+    assert set(by_source([["a b"]], ["a b"])) == {"bleu_by_source"}, "one sample is like no other"

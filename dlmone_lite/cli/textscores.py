@@ -62,6 +62,7 @@ def row(
 
     first = [own[:SEEDS] for own in texts]
     found: dict[str, Any] = {"name": name, "nfe": nfe, **text_scores(first, sources, targets)}
+    found |= by_source(first, targets)
     choice = len(texts[0]) > 1 and name != "copy"
     found["mbr"] = bleu([mbr(own) for own in texts], targets) if choice else None
     found["bertscore"] = judge([own[0] for own in texts], targets) if judge else None
@@ -71,6 +72,16 @@ def row(
     ends = fixed(found["length"], 1), fixed(found["copies"]), fixed(seconds, 1)
     table.row(name, str(nfe) if nfe else "-", *cells, *ends)
     return found
+
+
+def by_source(texts: list[list[str]], targets: list[str]) -> dict[str, list[float]]:
+    """BLEU and self-BLEU of each source, for paired comparisons; their means are `bleu` and `self_bleu`."""
+    from dlmone_lite.metrics import bleu, self_bleu
+
+    scores = {"bleu_by_source": [bleu(own, [target] * len(own)) for own, target in zip(texts, targets)]}
+    if len(texts[0]) > 1:
+        scores["self_bleu_by_source"] = [self_bleu([own]) for own in texts]
+    return {name: [round(value, 4) for value in values] for name, values in scores.items()}
 
 
 def bert_judge(wanted: str | None) -> tuple[Any, str]:
