@@ -76,7 +76,7 @@ Measured = tuple[str, int | None]  # a network and its number of steps
 def _pair(
     rows: Sequence[dict[str, Any]], task: str, one: Measured, other: Measured
 ) -> list[dict[str, Any]] | None:
-    """The rows of two (network, NFE) on their own task; without NFE the one of most steps. None: not there."""
+    """The rows of two (network, NFE) on their own task; without NFE that of most steps. None: not there."""
     found = []
     for network, nfe in (one, other):
         own = [row for row in rows if (row["task"], row["network"]) == (task, network)]

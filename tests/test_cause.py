@@ -49,7 +49,8 @@ def test_a_students_score_by_samples_is_the_exact_one(run, few) -> None:
     say_the_truth(run, teacher, source)
     known = Known(run, teacher, source, 20_000)
     x_g, batch, clean = known.sample(64, seed=5)
-    exact = ExactDenoiser(lab_world().support, teacher.codec, teacher.model.embedding(), teacher.model.schedule)
+    table = teacher.model.embedding()
+    exact = ExactDenoiser(lab_world().support, teacher.codec, table, teacher.model.schedule)
     for level in (600, 1490, 1900):
         t = torch.full((64,), level)
         x_t = anchor(teacher.model.schedule.diffuse(x_g, t, torch.randn(x_g.shape)), clean, batch)

@@ -9,7 +9,17 @@ from typing import Any
 import pets
 import pytest
 
-from dlmone_lite.scoreboard import PUBLISHED, REAL, SCORES, TASKS, difference, measured, ratio, table, zero_shot
+from dlmone_lite.scoreboard import (
+    PUBLISHED,
+    REAL,
+    SCORES,
+    TASKS,
+    difference,
+    measured,
+    ratio,
+    table,
+    zero_shot,
+)
 
 
 def scored(name: str, nfe: int, bleu: float, self_bleu: float = 0.3) -> dict[str, Any]:
