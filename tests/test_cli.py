@@ -500,7 +500,8 @@ def test_a_warm_start_made_alone_begins_the_same_run(
     pets.run(capsys, *distill_argv(folder, warm), *first, "--stages", "0")
     pets.run(capsys, *distill_argv(folder, rest), "--start", warm)
     assert pets.same_network(rest, whole) and not pets.same_network(warm, whole)
-    assert load(rest).provenance["start"] == {"name": "warm", "sha256": digest(warm)}
+    told = {"name": "warm", "sha256": digest(warm), "command": load(warm).provenance["command"]}
+    assert load(rest).provenance["start"] == told
     assert not list(tmp_path.glob("*.state*"))
     wrong = [*distill_argv(folder, tmp_path / "no.safetensors"), "--start"]
     assert "is a teacher" in pets.fail(capsys, *wrong, folder / "teacher.safetensors")

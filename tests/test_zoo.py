@@ -11,6 +11,7 @@ from tiny import make_codec, make_model, make_world, same_weights
 from dlmone_lite import checkpoint, zoo
 from dlmone_lite.checkpoint import Checkpoint
 from dlmone_lite.errors import InputError
+from dlmone_lite.scoreboard import TASKS
 from dlmone_lite.worlds import World
 
 SHIPPED = zoo.names()  # of the real folder, before any test redirects it
@@ -95,9 +96,12 @@ def test_every_shipped_checkpoint_is_whole(name):
     loaded = zoo.load(name)  # verifies the hash
     assert loaded.role == ("student" if "student" in name else "teacher")
     assert name.startswith(f"{loaded.world}-")
-    world = World.load(loaded.world)
-    source = world.split_sources("test")[0]
-    targets = list(world.support(source))
+    if loaded.world in TASKS:
+        source, targets = "how can i learn to sail a small boat", ["what is a good way to learn sailing"]
+    else:
+        world = World.load(loaded.world)
+        source = world.split_sources("test")[0]
+        targets = list(world.support(source))
     batch = loaded.codec.encode([source] * len(targets), targets)
     assert loaded.codec.decode(batch.ids) == targets  # its vocabulary and lengths fit its world
     if loaded.role == "student":

@@ -114,7 +114,7 @@ def distil(args: argparse.Namespace) -> None:
     parallel.wait()  # all have looked, before one writes
     data, made = task.data()
     made["teacher"] = describe(args.teacher)
-    made |= {"start": describe(args.start)} if start else {}
+    made |= {"start": {**describe(args.start), "command": start.provenance["command"]}} if start else {}
     runs: list[Run] = []
     for stage, later in zip(stages, [*stages[1:], None]):
         if runs and stage.config.precision == "auto":  # what this machine does faster was measured once

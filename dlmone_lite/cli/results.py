@@ -143,6 +143,17 @@ def _real(folder: Path) -> list[str]:
     return ["", said, "", *markdown(headings, cells)]
 
 
+def _behind(folder: Path) -> list[str]:
+    """The commands behind the records of real text: training, warm start, distillation, evaluation."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    made = [record["provenance"] for record in found]
+    students = [network for network in made if "teacher" in network]
+    commands = [network["command"] for network in made if "teacher" not in network]
+    commands += [network["start"]["command"] for network in students if "start" in network]
+    commands += [network["command"] for network in students]
+    return [*dict.fromkeys(commands), *(record["command"] for record in found)]
+
+
 def _times(found: list[dict[str, Any]]) -> list[str]:
     """A line for each kind of network that was trained against the clock (`--time-to`), over its seeds."""
     groups: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
@@ -208,4 +219,5 @@ def table(folder: Path = RUNS) -> str:
     others = [_above_bayes(record) for record in floors] + [line for r in timed for line in _speed(r)]
     others += [_training(record) for record in trained] + _times(raced)
     commands = [f"    {record['command']}" for record in measured + floors + timed + trained + raced]
+    commands += [f"    {command}" for command in _behind(folder / "real")]
     return "\n".join([*lines, *([""] if others else []), *others, "", "Made by:", "", *commands])
