@@ -166,7 +166,11 @@ def test_training_speed_and_real_text_have_their_lines(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     row = {"name": "student", "nfe": 1, "bleu": 0.19}
     real = {"checkpoint": "runs/qqp-student.safetensors", "world": "qqp", "text_scores": [row]}
-    write(tmp_path / "real", q={**real, "settings": {"sources": 8, "samples": 3}})
+    real |= {"settings": {"sources": 8, "samples": 3}, "command": "measure it"}
+    warm = {"name": "warm", "command": "make warm"}
+    students = {"teacher": {"name": "t"}, "start": warm, "command": "make student"}
+    teacher = {**real, "text_scores": [], "provenance": {"command": "make teacher"}}
+    write(tmp_path / "real", a={**real, "provenance": students}, b=teacher)
     lines = readme.table(tmp_path).splitlines()
     assert any(line.startswith("| QQP | qqp-student | 1 | 0.190 |") for line in lines)
     assert "| QQP | DLM-One (arXiv 2506.00290) | 1 | 0.179 |" in "\n".join(lines)
@@ -174,7 +178,8 @@ def test_training_speed_and_real_text_have_their_lines(tmp_path: Path) -> None:
         "- Training at preset `lite`, 64 rows of 64 on cpu: 2048 positions a second in bfloat16, 50% of the "
         "machine's 200 GFLOP/s of matrix products; 2.50 times `torch.nn.TransformerEncoder` in float32."
     ) in lines
-    assert lines[-1] == "    make bench"
+    made = ["make bench", "make teacher", "make warm", "make student", "measure it", "measure it"]
+    assert lines[-6:] == [f"    {command}" for command in made]
 
 
 def test_without_records_the_table_says_how_to_make_one(tmp_path: Path) -> None:
