@@ -1,4 +1,4 @@
-"""The panels of notebooks 06, 07 and 08: every control and button answers, quickly, and says what is true."""
+"""The panels of notebooks 06 to 09: every control and button answers, quickly, and says what is true."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ NEEDED = {
     "07_two_stage_gpu": ("import torch", "SCORES = ", "class TwoStages", "def draw(", "live = LivePanel("),
     "08_steps_quality_diversity": (
         "import torch", "zoo.course(", "def write(", "BUDGETS = {", "def mbr(", "def one(", "panel = Panel(",
+    ),
+    "09_real_datasets": (
+        "import torch", "NETWORKS = {", 'OWN["', "folder = Path(", "PAIRS, PAD =", "def one_call(", "HOWS = {",
+        "SENTENCES = {", "panel = Panel(",
     ),
 }  # fmt: skip
 LIMIT = 0.250  # seconds of work for one update of the atlas
@@ -59,6 +63,11 @@ CHANGES = [
     ("08_steps_quality_diversity", "panel", {"method": "teacher, DDIM"}, PANEL),
     ("08_steps_quality_diversity", "panel", {"calls": 4}, PANEL),
     ("08_steps_quality_diversity", "panel", {"size": 8}, PANEL),
+    ("09_real_datasets", "panel", {"task": "wiki_auto"}, PANEL),
+    ("09_real_datasets", "panel", {"how": "student, 4 calls"}, PANEL),
+    ("09_real_datasets", "panel", {"how": "teacher, 8 calls"}, PANEL),
+    ("09_real_datasets", "panel", {"number": 2}, PANEL),
+    ("09_real_datasets", "panel", {"seed": 1}, PANEL),
     ("07_two_stage_gpu", "live", {"b_d": 1.0}, PANEL),
     ("07_two_stage_gpu", "live", {"b_g": 1.0}, PANEL),
     ("07_two_stage_gpu", "live", {"lr": 1e-3}, PANEL),
@@ -121,3 +130,17 @@ def test_the_switch_restarts_psi_and_so_does_the_button(cells) -> None:
     live.act("restart psi")
     assert not live.run.optimisers["psi"].state and "restart psi" in live.log[-1]
     live.reset()
+
+
+def test_the_outputs_of_a_sentence_are_counted_and_marked(cells, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = cells("09_real_datasets")
+    panel = found["panel"]
+    panel.reset()
+    spelled = "how can i learn to juggle in a week ?"
+    made = [spelled] * 3 + ["what what is it ?"] * 2 + ["", "a <b> ?", "[PAD] ?"]
+    monkeypatch.setitem(found, "eight", lambda *_: made)
+    said = panel.set(seed=3)
+    assert "different 5 of 8 | copy 3 | repeats 2 | broken off 2" in said and panel.error == ""
+    assert "a &lt;b&gt; ?" in panel.html and "(nothing)" in panel.html and "3&nbsp;×" in panel.html
+    monkeypatch.undo()
+    panel.reset()
