@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Row = Mapping[str, Any]
+Span = tuple[float, float, float]  # value, low, high
 TICKS = (1, 4, 16, 64, 256, 2000)
 COPY = "copy of the source"
 
@@ -48,24 +49,26 @@ def against_calls(lines: Mapping[str, Mapping[str, Sequence[Row]]], copies: Mapp
     return fig
 
 
-def ratios(found: Mapping[str, tuple[float, float, float]], recorded: Mapping[str, float]) -> Figure:
-    """Student's BLEU over the teacher's: value with its interval (bar), beside that of a record (diamond)."""
+def ratios(found: Mapping[str, Span], recorded: Mapping[str, Span]) -> Figure:
+    """Student's BLEU over the teacher's with its interval: `found` here (discs), of records (diamonds)."""
     names = list(dict.fromkeys([*found, *recorded]))
-    fig, (ax,) = canvas(1, 1, height=1.4 + 0.55 * len(names), width=7.8)
+    fig, (ax,) = canvas(1, 1, height=1.4 + 0.6 * len(names), width=7.8)
     ax.axvline(1.0, color=GREY, linestyle="--", linewidth=1.5)
-    for y, name in enumerate(names):
-        if name in found:
-            value, low, high = found[name]
-            ax.plot([low, high], [y - 0.12] * 2, color=BLUE, linewidth=3)
-            ax.plot([value], [y - 0.12], "o", color=BLUE, markersize=8)
-        if name in recorded:
-            ax.plot([recorded[name]], [y + 0.2], "D", color=BLACK, markersize=7)
-    ax.plot([], [], "o-", color=BLUE, linewidth=3, label="own sentences, 95% interval")
-    ax.plot([], [], "D", color=BLACK, label="recorded")
+    for spans, shift, color, marker, label in (
+        (found, -0.17, BLUE, "o", "own sentences"),
+        (recorded, 0.17, BLACK, "D", "recorded"),
+    ):
+        for name, (value, low, high) in spans.items():
+            y = names.index(name) + shift
+            ax.plot([low, high], [y, y], color=color, linewidth=3)
+            ax.plot([value], [y], marker=marker, color=color, markersize=8)
+        ax.plot([], [], color=color, marker=marker, linewidth=3, label=f"{label}, 95% interval")
     ax.set_yticks(range(len(names)), names)
     ax.set(xlabel="student's BLEU over the teacher's", ylim=(len(names) - 0.4, -0.6), xlim=(0, None))
     ax.grid(axis="y", visible=False)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=2, fontsize=11, frameon=False)
+    fig.legend(
+        *ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=11, frameon=False
+    )
     return fig
 
 

@@ -40,10 +40,12 @@ def test_against_calls_draws_what_there_is() -> None:
     assert "<img" in plots.html(figures.against_calls({"QQP": {}}, {}), "none")
 
 
-def test_ratios_draws_value_interval_and_record() -> None:
-    (ax,) = figures.ratios({"QQP": (0.9, 0.7, 1.2)}, {"QQP": 0.95, "Wiki-Auto": 0.8}).axes
+def test_ratios_draws_values_and_intervals() -> None:
+    (ax,) = figures.ratios(
+        {"QQP": (0.9, 0.7, 1.2)}, {"QQP": (0.95, 0.9, 1.0), "Wiki-Auto": (0.8, 0.6, 1)}
+    ).axes
     drawn = [list(found.get_xdata()) for found in ax.get_lines()]
-    assert [0.7, 1.2] in drawn and [0.9] in drawn and [0.95] in drawn and [0.8] in drawn
+    assert all(points in drawn for points in ([0.7, 1.2], [0.9], [0.9, 1.0], [0.95], [0.6, 1], [0.8]))
     assert [label.get_text() for label in ax.get_yticklabels()] == ["QQP", "Wiki-Auto"]
 
 
