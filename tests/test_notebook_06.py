@@ -17,7 +17,9 @@ NEEDED = {
         "import torch", "guess_validity = None", "kinds = {kind", "def said(", "def read(", "atlas_panel = Panel(",
         "def draw(", "live = LivePanel(", "def train_from_atlas", "def visit(", "ward = Panel(",
     ),
-    "07_two_stage_gpu": ("import torch", "SCORES = ", "class TwoStages", "def draw(", "live = LivePanel("),
+    "07_two_stage_gpu": (
+        "import torch", "arms = ", "SCORES = ", "class TwoStages", "def draw(", "live = LivePanel(",
+    ),
     "08_steps_quality_diversity": (
         "import torch", "zoo.course(", "def write(", "BUDGETS = {", "def mbr(", "def one(", "panel = Panel(",
     ),
