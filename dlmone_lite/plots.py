@@ -49,8 +49,9 @@ def canvas(
     return fig, list(axes.flat)
 
 
-def html(fig: Figure, alt: str) -> str:
-    """The figure as an `<img>` with its text alternative, opaque white behind it."""
+def html(fig: Figure, alt: str, compress: int = 3) -> str:
+    """The figure as an `<img>` with its text alternative, opaque white behind it; PNG's `compress` goes from
+    1, quick, for what follows a slider, to 9, small, for what is kept in a file."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.text import Text
@@ -62,7 +63,8 @@ def html(fig: Figure, alt: str) -> str:
     buffer = io.BytesIO()
     with rc_context(STYLE):
         # not fig.savefig, which draws everything twice, and a slider waits for it
-        FigureCanvasAgg(fig).print_png(buffer, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
+        options = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": compress}}
+        FigureCanvasAgg(fig).print_png(buffer, **options)
     data = base64.b64encode(buffer.getvalue()).decode()
     style = "max-width:100%;height:auto;background:#fff"
     return f'<img alt="{escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
@@ -73,7 +75,7 @@ def show(fig: Figure, alt: str, numbers: str = "") -> None:
     from IPython.display import HTML, display
 
     below = f'<div style="font-family:monospace">{escape(numbers)}</div>' if numbers else ""
-    display(HTML(html(fig, alt) + below))
+    display(HTML(html(fig, alt, compress=9) + below))
 
 
 def lines(
