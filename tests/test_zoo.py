@@ -97,7 +97,7 @@ def test_every_shipped_checkpoint_is_whole(name):
     assert loaded.role == ("student" if "student" in name else "teacher")
     assert name.startswith(f"{loaded.world}-")
     if loaded.world in TASKS:
-        source, targets = "how can i learn to sail a small boat", ["what is a good way to learn sailing"]
+        source, targets = "how can i learn to sail a small boat", ["what is a good way to learn sailing"] * 16
     else:
         world = World.load(loaded.world)
         source = world.split_sources("test")[0]
