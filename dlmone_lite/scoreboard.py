@@ -90,7 +90,7 @@ def _pair(
 def ratio(rows: Sequence[dict[str, Any]], task: str, student: str, teacher: str) -> dict[str, float] | None:
     """The student's BLEU at one step over the teacher's at its most steps, and how much its self-BLEU is
     above, on the sources that both have written for; `low` and `high` bound the ratio at 95 percent, by
-    bootstrap over those sources. None where either is not among the rows."""
+    bootstrap (Efron 1979) over those sources. None where either is not among the rows."""
     pair = _pair(rows, task, (student, 1), (teacher, None))
     if pair is None:
         return None
@@ -110,7 +110,8 @@ def _quotient(pairs: Sequence[tuple[float, float]]) -> float:
 
 def difference(rows: Sequence[dict[str, Any]], task: str, one: str, other: str) -> tuple[float, float] | None:
     """(mean, half width) of the difference of two students' BLEU at one step, paired by source, at 95
-    percent; None where either is not among the rows."""
+    percent by the normal law: other sources, not other training seeds. None where either is not among the
+    rows."""
     pair = _pair(rows, task, (one, 1), (other, 1))
     if pair is None:
         return None

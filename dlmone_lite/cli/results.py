@@ -139,7 +139,8 @@ def _real(folder: Path) -> list[str]:
         return []
     headings, *cells = table(rows)
     said = "On real text (`evaluate --corpus`, `scores`): published scores are on the test split of the "
-    said += "whole sets, ours on the valid split of the slices that we trained on."
+    said += "whole sets, ours on the valid split of the slices that we trained on: one training run each, "
+    said += "teachers clamped. In the commands below, `real/` holds the slices, a folder each."
     return ["", said, "", *markdown(headings, cells)]
 
 
