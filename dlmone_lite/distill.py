@@ -27,7 +27,9 @@ from dlmone_lite.updates import Part, parts, update_in_parts
 class DistillConfig:
     """One stage. mu, b_d, b_g as in DLM-One; t_init and t_max are its 1490 and 1976 (sigma/alpha 2.5, 12.8).
 
-    Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding.
+    Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding, and
+    `clamp` moves the teacher's x0_hat by this share of the way to its own: a teacher that is judged by what
+    it writes with DiffuSeq's clamp is otherwise distilled without.
     """
 
     steps: int = 2000
@@ -48,6 +50,7 @@ class DistillConfig:
     b_d: float = 0.5
     b_g: float = 0.5
     commitment: float = 0.0
+    clamp: float = 0.0
     t_init: int = 1490
     t_min: int = 1
     t_max: int = 1976
@@ -87,6 +90,8 @@ def theta_loss(
     """Named terms of theta (B,), SiD and GAN already divided by w; clean (B, L, D) anchors the source."""
     x_t = anchor(phi.schedule.diffuse(x_g, t, noise), clean, batch)
     f_phi = phi(x_t, t, batch)
+    if c.clamp:  # piecewise constant, so it passes no gradient
+        f_phi = torch.lerp(f_phi, phi.clamp(f_phi.detach()), c.clamp)
     f_psi, fake = psi.denoise_and_discriminate(x_t, t, batch)
     w = error_weight(x_g, f_phi, batch.target)
     terms = {"sid": sid_loss(x_g, f_phi, f_psi, batch.target, c.mu) / w}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -117,6 +118,21 @@ def difference(rows: Sequence[dict[str, Any]], task: str, one: str, other: str) 
         return None
     apart = [a - b for a, b in zip(*(row["bleu_by_source"] for row in pair))]
     return fmean(apart), 1.96 * stdev(apart) / len(apart) ** 0.5
+
+
+def seeds(rows: Sequence[dict[str, Any]], network: str) -> list[str]:
+    """`network` and what was made by its command with another --seed, named `<network>-seed<n>`; in order."""
+    found = {row["network"] for row in rows}
+    again = [name for name in found if re.fullmatch(re.escape(network) + r"-seed\d+", name)]
+    again.sort(key=lambda name: int(name.rpartition("seed")[2]))
+    return [*([network] if network in found else []), *again]
+
+
+def by_seed(rows: Sequence[dict[str, Any]], task: str, one: str, other: str) -> list[float]:
+    """The mean `difference` of two students for each training seed that both were made with."""
+    pairs = [(name, other + name.removeprefix(one)) for name in seeds(rows, one)]
+    found = [difference(rows, task, *pair) for pair in pairs]
+    return [apart[0] for apart in found if apart is not None]
 
 
 def zero_shot(rows: Sequence[dict[str, Any]], score: str = "bleu") -> dict[str, dict[str, float]]:

@@ -92,6 +92,32 @@ def test_theta_loss_written_out(codec, pairs, mu):
     assert list(bare) == ["sid"] and torch.equal(bare["sid"], terms["sid"])
 
 
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_clamp_moves_the_teachers_estimate(codec, pairs, share):
+    """The same loss as of a teacher whose every x0_hat lies that share nearer to its nearest embedding."""
+    phi, psi, batch, clean, x_g, noise = three(codec, pairs)
+
+    class Moved(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.schedule = phi.schedule
+
+        def forward(self, x_t, t, batch):
+            f = phi(x_t, t, batch)
+            nearest = phi.embedding()[torch.cdist(f, phi.embedding()).argmin(-1)].detach()
+            return (1 - share) * f + share * nearest
+
+    found = []
+    for teacher, c in ((phi, DistillConfig(clamp=share)), (Moved(), DistillConfig())):
+        x = x_g.clone().requires_grad_()
+        sid = theta_loss(teacher, psi, x, clean, batch, T, noise, c)["sid"]
+        found.append((sid, *torch.autograd.grad(sid.sum(), x)))
+    for clamped, moved in zip(*found):
+        assert torch.allclose(clamped, moved, rtol=1e-9, atol=1e-12)
+    unmoved = theta_loss(phi, psi, x_g, clean, batch, T, noise, DistillConfig())["sid"]
+    assert not torch.allclose(found[0][0], unmoved)
+
+
 def test_source_positions_of_the_student_do_not_count(codec, pairs):
     phi, psi, batch, clean, x_g, noise = three(codec, pairs)
     moved, louder = x_g.clone(), noise.clone()

@@ -14,9 +14,11 @@ from dlmone_lite.scoreboard import (
     REAL,
     SCORES,
     TASKS,
+    by_seed,
     difference,
     measured,
     ratio,
+    seeds,
     table,
     zero_shot,
 )
@@ -75,6 +77,17 @@ def test_two_students_are_compared_source_by_source(folder: Path) -> None:
     mean, half = difference(measured(folder), "qqp", "qqp-student", "qqp-student-alone")
     assert mean == pytest.approx(0.1 / 3) and half == pytest.approx(1.96 * 0.05 / 3)
     assert difference(measured(folder), "qqp", "qqp-student", "qqp-student-single") is None
+
+
+def test_training_seeds_are_found_by_name(folder: Path) -> None:
+    for name, bleu in (("student-alone", 0.14), ("student-seed10", 0.2), ("student-seed2", 0.1)):
+        write(folder, f"qqp-{name}", "qqp", 256, scored("student", 1, bleu))
+    write(folder, "qqp-student-alone-seed10", "qqp", 256, scored("student", 1, 0.11))
+    rows = measured(folder)
+    assert seeds(rows, "qqp-student") == ["qqp-student", "qqp-student-seed2", "qqp-student-seed10"]
+    assert seeds(rows, "qqp-nobody") == []
+    found = by_seed(rows, "qqp", "qqp-student", "qqp-student-alone")  # seed 2 has no other side
+    assert found == [pytest.approx(0.1 / 3), pytest.approx(0.18 / 3)]
 
 
 def test_zero_shot_is_told_apart(folder: Path) -> None:
