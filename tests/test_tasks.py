@@ -166,3 +166,17 @@ def test_scores_of_each_source_have_the_mean_of_all() -> None:
     for score in ("bleu", "self_bleu"):
         assert sum(each[f"{score}_by_source"]) / 2 == pytest.approx(whole[score], abs=1e-4)
     assert set(by_source([["a b"]], ["a b"])) == {"bleu_by_source"}, "one sample is like no other"
+
+
+def test_bench_takes_its_sources_from_the_corpus(capsys, corpus, tmp_path) -> None:
+    teacher, student, json_file = (tmp_path / name for name in ("t.safetensors", "s.safetensors", "b.json"))
+    train(capsys, corpus, teacher)
+    argv = ["distill", "--corpus", corpus, "--teacher", teacher, "--out", student, "--steps", "1"]
+    pets.run(capsys, *argv, *EVALUATION, "--set", "batch_size=4", "psi_warmup=0", "precision=float32")
+    argv = ["bench", "--teacher", teacher, "--student", student, "--steps", "20", "--repeats", "1"]
+    assert "say where it is: --corpus" in pets.fail(capsys, *argv)
+    out = pets.run(capsys, *argv, "--corpus", corpus, "--json", json_file)
+    batches = json.loads(json_file.read_text())["batches"]
+    assert [batch["batch"] for batch in batches] == [1, 64] and f"{batches[0]['ratio']:.0f}x" in out
+    assert "writes for" in pets.fail(capsys, *argv[:3], "--student", "paraphrase-student", "--corpus", corpus)
+    assert "name both networks" in pets.fail(capsys, "bench", "--corpus", corpus)

@@ -31,7 +31,8 @@ BATCHES = (1, 64)
 EXAMPLES = """--preset lite
 --preset paper --batch-size 4 --repeats 3 --json paper.json
 --teacher paraphrase-teacher --student paraphrase-student --json speed.json
---teacher runs/teacher.safetensors --student runs/student.safetensors --steps 256 --repeats 5 --device cuda"""
+--teacher runs/teacher.safetensors --student runs/student.safetensors --steps 256 --repeats 5 --device cuda
+--teacher qqp-teacher --student qqp-student --corpus folder/qqp"""
 MORE = """
 With --teacher and --student, each time runs from strings to strings: encoding, sampling, rounding, decoding.
 Both run in their fastest form: no clamping, no gradients, and of float32 and bfloat16 the precision that a
@@ -49,6 +50,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = command(commands, "bench", summary, EXAMPLES, run, MORE)
     parser.add_argument("--teacher", metavar="NAME_OR_FILE")
     parser.add_argument("--student", metavar="NAME_OR_FILE")
+    parser.add_argument("--corpus", help="where the corpus lies that both were trained on, if it was one")
     parser.add_argument("--steps", type=positive, default=2000, help="of the teacher (default 2000)")
     parser.add_argument("--student-steps", type=positive, default=1, help="of the student (default 1)")
     parser.add_argument(
@@ -72,6 +74,8 @@ def run(args: argparse.Namespace) -> None:
     check_output(args.json)
     if (args.teacher is None) != (args.student is None):
         raise InputError("bench compares a teacher with a student; give both --teacher and --student")
+    if args.corpus and not args.teacher:
+        raise InputError("--corpus gives a teacher and a student their sources; name both networks")
     device = pick_device(args.device)
     found = bench_pair(args, device) if args.teacher else bench_size(args, device)
     if args.json:
@@ -81,16 +85,15 @@ def run(args: argparse.Namespace) -> None:
 def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
     """Both at batch 1 and 64."""
     from dlmone_lite import zoo
-    from dlmone_lite.generate import held_out_sources
-    from dlmone_lite.worlds import World
 
     teacher, student = zoo.load(args.teacher, device), zoo.load(args.student, device)
     if (teacher.role, student.role) != ("teacher", "student"):
         raise InputError(
             f"bench compares a teacher with a student, got a {teacher.role} and a {student.role}"
         )
-    known = World.load(teacher.world)
-    sources = held_out_sources(known, min(max(BATCHES), len(known.split_sources("test"))))
+    if teacher.world != student.world:
+        raise InputError(f"{args.teacher} writes for {teacher.world}, {args.student} for {student.world}")
+    sources = held_out(args, teacher)
     where = environment(device)
     print(f"{where['device']}; median of {args.repeats} teacher runs and {10 * args.repeats} student runs")
     table = Table(("batch", 5), ("teacher NFE", 11), ("ms", 10), ("student NFE", 11), ("ms", 8), ("ratio", 7))
@@ -116,6 +119,17 @@ def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
         "student_nfe": args.student_steps,
         "batches": results,
     }
+
+
+def held_out(args: argparse.Namespace, teacher: Checkpoint) -> list[str]:
+    """Sources that the networks did not train on, as many as the largest batch or as there are."""
+    from dlmone_lite.cli.tasks import CorpusTask, known_task
+    from dlmone_lite.generate import held_out_sources
+
+    task = known_task(argparse.Namespace(corpus=args.corpus, world=None), teacher, args.teacher)
+    if isinstance(task, CorpusTask):
+        return task.valid[0][: max(BATCHES)]
+    return held_out_sources(task.world, min(max(BATCHES), task.held_out("test")))
 
 
 def stopwatch(checkpoint: Checkpoint, texts: list[str], steps: int) -> tuple[Callable[[int], float], str]:
