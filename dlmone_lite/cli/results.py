@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +140,26 @@ def _real(folder: Path) -> list[str]:
         return []
     headings, *cells = table(rows)
     said = "On real text (`evaluate --corpus`, `scores`): published scores are on the test split of the "
-    said += "whole sets, ours on the valid split of the slices that we trained on: one training run each, "
-    said += "teachers clamped. In the commands below, `real/` holds the slices, a folder each."
-    return ["", said, "", *markdown(headings, cells)]
+    said += "whole sets, ours on the valid split of the slices that we trained on: one training run a row "
+    said += "(`-seed<n>`: again, with another seed), teachers clamped. In the commands below, `real/` holds "
+    said += "the slices, a folder each."
+    kept = _kept(rows)
+    return ["", said, "", *markdown(headings, cells), *([""] if kept else []), *kept]
+
+
+def _kept(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each student of real text: its BLEU over its teacher's, with what an interval covers."""
+    from dlmone_lite.scoreboard import TASKS, ratio, seeds
+
+    lines = []
+    for task, ending in product(TASKS, ("student", "student-single", "student-alone")):
+        for name in seeds(rows, f"{task}-{ending}"):
+            if found := ratio(rows, task, name, f"{task}-teacher"):
+                interval = f"({found['low']:.2f} to {found['high']:.2f} with other sources)"
+                line = f"- {TASKS[task]}: `{name}` at one step has {found['bleu']:.2f} {interval} of the "
+                line += f"teacher's BLEU at {found['nfe']} steps, self-BLEU {found['self_bleu']:+.2f}, on "
+                lines.append(line + f"{found['sources']} sources.")
+    return lines
 
 
 def _behind(folder: Path) -> list[str]:
