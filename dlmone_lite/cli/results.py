@@ -140,9 +140,8 @@ def _real(folder: Path) -> list[str]:
         return []
     headings, *cells = table(rows)
     said = "On real text (`evaluate --corpus`, `scores`): published scores are on the test split of the "
-    said += "whole sets, ours on the valid split of the slices that we trained on: one training run a row "
-    said += "(`-seed<n>`: again, with another seed), teachers clamped. In the commands below, `real/` holds "
-    said += "the slices, a folder each."
+    said += "whole sets, ours on the valid split of the slices that we trained on: one training run each, "
+    said += "teachers clamped. In the commands below, `real/` holds the slices, a folder each."
     kept = _kept(rows)
     return ["", said, "", *markdown(headings, cells), *([""] if kept else []), *kept]
 
