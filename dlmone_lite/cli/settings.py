@@ -72,6 +72,8 @@ def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
         raise InputError(f"keep = {keep} of {rows} rows leaves one kind without any; change one of them")
     if not 0 <= values.get("reread_at", 0) <= 1:
         raise InputError(f"reread_at is a share of the updates, 0..1, not {values['reread_at']}")
+    if not 0 <= values.get("clamp", 0) <= 1:
+        raise InputError(f"clamp is a share of the way to the nearest embedding, 0..1, not {values['clamp']}")
     for name in ("lr", "lr_muon", "lr_psi", "clip"):
         if values.get(name, 1.0) <= 0:
             raise InputError(f"{name} must be above 0, not {values[name]}")
