@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlmone_lite.model import Denoiser, ModelConfig, attend
+from dlmone_lite.model import Denoiser, ModelConfig, attend, best_row
 from dlmone_lite.schedule import Schedule
 
 EPS = 1e-12  # of BERT's normalisations
@@ -72,13 +72,13 @@ class BertDenoiser(Denoiser):
                 nn.init.zeros_(layer.bias)
         self.add_verdict()
 
-    def embedding(self) -> Tensor:
-        """All word embeddings (V, D), as they are."""
-        return self.words
+    def scaled(self, words: Tensor) -> Tensor:
+        """Raw embeddings (..., D) as they are."""
+        return words
 
     def round(self, x: Tensor) -> Tensor:
         """The nearest embedding of every position, x (..., D) -> ids (...)."""
-        return (x @ self.words.T - self.words.square().sum(-1) / 2).argmax(-1)
+        return best_row(x, self.words, -self.words.square().sum(-1) / 2)
 
     def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
         """The last sum of the last layer (B, L, W)."""

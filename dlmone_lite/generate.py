@@ -86,7 +86,9 @@ def generate(
         rng = torch.Generator().manual_seed(seed * 1_000_003 + start)
         with autocast(device, precision):
             x = generate_batch(checkpoint, rows, steps=steps, generator=rng, clamp=clamp).float()
-        texts += checkpoint.codec.decode(checkpoint.model.round(x).cpu())
+        ids = rows.ids.clone()
+        ids[rows.target] = checkpoint.model.round(x[rows.target])  # the source's are known
+        texts += checkpoint.codec.decode(ids.cpu())
         if progress:
             progress(len(texts), len(batch))
     return [texts[i * samples : (i + 1) * samples] for i in range(len(sources))]

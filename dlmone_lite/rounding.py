@@ -6,9 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, cat
 from torch.utils.checkpoint import checkpoint
 
-from dlmone_lite.model import Denoiser
-
-AT_ONCE = 2**21  # logits held in memory at a time
+from dlmone_lite.model import AT_ONCE, Denoiser
 
 
 def rounding_loss(model: Denoiser, x: Tensor, ids: Tensor) -> Tensor:
