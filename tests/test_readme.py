@@ -122,8 +122,8 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
     assert lines[6].endswith(": 12.5% for t in 6..10.")
     assert lines[7] == "- Batch 1 on cpu: `t` at 64 NFE 70.0 ms, `s` at 1 NFE 2.00 ms, a factor of 35."
     assert lines[8] == (
-        "- Seconds of training until a teacher of toys reaches validity 0.5 on valid sources, on cpu, 2 seeds: "
-        "8, 9 (on test sources then 0.562, 0.562)."
+        "- Seconds of training until a teacher of toys reaches validity 0.5 on valid sources, on cpu, 2 "
+        "seeds: 8, 9 (on test sources then 0.562, 0.562)."
     )
     made = ["teacher", "student", "floor", "speed", "race", "late"]
     assert lines[-6:] == [f"    make {what}" for what in made]

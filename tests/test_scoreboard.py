@@ -9,6 +9,7 @@ from typing import Any
 import pets
 import pytest
 
+from dlmone_lite.cli import realtext
 from dlmone_lite.scoreboard import (
     PUBLISHED,
     REAL,
@@ -88,6 +89,24 @@ def test_training_seeds_are_found_by_name(folder: Path) -> None:
     assert seeds(rows, "qqp-nobody") == []
     found = by_seed(rows, "qqp", "qqp-student", "qqp-student-alone")  # seed 2 has no other side
     assert found == [pytest.approx(0.1 / 3), pytest.approx(0.18 / 3)]
+
+
+def test_the_readme_tells_of_pairs_and_of_further_seeds(folder: Path) -> None:
+    write(folder, "qqp-student-single", "qqp", 256, scored("student", 1, 0.1904, 0.249))
+    write(folder, "qqp-student-seed1", "qqp", 256, scored("student", 1, 0.24))
+    write(folder, "qqp-student-single-seed1", "qqp", 256, scored("student", 1, 0.18))
+    text = "\n".join(realtext.lines(folder))
+    assert "| QQP | qqp-student | 1 | 0.190 |" in text and "| qqp-student-seed1" not in text
+    assert (
+        "- QQP: `qqp-student` at one step has 0.95 (0.95 to 0.95 with other sources) of the teacher's BLEU "
+        "at 2000 steps, self-BLEU +0.05, on 2 sources; another training seed 1.20, +0.05." in text
+    )
+    assert "self-BLEU +0.00, on 2 sources; another training seed 0.90, +0.05." in text  # not -0.00
+    assert (
+        "- QQP: two stages over one as long, BLEU +0.000 ± 0.000 with other sources; "
+        "another training seed +0.040." in text
+    )
+    assert realtext.lines(folder / "nowhere") == []
 
 
 def test_zero_shot_is_told_apart(folder: Path) -> None:

@@ -226,3 +226,9 @@ def environment(device: str) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "dlmone_lite": ours},
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as a Markdown table; the first two columns are words, the others numbers."""
+    line = ["|---|---|" + "---:|" * (len(headings) - 2)]
+    return [f"| {' | '.join(headings)} |", *line, *(f"| {' | '.join(row)} |" for row in rows)]

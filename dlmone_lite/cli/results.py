@@ -1,14 +1,14 @@
-"""The README's results as Markdown, from the records in `data/runs`: worlds, laboratory, real text, speed."""
+"""The README's results as Markdown, from the records in `data/runs`: worlds, laboratory, speed."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
+from dlmone_lite.cli import realtext
+from dlmone_lite.cli.common import markdown
 from dlmone_lite.records import RUNS
 
 EMPTY = (
@@ -85,12 +85,6 @@ def _seed_rows(found: list[dict[str, Any]]) -> list[list[str]]:
     return rows
 
 
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as a Markdown table; the first two columns are words, the others numbers."""
-    line = ["|---|---|" + "---:|" * (len(headings) - 2)]
-    return [f"| {' | '.join(headings)} |", *line, *(f"| {' | '.join(row)} |" for row in rows)]
-
-
 def _above_bayes(record: dict[str, Any]) -> str:
     """A line on a teacher's loss above the exact Bayes loss."""
     parts = [
@@ -130,46 +124,6 @@ def _training(record: dict[str, Any]) -> str:
         f"{record['device']}: {rate}, {ours['share_of_peak']:.0%} of the machine's {peak:.0f} GFLOP/s of "
         f"matrix products; {faster} in float32."
     )
-
-
-def _real(folder: Path) -> list[str]:
-    """The paper's table with ours beside it, if there is any of ours."""
-    from dlmone_lite.scoreboard import measured, table
-
-    if not (rows := measured(folder)):
-        return []
-    headings, *cells = table(rows)
-    said = "On real text (`evaluate --corpus`, `scores`): published scores are on the test split of the "
-    said += "whole sets, ours on the valid split of the slices that we trained on: one training run each, "
-    said += "teachers clamped. In the commands below, `real/` holds the slices, a folder each."
-    kept = _kept(rows)
-    return ["", said, "", *markdown(headings, cells), *([""] if kept else []), *kept]
-
-
-def _kept(rows: list[dict[str, Any]]) -> list[str]:
-    """A line for each student of real text: its BLEU over its teacher's, with what an interval covers."""
-    from dlmone_lite.scoreboard import TASKS, ratio, seeds
-
-    lines = []
-    for task, ending in product(TASKS, ("student", "student-single", "student-alone")):
-        for name in seeds(rows, f"{task}-{ending}"):
-            if found := ratio(rows, task, name, f"{task}-teacher"):
-                interval = f"({found['low']:.2f} to {found['high']:.2f} with other sources)"
-                line = f"- {TASKS[task]}: `{name}` at one step has {found['bleu']:.2f} {interval} of the "
-                line += f"teacher's BLEU at {found['nfe']} steps, self-BLEU {found['self_bleu']:+.2f}, on "
-                lines.append(line + f"{found['sources']} sources.")
-    return lines
-
-
-def _behind(folder: Path) -> list[str]:
-    """The commands behind the records of real text: training, warm start, distillation, evaluation."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
-    made = [record["provenance"] for record in found]
-    students = [network for network in made if "teacher" in network]
-    commands = [network["command"] for network in made if "teacher" not in network]
-    commands += [network["start"]["command"] for network in students if "start" in network]
-    commands += [network["command"] for network in students]
-    return [*dict.fromkeys(commands), *(record["command"] for record in found)]
 
 
 def _times(found: list[dict[str, Any]]) -> list[str]:
@@ -232,10 +186,10 @@ def table(folder: Path = RUNS) -> str:
     lines = markdown(HEADINGS, rows) if rows else []
     if seeds := _seed_rows([record for record in measured if record["role"] != "exact"]):
         lines += ["", "Over several training seeds, mean ± standard deviation:", "", *markdown(SEEDS, seeds)]
-    lines += _laboratory(folder) + _real(folder / "real")
+    lines += _laboratory(folder) + realtext.lines(folder / "real")
     trained = [record for record in found if "training" in record]
     others = [_above_bayes(record) for record in floors] + [line for r in timed for line in _speed(r)]
     others += [_training(record) for record in trained] + _times(raced)
     commands = [f"    {record['command']}" for record in measured + floors + timed + trained + raced]
-    commands += [f"    {command}" for command in _behind(folder / "real")]
+    commands += [f"    {command}" for command in realtext.behind(folder / "real")]
     return "\n".join([*lines, *([""] if others else []), *others, "", "Made by:", "", *commands])

@@ -1,0 +1,80 @@
+"""The README's results on real text: the paper's table, what students keep of teachers, what made them."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from dlmone_lite.cli.common import markdown
+
+ENDINGS = ("student", "student-single", "student-alone")  # two stages, one as long, SiD alone
+
+
+def lines(folder: Path) -> list[str]:
+    """The paper's table with ours beside it, of each network's first training seed, if there is any of ours;
+    below it what is told of pairs of networks, and of further seeds."""
+    from dlmone_lite.scoreboard import measured, table
+
+    if not (rows := measured(folder)):
+        return []
+    headings, *cells = table([row for row in rows if "-seed" not in row["network"]])
+    said = "On real text (`evaluate --corpus`, `scores`): published scores are on the test split of the "
+    said += "whole sets, ours on the valid split of the slices that we trained on, teachers clamped. In the "
+    said += "commands below, `real/` holds the slices, a folder each."
+    told = kept(rows) + stages(rows)
+    return ["", said, "", *markdown(headings, cells), *([""] if told else []), *told]
+
+
+def signed(value: float, digits: int) -> str:
+    """With its sign; what is rounded to zero is +0."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
+
+
+def kept(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each student: its BLEU over its teacher's, with what an interval covers, and the same of
+    further training seeds."""
+    from dlmone_lite.scoreboard import TASKS, ratio, seeds
+
+    told = []
+    for task, ending in product(TASKS, ENDINGS):
+        names = seeds(rows, f"{task}-{ending}")
+        found = [ratio(rows, task, name, f"{task}-teacher") for name in names]
+        if not (found := [one for one in found if one]):
+            continue
+        first, *others = found
+        line = f"- {TASKS[task]}: `{names[0]}` at one step has {first['bleu']:.2f} ({first['low']:.2f} to "
+        line += f"{first['high']:.2f} with other sources) of the teacher's BLEU at {first['nfe']} steps, "
+        line += f"self-BLEU {signed(first['self_bleu'], 2)}, on {first['sources']} sources"
+        for other in others:
+            line += f"; another training seed {other['bleu']:.2f}, {signed(other['self_bleu'], 2)}"
+        told.append(line + ".")
+    return told
+
+
+def stages(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each task: BLEU of two stages over one as long."""
+    from dlmone_lite.scoreboard import TASKS, by_seed, difference
+
+    told = []
+    for task in TASKS:
+        pair = [f"{task}-{ending}" for ending in ENDINGS[:2]]
+        if apart := difference(rows, task, *pair):
+            line = f"- {TASKS[task]}: two stages over one as long, BLEU {signed(apart[0], 3)} "
+            line += f"± {apart[1]:.3f} with other sources"
+            for other in by_seed(rows, task, *pair)[1:]:
+                line += f"; another training seed {signed(other, 3)}"
+            told.append(line + ".")
+    return told
+
+
+def behind(folder: Path) -> list[str]:
+    """The commands behind the records: training, warm start, distillation, evaluation."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    made = [record["provenance"] for record in found]
+    students = [network for network in made if "teacher" in network]
+    commands = [network["command"] for network in made if "teacher" not in network]
+    commands += [network["start"]["command"] for network in students if "start" in network]
+    commands += [network["command"] for network in students]
+    return [*dict.fromkeys(commands), *(record["command"] for record in found)]
