@@ -57,7 +57,7 @@ class DistillConfig:
     psi_steps: int = 1  # score-estimator updates per student update
     psi_warmup: int = 50  # updates in which only psi learns
     precision: str = "auto"
-    compile: bool = False  # the blocks by torch.compile: slow to start, then faster on a GPU
+    compile: bool = False  # the blocks by torch.compile: slow to start, then faster
     seed: int = 0
 
 

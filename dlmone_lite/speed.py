@@ -161,14 +161,15 @@ def training_speed(
     """Whole updates of a teacher: ours as `recipe` says, or a `library`'s layers (one of BASELINES) with the
     same loss in float32 under AdamW."""
     if library:
-        recipe = replace(recipe, precision="float32", optimiser="adamw", target="sample")
+        recipe = replace(recipe, precision="float32", optimiser="adamw", target="sample", compile=False)
     data = RandomText(shape)
     model = (Plain(shape, library) if library else network(shape)).to(device)
     flops = recipe.batch_size * product_flops(model.train(), data, recipe)
     run = TeacherRun(model, data, replace(recipe, steps=10**6))
     seconds = median_seconds(run.advance, device, repeats)
     positions = recipe.batch_size * shape.length
-    return Speed(library or "dlmone_lite", run.config.precision, seconds, positions, flops)
+    name = library or ("dlmone_lite, compiled" if recipe.compile else "dlmone_lite")
+    return Speed(name, run.config.precision, seconds, positions, flops)
 
 
 @torch.no_grad()

@@ -52,7 +52,7 @@ class TeacherConfig:
     rounding: float = 1.0  # weight of the rounding cross-entropy
     prior: float = 1.0  # weight of ||alpha_T x0||^2
     precision: str = "auto"  # of matrix products: "float32", "bfloat16", or what this machine does faster
-    compile: bool = False  # the blocks by torch.compile: slow to start, then faster on a GPU
+    compile: bool = False  # the blocks by torch.compile: slow to start, then faster
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -284,6 +284,18 @@ def test_bench_at_a_presets_size(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ]  # fmt: skip
 
 
+def test_bench_times_ours_compiled_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dlmone_lite.teacher.compile_blocks", lambda networks: None)
+    argv = ["bench", "--preset", "classroom", "--batch-size", "2", "--repeats", "1", "--nfe", "1"]
+    pets.run(capsys, *argv, "--compile", "--json", tmp_path / "b.json")
+    names = [row["name"] for row in json.loads((tmp_path / "b.json").read_text())["training"]]
+    assert names[:2] == ["dlmone_lite, compiled", "dlmone_lite"] and 4 <= len(names) <= 5
+    networks = ["--teacher", "a", "--student", "b"]
+    assert "leave it out" in pets.fail(capsys, "bench", *networks, "--compile")
+
+
 def test_bench_reports_medians(
     lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch
 ) -> None:

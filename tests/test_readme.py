@@ -186,6 +186,8 @@ def test_training_speed_and_real_text_have_their_lines(tmp_path: Path) -> None:
         "- QQP: `qqp-student` at one step has 0.95 (0.93 to 1.00 with other sources) of the teacher's BLEU "
         "at 2000 steps, self-BLEU +0.10, on 2 sources."
     ) in lines
+    compiled = {**bench, "training": [{**ours, "name": "dlmone_lite, compiled", "share_of_peak": 0.6}, plain]}
+    assert "a second in bfloat16, blocks compiled, 60% of" in results._training(compiled)
     made = ["make bench", "make teacher", "make warm", "make student", "measure it", "measure it"]
     assert lines[-6:] == [f"    {command}" for command in made]
 

@@ -65,3 +65,11 @@ def test_training_and_writing_are_timed() -> None:
     one, many = (writing_seconds(SHAPE, CPU, 4, nfe, "teacher", "float32", 3) for nfe in (1, 40))
     assert many > 5 * one and writing_seconds(SHAPE, CPU, 4, 1, "student", "float32", 1) > 0
     assert peak_memory(CPU) > 2**20
+
+
+def test_only_ours_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
+    monkeypatch.setattr("dlmone_lite.teacher.compile_blocks", compiled.extend)
+    recipe = replace(RECIPE, compile=True)
+    names = [training_speed(SHAPE, recipe, CPU, 1, library).name for library in (None, *BASELINES)]
+    assert names == ["dlmone_lite, compiled", *BASELINES] and len(compiled) == 1

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 64)
 EXAMPLES = """--preset lite
---preset paper --batch-size 4 --repeats 3 --json paper.json
+--preset paper --batch-size 4 --repeats 3 --compile --json paper.json
 --teacher paraphrase-teacher --student paraphrase-student --json speed.json
 --teacher runs/teacher.safetensors --student runs/student.safetensors --steps 256 --repeats 5 --device cuda
 --teacher qqp-teacher --student qqp-student --corpus folder/qqp"""
@@ -63,6 +63,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--nfe", type=step_list, default=[1, 2, 4, 8, 100], help="to write at (1,2,4,8,100; the last is slow)"
     )
+    parser.add_argument(
+        "--compile", action="store_true", help="without a teacher: ours by torch.compile too, a minute more"
+    )
     parser.add_argument("--json", metavar="FILE", help="write all times there")
     device_option(parser)
 
@@ -76,6 +79,8 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("bench compares a teacher with a student; give both --teacher and --student")
     if args.corpus and not args.teacher:
         raise InputError("--corpus gives a teacher and a student their sources; name both networks")
+    if args.compile and args.teacher:
+        raise InputError("--compile is for training at a preset's size; leave it out, or both networks")
     device = pick_device(args.device)
     found = bench_pair(args, device) if args.teacher else bench_size(args, device)
     if args.json:

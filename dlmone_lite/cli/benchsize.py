@@ -37,7 +37,8 @@ def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
     told = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {name}" for name, rate in peaks.items())
     print(f"{device}, {torch.get_num_threads()} threads: matrix products at {told}")
     print(f"training, preset {args.preset}, {rows} rows of {shape.length}, median of {args.repeats} updates")
-    speeds = training_table(shape, replace(RECIPES[args.preset], batch_size=rows), where, peaks, args.repeats)
+    recipe = replace(RECIPES[args.preset], batch_size=rows, compile=args.compile)
+    speeds = training_table(shape, recipe, where, peaks, args.repeats)
     print(f"writing {rows} rows from noise, median of {args.repeats}")
     writing = writing_table(shape, where, rows, args.nfe, speeds[0].precision, args.repeats)
     memory = peak_memory(where)
@@ -65,18 +66,20 @@ def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
 def training_table(
     shape: ModelConfig, recipe: TeacherConfig, device: torch.device, peaks: dict[str, float], repeats: int
 ) -> list[Speed]:
-    """Ours in what is faster here and in float32, then the baselines."""
+    """Ours in what is faster here (compiled first, if the recipe is) and in float32, then the baselines."""
     from dlmone_lite.precision import precise
     from dlmone_lite.speed import BASELINES, training_speed
 
     table = Table(
         ("", -27), ("precision", -9), ("ms", 9), ("positions/s", 11), ("of products", 11), ("ours is", 8)
     )
-    own = dict.fromkeys((precise(recipe.precision, device), "float32"))  # the same one only once
-    cases = [*((name, None) for name in own), *(("float32", library) for library in BASELINES)]
+    fast = precise(recipe.precision, device)
+    own = dict.fromkeys([(fast, recipe.compile), (fast, False), ("float32", False)])  # the same only once
+    cases = [*((*one, None) for one in own), *(("float32", False, library) for library in BASELINES)]
     speeds: list[Speed] = []
-    for name, library in cases:
-        speed = training_speed(shape, replace(recipe, precision=name), device, repeats, library)
+    for name, compiled, library in cases:
+        changed = replace(recipe, precision=name, compile=compiled)
+        speed = training_speed(shape, changed, device, repeats, library)
         speeds.append(speed)
         table.row(
             speed.name, speed.precision, f"{1000 * speed.seconds:.1f}", f"{speed.tokens:.0f}",
