@@ -22,6 +22,8 @@ from dlmone_lite.text import Batch, sent
 from dlmone_lite.training import EMA, Run, randn
 from dlmone_lite.updates import Part, parts, update_in_parts
 
+Drawn = tuple[Batch, Tensor, Tensor, Tensor, Tensor]
+
 
 @dataclass
 class DistillConfig:
@@ -168,10 +170,13 @@ class DistillRun(Run):
             if name in self.optimisers:
                 self.optimisers[name].state.clear()
 
-    def draw(self, generator: torch.Generator) -> tuple[Batch, Tensor, Tensor, Tensor, Tensor]:
+    def draw(self, generator: torch.Generator) -> Drawn:
         """(batch, clean embeddings (B, L, D), student noise z, t (B,), diffusion noise) of one update."""
+        return self.noised(self.data.draw(self.config.batch_size, generator), generator)
+
+    def noised(self, index: Tensor, generator: torch.Generator) -> Drawn:
+        """`draw` for the pairs `index`, or this process' share of them."""
         c, device = self.config, self.device
-        index = self.data.draw(c.batch_size, generator)
         shape = (len(index), self.data.codec.length, self.phi.config.embed_dim)
         here = parallel.mine(len(index))  # all rows, unless several processes train
         z, noise = (randn(shape, generator, device)[here] for _ in range(2))
@@ -187,21 +192,22 @@ class DistillRun(Run):
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         c, step = self.config, self.step + 1
-        losses, norms, tokens = {}, {}, 0
+        losses, norms, used = {}, {}, []
         for _ in range(c.psi_steps):
-            drawn = self.draw(generator)
+            used.append(self.data.draw(c.batch_size, generator))
+            drawn = self.noised(used[-1], generator)
             batch = (self.psi_part(share, *(x[some] for x in drawn)) for share, some in self.parts(drawn))
             values, norms["psi"] = update_in_parts(self.rates("psi"), batch, step, c.clip)
             losses.update(values)
-            tokens += int(drawn[0].target.sum())
         if step > c.psi_warmup:
-            drawn = self.draw(generator)
+            used.append(self.data.draw(c.batch_size, generator))
+            drawn = self.noised(used[-1], generator)
             batch = (self.theta_part(share, *(x[some] for x in drawn)) for share, some in self.parts(drawn))
             values, norms["theta"] = update_in_parts(self.rates("theta"), batch, step, c.clip)
             losses.update(values)
-            tokens += int(drawn[0].target.sum())
             self.ema.update(self.theta, step)
-        return losses, norms, tokens * parallel.world()
+        tokens = sum(int(self.data.batch.target[index].sum()) for index in used)  # of the CPU's copy
+        return losses, norms, tokens
 
     def parts(self, drawn: Sequence[Batch | Tensor]) -> Iterator[tuple[float, slice]]:
         """The parts of a batch that are computed one after the other."""

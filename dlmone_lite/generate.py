@@ -71,7 +71,8 @@ def generate(
     """`samples` target sentences for every source. progress is called with (rows done, rows in all).
 
     precision is that of matrix products: "float32", "bfloat16", or "auto", whichever is faster here. Every
-    chunk of rows draws from its own generator, so texts depend on seed, batch_size and precision alone.
+    chunk of rows draws from its own generator, so texts depend on seed, batch_size and precision alone, and
+    on whether a GPU draws, which would wait long for a CPU to draw as many.
     """
     if samples < 1:
         raise InputError(f"samples must be at least 1, got {samples}")
@@ -83,7 +84,7 @@ def generate(
     texts: list[str] = []
     for start in range(0, len(batch), batch_size):
         rows = batch[start : start + batch_size].to(device)
-        rng = torch.Generator().manual_seed(seed * 1_000_003 + start)
+        rng = torch.Generator(device).manual_seed(seed * 1_000_003 + start)
         with autocast(device, precision):
             x = generate_batch(checkpoint, rows, steps=steps, generator=rng, clamp=clamp).float()
         ids = rows.ids.clone()

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, cat
 from torch.utils.checkpoint import checkpoint
 
-from dlmone_lite.model import AT_ONCE, Denoiser
+from dlmone_lite.model import Denoiser, at_once
 
 
 def rounding_loss(model: Denoiser, x: Tensor, ids: Tensor) -> Tensor:
@@ -16,11 +16,11 @@ def rounding_loss(model: Denoiser, x: Tensor, ids: Tensor) -> Tensor:
     8192 words they would fill 64 MB several times over, which costs more time than their products.
     """
     x, flat = x.flatten(0, 1), ids.flatten()
-    rows = max(1, AT_ONCE // model.config.vocab_size)
+    rows = at_once(x, model.config.vocab_size)
     if len(x) <= rows:
         return _surprise(model, x, flat).view(ids.shape).mean(-1)
     parts = [
-        checkpoint(_surprise, model, *part, use_reentrant=False)
+        checkpoint(_surprise, model, *part, use_reentrant=False, preserve_rng_state=False)
         for part in zip(x.split(rows), flat.split(rows), strict=True)
     ]
     return cat(parts).view(ids.shape).mean(-1)

@@ -46,28 +46,41 @@ class Schedule:
         self.name, self.T = name, T
         abar = torch.cat([torch.ones(1, dtype=torch.float64), SCHEDULES[name](T)])
         self._alpha, self._sigma = abar.sqrt(), (1 - abar).sqrt()
+        self._sent: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
 
     def __call__(self, t: Tensor | int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """(alpha_t, sigma_t), each with the shape of t, on t's device."""
-        index = self._check(torch.as_tensor(t))
-        alpha, sigma = self._tables(index.device, dtype)
-        return alpha[index], sigma[index]
+        self._check(t)
+        alpha, sigma = self._tables(t.device if isinstance(t, Tensor) else torch.device("cpu"), dtype)
+        return alpha[t], sigma[t]
 
-    def _check(self, index: Tensor) -> Tensor:
-        """A negative index would silently count from T, so it is refused."""
-        if index.numel() and (index.min() < 0 or index.max() > self.T):
-            raise InputError(f"t must lie in 0..{self.T}, got {int(index.min())}..{int(index.max())}")
-        return index
+    def _check(self, t: Tensor | int) -> None:
+        """A negative index would silently count from T, so it is refused; on a GPU, which would have to be
+        waited for, it is not looked at."""
+        if not isinstance(t, Tensor):
+            low = high = t
+        elif t.device.type != "cpu" or not t.numel():
+            return
+        else:
+            low, high = (int(end) for end in t.aminmax())
+        if low < 0 or high > self.T:
+            raise InputError(f"t must lie in 0..{self.T}, got {low}..{high}")
 
     def _tables(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        return self._alpha.to(device, dtype), self._sigma.to(device, dtype)
+        """alpha and sigma of all steps, which go to a device once."""
+        if (device, dtype) not in self._sent:
+            self._sent[device, dtype] = self._alpha.to(device, dtype), self._sigma.to(device, dtype)
+        return self._sent[device, dtype]
 
     def like(self, t: Tensor | int, x: Tensor) -> tuple[Tensor, Tensor]:
         """(alpha_t, sigma_t) shaped to broadcast over x (B, ...), in x's dtype and on its device."""
-        index = self._check(torch.as_tensor(t)).to(x.device)
-        shape = index.shape + (1,) * (x.ndim - 1 if index.ndim else 0)
+        self._check(t)
         alpha, sigma = self._tables(x.device, x.dtype)
-        return alpha[index].reshape(shape), sigma[index].reshape(shape)
+        if isinstance(t, Tensor):
+            t = t.to(x.device)
+            shape = t.shape + (1,) * (x.ndim - 1 if t.ndim else 0)
+            return alpha[t].reshape(shape), sigma[t].reshape(shape)
+        return alpha[t], sigma[t]
 
     def ratio(self, t: Tensor | int) -> Tensor:
         """The noise level sigma_t / alpha_t, in which levels of different schedules can be compared."""

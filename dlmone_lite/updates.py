@@ -64,7 +64,7 @@ def update_in_parts(
     parallel.average(list(total.values()))
     parallel.average([parameter.grad for parameter in parameters if parameter.grad is not None])
     norm = nn.utils.clip_grad_norm_(parameters, clip)
-    *values, size = torch.stack([*total.values(), norm]).tolist()
+    *values, size = read([*total.values(), norm])
     for name, value in zip(total, values, strict=True):
         if not math.isfinite(value):
             _forget(optimisers)
@@ -81,6 +81,11 @@ def update_in_parts(
         optimiser.step()
     _forget(optimisers)
     return dict(zip(total, values, strict=True)), size
+
+
+def read(values: Iterable[Tensor]) -> list[float]:
+    """Numbers on the CPU: here an update waits for a GPU to have computed them."""
+    return torch.stack(list(values)).tolist()
 
 
 def _forget(optimisers: Iterable[torch.optim.Optimizer]) -> None:

@@ -127,6 +127,9 @@ def test_the_best_row_is_found_in_parts(at_once, monkeypatch):
     assert torch.equal(best_row(x, table, bias), (x @ table.T + bias).argmax(-1))
     assert torch.equal(best_row(x[0, 0], table), (table @ x[0, 0]).argmax())
     assert best_row(x[:, :0], table).shape == (3, 0)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not torch.equal((x @ table.T).argmax(-1), best_row(x, table))
+        assert torch.equal((x.double() @ table.double().T).argmax(-1), best_row(x, table))
 
 
 def test_embeddings_lie_on_the_sphere_and_rounding_is_euclidean(codec, batch):
