@@ -215,6 +215,6 @@ class TeacherRun(Run):
         batch = starmap(part, parts(len(rows[0]), c.micro_batch))
         values, norm = update_in_parts(optimisers, batch, self.step + 1, c.clip)
         if c.t_sampling == "loss-aware":
-            self.times.record(t, parallel.gather(torch.cat(unweighted)).cpu())
+            self.times.record(t, parallel.gather(torch.cat(unweighted)).cpu())  # a GPU is waited for again
         self.ema.update(model, self.step + 1)
         return values, {"teacher": norm}, int(rows[0].target.sum()) * parallel.world()
