@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlmone_lite.model import Denoiser, ModelConfig, attend, best_row
+from dlmone_lite.model import Denoiser, ModelConfig, attend
+from dlmone_lite.nearest import best_row
 from dlmone_lite.schedule import Schedule
 
 EPS = 1e-12  # of BERT's normalisations

@@ -13,7 +13,7 @@ from torch import Tensor
 from dlmone_lite import degeneration, metrics, sample
 from dlmone_lite.checkpoint import Checkpoint
 from dlmone_lite.errors import InputError
-from dlmone_lite.precision import autocast, precise
+from dlmone_lite.precision import autocast, precise, reuse_memory
 from dlmone_lite.text import Batch
 from dlmone_lite.worlds import World
 
@@ -78,6 +78,7 @@ def generate(
         raise InputError(f"samples must be at least 1, got {samples}")
     if steps < 1:
         raise InputError(f"steps must be at least 1, got {steps}")
+    reuse_memory()
     device = checkpoint.model.words.device
     precision = precise(precision, device)
     batch = checkpoint.codec.encode(sources).repeat(samples)

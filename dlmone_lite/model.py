@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlmone_lite.errors import InputError
+from dlmone_lite.nearest import best_row
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Batch, Codec
 
@@ -44,7 +45,6 @@ class ModelConfig:
             raise InputError(f"unknown discriminator {self.discriminator!r}; known: head, mean")
 
 
-AT_ONCE = 2**21  # logits, on a CPU
 PRESETS = {
     "classroom": ModelConfig(),
     "lite": ModelConfig(length=64, source_length=32, embed_dim=64, width=256, depth=5),
@@ -73,25 +73,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
 
 
-def at_once(x: Tensor, words: int) -> int:
-    """For how many positions to make logits over so many words at a time: what a CPU's caches hold, or half
-    a gigabyte of a GPU's memory."""
-    return max(1, (AT_ONCE if x.device.type == "cpu" else 64 * AT_ONCE) // words)
-
-
-def best_row(x: Tensor, table: Tensor, bias: Tensor | None = None) -> Tensor:
-    """The row of the table (V, D) with the largest product, plus bias (V,), with x (..., D) -> (...).
-
-    In parts: of 64 x 40 positions and 4096 words the products fill 42 MB, which doubles a CPU's time. In the
-    table's precision, for near rows differ in the last digits.
-    """
-    flat = x.reshape(-1, x.shape[-1]).to(table.dtype)
-    with torch.autocast(x.device.type, enabled=False):
-        parts = flat.split(max(256, at_once(x, len(table))))
-        parts = (p @ table.T if bias is None else torch.addmm(bias, p, table.T) for p in parts)
-        return torch.cat([part.argmax(-1) for part in parts]).view(x.shape[:-1])
-
-
 def sized(config: ModelConfig, codec: Codec) -> ModelConfig:
     """`config` with the sizes that follow from the codec."""
     return replace(
@@ -113,9 +94,10 @@ class Block(nn.Module):
         """h (B, L, W), angles (L, W / heads / 2) of rotary positions -> (B, L, W)."""
         B, L, W = h.shape
         qkv = self.qkv(self.norm1(h)).view(B, L, 3, self.heads, W // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, L, W / heads) each
+        qkv = qkv.permute(2, 0, 3, 1, 4).contiguous()  # a CPU is quicker in this order
+        q, k, v = qkv  # (B, heads, L, W / heads) each
         if angles is not None:
-            q, k = rotate(q, angles), rotate(k, angles)
+            q, k = rotate(qkv[:2], angles)
         drop = self.dropout if self.training else 0.0
         mixed = attend(q, k, v, drop).transpose(1, 2).reshape(B, L, W)
         h = h + F.dropout(self.proj(mixed), drop)
@@ -123,10 +105,10 @@ class Block(nn.Module):
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotary position encoding (Su et al. 2021): x (B, heads, L, 2 F) turned by angles (L, F)."""
+    """Rotary position encoding (Su et al. 2021): x (..., L, 2 F) turned by angles (L, F)."""
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+    return torch.cat([torch.addcmul(a * cos, b, sin, value=-1), torch.addcmul(a * sin, b, cos)], -1)
 
 
 def time_features(level: Tensor, width: int) -> Tensor:

@@ -21,7 +21,8 @@ def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32, iteratio
     x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(dtype)
     for _ in range(iterations):
         gram = x @ x.mT
-        x = 3.4445 * x + (2.0315 * gram @ gram - 4.7750 * gram) @ x
+        gram = torch.baddbmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
+        x = torch.baddbmm(x, gram, x, beta=3.4445)
     return (x.mT if tall else x).to(matrices.dtype)
 
 

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, cat
 from torch.utils.checkpoint import checkpoint
 
-from dlmone_lite.model import Denoiser, at_once
+from dlmone_lite.model import Denoiser
+from dlmone_lite.nearest import at_once
 
 
 def rounding_loss(model: Denoiser, x: Tensor, ids: Tensor) -> Tensor:

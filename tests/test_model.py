@@ -18,7 +18,6 @@ from dlmone_lite.model import (
     Denoiser,
     ModelConfig,
     attend,
-    best_row,
     preset,
     rotate,
     sized,
@@ -117,19 +116,6 @@ def test_rotary_positions_restart_at_the_target(codec):
 
 
 # ---- embeddings and rounding
-
-
-@pytest.mark.parametrize("at_once", [2**21, 1])  # in one part, in parts of 256 and a rest
-def test_the_best_row_is_found_in_parts(at_once, monkeypatch):
-    monkeypatch.setattr("dlmone_lite.model.AT_ONCE", at_once)
-    x, table, bias = normal(3, 201, 8, seed=1), normal(50, 8, seed=2), normal(50, seed=3)
-    assert torch.equal(best_row(x, table), (x @ table.T).argmax(-1))
-    assert torch.equal(best_row(x, table, bias), (x @ table.T + bias).argmax(-1))
-    assert torch.equal(best_row(x[0, 0], table), (table @ x[0, 0]).argmax())
-    assert best_row(x[:, :0], table).shape == (3, 0)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not torch.equal((x @ table.T).argmax(-1), best_row(x, table))
-        assert torch.equal((x.double() @ table.double().T).argmax(-1), best_row(x, table))
 
 
 def test_embeddings_lie_on_the_sphere_and_rounding_is_euclidean(codec, batch):

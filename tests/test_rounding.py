@@ -30,7 +30,7 @@ def test_parts_agree_with_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) 
 
     losses, gradient = losses_and_gradient(whole=True)
     for at_once in (2**21, 4 * 50, 1):  # one part, parts of four rows and a rest, a row each
-        monkeypatch.setattr("dlmone_lite.model.AT_ONCE", at_once)
+        monkeypatch.setattr("dlmone_lite.nearest.AT_ONCE", at_once)
         found, own = losses_and_gradient(whole=False)
         assert torch.allclose(found, losses, atol=1e-12) and torch.allclose(own, gradient, atol=1e-12)
     assert (losses > 0).all() and (gradient != 0).any()
