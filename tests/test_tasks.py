@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import re
@@ -10,10 +11,11 @@ from pathlib import Path
 import pets
 import pytest
 
+from dlmone_lite import generate
 from dlmone_lite.bert import BertDenoiser
 from dlmone_lite.checkpoint import load
-from dlmone_lite.cli.tasks import CorpusTask, text_scores
 from dlmone_lite.cli.textscores import bert_judge, by_source
+from dlmone_lite.cli.texttask import WITHIN, CorpusTask, text_scores
 from dlmone_lite.layout import DiffuSeqCodec
 from dlmone_lite.metrics import bleu
 from dlmone_lite.text import Codec, WordPieces
@@ -110,8 +112,14 @@ def test_a_corpus_is_trained_distilled_and_measured(capsys, corpus, tmp_path, pr
     assert "BERTScore was not asked for" in out
 
 
+def words_of(corpus: Path) -> list[str]:
+    """Every sentence of its train split."""
+    rows = [json.loads(line) for line in (corpus / "train.jsonl").open()]
+    return [row[side] for row in rows for side in ("src", "trg")]
+
+
 def test_both_sides_are_compared_as_the_pieces_spell_them(corpus) -> None:
-    lines = [row[side] for row in map(json.loads, (corpus / "train.jsonl").open()) for side in ("src", "trg")]
+    lines = words_of(corpus)
     task = CorpusTask(str(corpus), Codec(WordPieces.learn(lines, 90), 40, 40))
     sources, targets = task.valid
     assert len(set(sources)) == len(sources) and all(text == text.lower() for text in sources + targets)
@@ -119,6 +127,44 @@ def test_both_sides_are_compared_as_the_pieces_spell_them(corpus) -> None:
     found = text_scores([[target] * 2 for target in targets], sources, targets)
     assert found["bleu"] == pytest.approx(bleu(targets, targets)) and found["copies"] == 0
     assert CorpusTask(str(corpus), task.codec).valid == task.valid
+
+
+def test_the_best_student_is_as_diverse_as_its_teacher(capsys, corpus, tmp_path) -> None:
+    """BLEU decides among those: copies of the source, which have more than any teacher, are not chosen."""
+    teacher, student, log = (tmp_path / name for name in ("t.safetensors", "s.safetensors", "s.jsonl"))
+    train(capsys, corpus, teacher, "--preset", "lite")
+    argv = ["distill", "--teacher", teacher, "--corpus", corpus, "--out", student, "--log", log]
+    fast = ["--steps", "6", "--set", "batch_size=4", "psi_warmup=1", "precision=float32", "--eval-every", "1"]
+    out = pets.run(capsys, *argv, *fast, "--eval-sources", "4", "--eval-samples", "3")
+    made = load(student)
+    task = CorpusTask(str(corpus), made.codec)
+    found = [row["evaluation"] for row in map(json.loads, log.open())]
+    task.teacher = found[0]["teacher"]
+    assert f"self-BLEU of at most {task.teacher['self_bleu'] + WITHIN:.3f}" in out
+    assert made.provenance["kept_step"] == 1 + min(range(6), key=lambda i: task.rank(found[i]))
+    few = [*argv, *fast, "--eval-samples", "1", "--eval-sources", "2"]
+    assert "at most" not in pets.run(capsys, *few) and "teacher" not in load(student).provenance["validation"]
+
+    task.teacher = {"self_bleu": 0.2, "within": 0.03}
+    scores = [(0.6, 1.0), (0.3, 0.4), (0.15, 0.22), (0.16, 0.23), (0.1, 0.0)]  # BLEU, self-BLEU
+    ranked = sorted(scores, key=lambda pair: task.rank({"bleu": pair[0], "self_bleu": pair[1]}))
+    assert ranked == [scores[i] for i in (3, 2, 4, 1, 0)]
+    task.teacher = {}
+    assert min(scores, key=lambda pair: task.rank({"bleu": pair[0], "self_bleu": pair[1]})) == scores[0]
+
+
+def test_training_looks_at_other_sources_than_evaluate(corpus, monkeypatch) -> None:
+    lines = words_of(corpus)
+    task, seen = CorpusTask(str(corpus), Codec(WordPieces.learn(lines, 90), 40, 40)), []
+
+    def write(made, sources: list[str], **how: int) -> list[list[str]]:
+        seen.append(sources)
+        return [["a"]] * len(sources)
+
+    monkeypatch.setattr(generate, "generate", write)
+    args = argparse.Namespace(eval_sources=2, eval_samples=1, eval_steps=1)
+    assert task.measure(None, args, "valid")["sources"] == 2
+    assert seen == [task.valid[0][-2:]] and len(task.valid[0]) > 4
 
 
 def test_mistakes_are_named(capsys, corpus, tmp_path) -> None:

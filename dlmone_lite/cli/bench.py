@@ -128,7 +128,8 @@ def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
 
 def held_out(args: argparse.Namespace, teacher: Checkpoint) -> list[str]:
     """Sources that the networks did not train on, as many as the largest batch or as there are."""
-    from dlmone_lite.cli.tasks import CorpusTask, known_task
+    from dlmone_lite.cli.tasks import known_task
+    from dlmone_lite.cli.texttask import CorpusTask
     from dlmone_lite.generate import held_out_sources
 
     task = known_task(argparse.Namespace(corpus=args.corpus, world=None), teacher, args.teacher)

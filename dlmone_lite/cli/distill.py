@@ -74,7 +74,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--keep",
         choices=("best", "last"),
         default="best",
-        help="best: lowest TV to the truth, or highest BLEU, on valid sources (default); last: at the end",
+        help="best: on valid sources the lowest TV to the truth, or of a corpus the highest BLEU among "
+        "students about as diverse as their teacher (default); last: at the end",
     )
     loop.options(parser, eval_every=200, eval_steps=1)
 
@@ -111,6 +112,8 @@ def distil(args: argparse.Namespace) -> None:
     start = student_to_start(args, teacher, device)
     stages = plan(args, out, teacher.model.schedule.T, start)
     check_evaluation(args, task, min(stage.config.t_init for stage in stages))
+    if args.stages and args.keep == "best" and parallel.leads() and (aim := task.aim(teacher, args)):
+        print(aim)
     parallel.wait()  # all have looked, before one writes
     data, made = task.data()
     made["teacher"] = describe(args.teacher)

@@ -23,8 +23,9 @@ from dlmone_lite.cli.common import (
     write_json,
 )
 from dlmone_lite.cli.floor import floor
-from dlmone_lite.cli.tasks import SEEDS, known_task, reference
+from dlmone_lite.cli.tasks import known_task, reference
 from dlmone_lite.cli.textscores import corpus_scores
+from dlmone_lite.cli.texttask import SEEDS
 from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:

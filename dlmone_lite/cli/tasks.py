@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import random
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dlmone_lite import parallel
-from dlmone_lite.cli.common import codec_of, fixed, positive, split_pairs
+from dlmone_lite.cli.common import codec_of, positive, split_pairs
+from dlmone_lite.cli.texttask import CorpusTask, corpus_name
 from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,11 +19,9 @@ if TYPE_CHECKING:
     from dlmone_lite.text import Codec
     from dlmone_lite.worlds import World
 
-SEEDS = 3  # DiffuSeq's scores of diversity look at three samples of a source
-
-
 class Task(Protocol):
-    """`name` is that of its checkpoints; `rank` is lower for the better of two evaluations."""
+    """`name` is that of its checkpoints; `rank` is lower for the better of two evaluations, of teachers or of
+    students of the teacher that `aim` has measured."""
 
     codec: Codec
 
@@ -38,7 +32,8 @@ class Task(Protocol):
     def measure(self, made: Checkpoint, args: argparse.Namespace, split: str) -> dict[str, Any]: ...
     def lookout(self, args: argparse.Namespace) -> Lookout | None: ...
     def told(self, found: dict[str, Any]) -> str: ...
-    def rank(self, found: dict[str, Any]) -> float: ...
+    def aim(self, teacher: Checkpoint, args: argparse.Namespace) -> str: ...
+    def rank(self, found: dict[str, Any]) -> tuple[float, ...]: ...
 
 
 @dataclass
@@ -94,72 +89,13 @@ class WorldTask:
             f"(floor {found['tv_floor']:.3f}), coverage {found['coverage']:.2f}"
         )
 
-    def rank(self, found: dict[str, Any]) -> float:
+    def aim(self, teacher: Checkpoint, args: argparse.Namespace) -> str:
+        """Nothing to measure or to say: the aim is the truth."""
+        return ""
+
+    def rank(self, found: dict[str, Any]) -> tuple[float, ...]:
         """TV to the truth."""
-        return found["tv"]
-
-
-@dataclass
-class CorpusTask:
-    """Real text, of which one target or a few are known: the field's scores in the truth's place."""
-
-    place: str
-    codec: Codec
-
-    @property
-    def name(self) -> str:
-        """That of the folder or file, or on the hub."""
-        return corpus_name(self.place)
-
-    @cached_property
-    def valid(self) -> tuple[list[str], list[str]]:
-        """(sources, targets) to evaluate on, in a fixed random order, each source once; both as the pieces
-        spell them, lower case and spaced, for so DiffuSeq compares them."""
-        from dlmone_lite.corpora import fitting, load
-
-        sources, targets, _ = fitting(load(self.place, "valid"), self.codec)
-        spelled = self.codec.vocabulary
-        sources, targets = ([spelled.text(spelled.ids(text)) for text in side] for side in (sources, targets))
-        first = dict(zip(reversed(sources), reversed(targets), strict=True))
-        order = random.Random(0).sample(sorted(first), len(first))
-        return order, [first[source] for source in order]
-
-    def held_out(self, split: str) -> int:
-        """How many sources there are; a corpus is evaluated on valid, its test split is not looked at."""
-        return len(self.valid[0])
-
-    def data(self) -> tuple[PairedText, dict[str, Any]]:
-        """The train split as ids, what became of its rows, and a hash of the pairs."""
-        from dlmone_lite.corpora import fitting, load
-        from dlmone_lite.pairs import PairedText
-
-        sources, targets, counts = fitting(load(self.place, "train"), self.codec)
-        if parallel.leads():
-            print(f"{self.name}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
-        seen = hashlib.sha256("\n".join(f"{a}\t{b}" for a, b in zip(sources, targets)).encode()).hexdigest()
-        return PairedText(sources, targets, self.codec), {"data": {**counts, "train_sha256": seen}}
-
-    def measure(self, made: Checkpoint, args: argparse.Namespace, split: str) -> dict[str, Any]:
-        """The field's scores, the share of copies, and words a sentence, on some valid sources."""
-        from dlmone_lite.generate import generate
-
-        sources, targets = (side[: args.eval_sources] for side in self.valid)
-        texts = generate(made, sources, steps=args.eval_steps, samples=min(SEEDS, args.eval_samples))
-        scores = text_scores(texts, sources, targets)
-        return {"split": "valid", "nfe": args.eval_steps, "sources": len(sources), **scores}
-
-    def lookout(self, args: argparse.Namespace) -> Lookout | None:
-        """None: one target a source does not tell what is usual."""
-        return None
-
-    def told(self, found: dict[str, Any]) -> str:
-        """An evaluation in one line."""
-        scores = ("bleu", "BLEU"), ("rouge_l", "ROUGE-L"), ("self_bleu", "self-BLEU"), ("copies", "copies")
-        return ", ".join(f"{title} {fixed(found[key])}" for key, title in scores)
-
-    def rank(self, found: dict[str, Any]) -> float:
-        """BLEU, turned round."""
-        return -found["bleu"]
+        return (found["tv"],)
 
 
 def reference(world: World, split: str, sources: list[str]) -> list[str]:
@@ -168,22 +104,6 @@ def reference(world: World, split: str, sources: list[str]) -> list[str]:
     known = dict(zip(reversed(left), reversed(right), strict=True))  # the first of several
     generator = random.Random(f"{world.name} {split} references")
     return [known.get(source) or world.sample(source, generator) for source in sources]
-
-
-def text_scores(texts: list[list[str]], sources: list[str], targets: list[str]) -> dict[str, Any]:
-    """The field's scores of a few hypotheses a source, with the share of copies and the mean length."""
-    from dlmone_lite.generate import field_scores
-    from dlmone_lite.metrics import copy_rate
-
-    flat = [(text, source) for own, source in zip(texts, sources, strict=True) for text in own]
-    copies = copy_rate([text for text, _ in flat], [source for _, source in flat])
-    length = fmean(len(text.split()) for text, _ in flat)
-    return {**field_scores(texts, targets), "copies": copies, "length": length}
-
-
-def corpus_name(place: str) -> str:
-    """`qqp` of `folder/qqp`, `folder/qqp.csv` or the hub's `qqp`."""
-    return Path(place).stem if Path(place).is_file() else Path(place).name
 
 
 def corpus_options(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.cli.common import Table, fixed, rows_bar
-from dlmone_lite.cli.tasks import SEEDS, CorpusTask, text_scores
+from dlmone_lite.cli.texttask import SEEDS, CorpusTask, text_scores
 from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:
