@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from dlmone_lite import parallel
-from dlmone_lite.cli.common import fixed
+from dlmone_lite.cli.common import fixed, rows_bar
 
 if TYPE_CHECKING:
     from dlmone_lite.checkpoint import Checkpoint
@@ -94,7 +94,9 @@ class CorpusTask:
         if min(SEEDS, args.eval_samples) < 2:
             return ""
         nfe = min(NFE, teacher.model.schedule.T)
-        found = self.scores(teacher, args, steps=nfe, clamp=True, precision="auto")
+        bar, progress = rows_bar(f"teacher, {nfe} steps")
+        with bar:
+            found = self.scores(teacher, args, nfe, clamp=True, precision="auto", progress=progress)
         self.teacher = {"nfe": nfe, "bleu": found["bleu"], "self_bleu": found["self_bleu"], "within": WITHIN}
         return (
             f"teacher at {nfe} steps: {self.told(found)}; the best student is the one with the highest BLEU "
