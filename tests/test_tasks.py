@@ -145,8 +145,8 @@ def test_the_best_student_is_as_diverse_as_its_teacher(capsys, corpus, tmp_path)
     few = [*argv, *fast, "--eval-samples", "1", "--eval-sources", "2"]
     assert "at most" not in pets.run(capsys, *few) and "teacher" not in load(student).provenance["validation"]
 
-    task.teacher = {"self_bleu": 0.2, "within": 0.03}
-    scores = [(0.6, 1.0), (0.3, 0.4), (0.15, 0.22), (0.16, 0.23), (0.1, 0.0)]  # BLEU, self-BLEU
+    task.teacher = {"self_bleu": 0.2, "within": 0.05}
+    scores = [(0.6, 1.0), (0.3, 0.4), (0.15, 0.22), (0.16, 0.25), (0.1, 0.0)]  # BLEU, self-BLEU
     ranked = sorted(scores, key=lambda pair: task.rank({"bleu": pair[0], "self_bleu": pair[1]}))
     assert ranked == [scores[i] for i in (3, 2, 4, 1, 0)]
     task.teacher = {}
