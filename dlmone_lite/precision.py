@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable
+from functools import cache
 
 import torch
 from torch import nn
@@ -59,6 +60,7 @@ def compile_blocks(networks: Iterable[nn.Module], backend: str = "inductor") -> 
             block.compile(backend=backend)
 
 
+@cache
 def reuse_memory() -> None:
     """Let glibc keep freed memory instead of returning it each step, which costs a fifth of the time."""
     if sys.platform == "linux":
