@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dlmone_lite.text import Codec
     from dlmone_lite.worlds import World
 
+
 class Task(Protocol):
     """`name` is that of its checkpoints; `rank` is lower for the better of two evaluations, of teachers or of
     students of the teacher that `aim` has measured."""
