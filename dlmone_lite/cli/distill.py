@@ -112,10 +112,10 @@ def distil(args: argparse.Namespace) -> None:
     start = student_to_start(args, teacher, device)
     stages = plan(args, out, teacher.model.schedule.T, start)
     check_evaluation(args, task, min(stage.config.t_init for stage in stages))
-    if args.stages and args.keep == "best" and parallel.leads() and (aim := task.aim(teacher, args)):
-        print(aim)
     parallel.wait()  # all have looked, before one writes
     data, made = task.data()
+    if args.stages and args.keep == "best" and parallel.leads() and (aim := task.aim(teacher, args)):
+        print(aim)
     made["teacher"] = describe(args.teacher)
     made |= {"start": {**describe(args.start), "command": start.provenance["command"]}} if start else {}
     runs: list[Run] = []
