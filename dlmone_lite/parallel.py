@@ -71,6 +71,10 @@ def begin(device: str) -> str:
     if device.startswith("cuda"):
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
+    # Its functions have the group of that moment as a default: first imported later (an optimiser does, with
+    # torch._dynamo), they keep it and its threads beyond `end`, and one of those may abort at exit.
+    import torch.distributed.nn
+
     torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     return device
 
