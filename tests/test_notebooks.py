@@ -275,6 +275,8 @@ SANITIZED = [  # two outputs, and whether they may stand for each other
     ("VBox(children=(HTML(value='1'),))", "VBox(children=(HTML(value='2'),), layout=None)", True),
     (PICTURE, PICTURE.replace("AAAA", "BB=="), True),
     (PICTURE, PICTURE.replace("loss", "bias"), False),
+    ("coverage 0.70 -> ~0.67, ~0.59", "coverage 0.70 -> ~0.61, ~0.6", True),
+    ("coverage 0.70 -> ~0.67: True", "coverage 0.70 -> ~0.61: False", False),
     ("validity 0.93", "validity 0.92", False),
     ("True after 4 steps", "False after 4 steps", False),
     ("<b>0.5</b><i>1</i>", "<b>0.5</b><i>2</i>", False),
