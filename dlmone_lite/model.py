@@ -94,9 +94,10 @@ class Block(nn.Module):
         """h (B, L, W), angles (L, W / heads / 2) of rotary positions -> (B, L, W)."""
         B, L, W = h.shape
         qkv = self.qkv(self.norm1(h)).view(B, L, 3, self.heads, W // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, L, W / heads) each
+        qkv = qkv.permute(2, 0, 3, 1, 4).contiguous()  # a CPU is quicker in this order
+        q, k, v = qkv  # (B, heads, L, W / heads) each
         if angles is not None:
-            q, k = rotate(q, angles), rotate(k, angles)
+            q, k = rotate(qkv[:2], angles)
         drop = self.dropout if self.training else 0.0
         mixed = attend(q, k, v, drop).transpose(1, 2).reshape(B, L, W)
         h = h + F.dropout(self.proj(mixed), drop)
@@ -104,10 +105,10 @@ class Block(nn.Module):
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotary position encoding (Su et al. 2021): x (B, heads, L, 2 F) turned by angles (L, F)."""
+    """Rotary position encoding (Su et al. 2021): x (..., L, 2 F) turned by angles (L, F)."""
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+    return torch.cat([torch.addcmul(a * cos, b, sin, value=-1), torch.addcmul(a * sin, b, cos)], -1)
 
 
 def time_features(level: Tensor, width: int) -> Tensor:
