@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from dlmone_lite.bert import network
 from dlmone_lite.distill import DistillConfig, DistillRun
@@ -18,29 +19,29 @@ from dlmone_lite.training import generator_at
 
 @dataclass
 class Kept:
-    """Bytes that a forward pass kept for its backward pass, by the address of what holds them."""
+    """Bytes that a forward pass keeps for its backward pass, by the storage that holds them."""
 
-    held: dict[int, int] = field(default_factory=dict)
+    held: dict[StorageWeakRef, int] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
-        """All of them, each storage once."""
-        return sum(self.held.values())
+        """All that is still kept, each storage once."""
+        return sum(size for storage, size in self.held.items() if not storage.expired())
 
 
 @contextmanager
 def kept_for_backward(*modules: nn.Module) -> Iterator[Kept]:
     """Counts what the passes inside keep, apart from the weights of `modules`, which are there anyway.
 
-    Read it while the loss is still alive: what is freed may be counted twice.
+    Read it while the loss is still alive: with it goes what it kept.
     """
     kept = Kept()
-    weights = {p.untyped_storage().data_ptr() for module in modules for p in module.parameters()}
+    weights = {StorageWeakRef(p.untyped_storage()) for module in modules for p in module.parameters()}
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept.held[storage.data_ptr()] = storage.nbytes()
+        if (held := StorageWeakRef(storage)) not in weights:
+            kept.held[held] = storage.nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
