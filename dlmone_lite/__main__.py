@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from dlmone_lite import parallel
 from dlmone_lite.cli import (
     bench,
     demo,
@@ -76,6 +77,7 @@ def _fail(error: Exception, code: int) -> int:
     """One line on stderr, whatever the message held; of several processes one speaks."""
     if os.environ.get("RANK", "0") == "0":
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    parallel.leave()
     return code
 
 

@@ -81,8 +81,13 @@ def begin(device: str) -> str:
 
 def end() -> None:
     """Leave together: one that goes while another still speaks to it takes it down."""
-    if group := _group():
-        group.barrier()
+    wait()
+    leave()
+
+
+def leave() -> None:
+    """Without the others, after a mistake: threads that outlive the interpreter may abort its exit."""
+    if "torch.distributed" in sys.modules and (group := _group()):  # else help would wait for torch
         group.destroy_process_group()
 
 

@@ -133,6 +133,29 @@ def test_ctrl_c_saves_once_and_resume_goes_on_to_the_numbers_of_one(
     assert close(alone, both) and len(read_jsonl(log, ())) == 150
 
 
+LEFT = """
+import sys
+from pathlib import Path
+from dlmone_lite import parallel
+from dlmone_lite.__main__ import main
+
+parallel.begin("cpu")
+parallel.wait()
+code = main(["train", "--no-such-option"])
+threads = [task.joinpath("comm").read_text() for task in Path("/proc/self/task").glob("*")]  # Linux
+assert code == 2 and not any("gloo" in name for name in threads), (code, threads)
+"""
+
+
+@pytest.mark.slow
+def test_a_mistake_leaves_no_thread_behind(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(LEFT, encoding="utf-8")
+    done = run(*TORCHRUN, str(script))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("error: ") == 1, "one process speaks"
+
+
 @pytest.mark.slow
 def test_a_mistake_is_one_line_and_nobody_waits(folder: Path, tmp_path: Path) -> None:
     argv = command("train", folder, tmp_path / "t.safetensors", "--steps", "2", "--processes", "2")
