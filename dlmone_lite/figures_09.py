@@ -40,7 +40,8 @@ def against_calls(lines: Mapping[str, Mapping[str, Sequence[Row]]], copies: Mapp
         if title in copies:
             above.axhline(copies[title], color=BLACK, linestyle=(0, (6, 3)), label=COPY)
             below.axhline(1.0, color=BLACK, linestyle=(0, (6, 3)))
-        above.set(title=title, ylim=(0, None))
+        highest = max([copies.get(title, 0.0), *(row["bleu"] for rows in kinds.values() for row in rows)])
+        above.set(title=title, ylim=(0, 1.08 * highest or None))
         below.set(xlabel="calls a sentence", ylim=(0, 1.06))
     for ax, name in ((axes[0], "BLEU"), (axes[len(lines)], "self-BLEU")):
         ax.set_ylabel(name)
