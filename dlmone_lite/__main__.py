@@ -17,13 +17,14 @@ from dlmone_lite.cli import (
     evaluate,
     generate,
     scores,
+    sharpen,
     sweep,
     train,
     world,
 )
 from dlmone_lite.errors import InputError
 
-COMMANDS = (demo, generate, evaluate, train, distill, world, sweep, scores, bench, doctor)
+COMMANDS = (demo, generate, evaluate, train, sharpen, distill, world, sweep, scores, bench, doctor)
 ABOUT = (
     """One-step diffusion language models: train a teacher, distil it, measure it against an exact truth."""
 )

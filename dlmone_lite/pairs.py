@@ -51,3 +51,11 @@ class PairedText:
         """(batch (B, L), references (B, R, L_t), log_share (B, R)) of the rows `index`."""
         group = self.group[index]
         return self.batch[index], self.references[group], self.log_share[group]
+
+
+def one_row_each(data: PairedText, sources: int, generator: torch.Generator) -> Tensor:
+    """A row number for each of `sources` random sources of `data`, or of all if 0 or more than there are."""
+    order = data.group.argsort(dim=0, stable=True)
+    first = order[torch.cat([torch.tensor([True]), data.group[order].diff() > 0])]
+    mixed = first[torch.randperm(len(first), generator=generator)]
+    return mixed[:sources] if sources else mixed

@@ -18,7 +18,7 @@ from torch import Tensor
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.muon import Muon, split
-from dlmone_lite.pairs import PairedText
+from dlmone_lite.pairs import PairedText, one_row_each
 from dlmone_lite.pool import Pool
 from dlmone_lite.sample import ancestral, anchor, snr_timesteps
 from dlmone_lite.training import EMA, Run, generator_at, randn
@@ -56,14 +56,6 @@ class WarmStartConfig:
     t_init: int = 1490
     precision: str = "auto"
     seed: int = 0
-
-
-def one_row_each(data: PairedText, sources: int, generator: torch.Generator) -> Tensor:
-    """A row number for each of `sources` random sources of `data`, or of all if 0 or more than there are."""
-    order = data.group.argsort(dim=0, stable=True)
-    first = order[torch.cat([torch.tensor([True]), data.group[order].diff() > 0])]
-    mixed = first[torch.randperm(len(first), generator=generator)]
-    return mixed[:sources] if sources else mixed
 
 
 class WarmStartRun(Run):

@@ -33,7 +33,8 @@ from dlmone_lite.teacher import TeacherConfig, TeacherRun
 from dlmone_lite.training import seed_weights
 from dlmone_lite.worlds import World
 
-COMMANDS = ["demo", "generate", "evaluate", "train", "distill", "world", "scores", "bench", "doctor"]
+COMMANDS = ["demo", "generate", "evaluate", "train", "sharpen", "distill"]
+COMMANDS += ["world", "scores", "bench", "doctor"]
 Lab = tuple[Path, World]
 
 

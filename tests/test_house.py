@@ -27,7 +27,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 # each other); a file whose name goes on after the room's, like figures_04.py, stands in `figures` as well.
 ROOMS = """
     errors precision parallel schedule tweedie text layout exact grammar worldcheck worlds corpora metrics nearest model bert rounding sample
-    checkpoint muon updates training pairs teacher sid adversarial pool warmstart distill speed memory toy2d bayes degeneration lateness records scoreboard zoo generate pocket lab clinic cause
+    checkpoint muon updates training pairs teacher sid adversarial pool warmstart sharpen distill speed memory toy2d bayes degeneration lateness records scoreboard zoo generate pocket lab clinic cause
     detectors sweeps atlas
     plots figures widgets live exercises cli __main__
 """.split()

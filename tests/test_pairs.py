@@ -9,7 +9,7 @@ import torch
 from tiny import make_codec, make_pairs, make_world, rng
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.pairs import PairedText
+from dlmone_lite.pairs import PairedText, one_row_each
 
 CUT = 6
 
@@ -48,3 +48,10 @@ def test_draws_are_uniform_over_pairs(pairs):
     chi = float((counts - n / 36).square().sum() / (n / 36))
     assert chi < 35 + 4 * math.sqrt(2 * 35)
     assert torch.equal(pairs.draw(50, rng(2)), pairs.draw(50, rng(2)))
+
+
+def test_one_row_each_names_every_source_once(codec, pairs):
+    rows = one_row_each(pairs, 0, rng(1))
+    assert sorted(pairs.group[rows].tolist()) == [0, 1, 2]
+    assert len(one_row_each(pairs, 2, rng(1))) == 2 and len(one_row_each(pairs, 9, rng(1))) == 3
+    assert {tuple(one_row_each(pairs, 0, rng(seed)).tolist()) for seed in range(20)} != {tuple(rows.tolist())}

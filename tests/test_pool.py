@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny import SHARES, make_codec, make_model, make_pairs, make_world, normal, rng
 
+from dlmone_lite.pairs import one_row_each
 from dlmone_lite.pool import Pool, shares
-from dlmone_lite.warmstart import one_row_each
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import random
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pets
 import pytest
@@ -165,6 +166,20 @@ def test_training_looks_at_other_sources_than_evaluate(corpus, monkeypatch) -> N
     args = argparse.Namespace(eval_sources=2, eval_samples=1, eval_steps=1)
     assert task.measure(None, args, "valid")["sources"] == 2
     assert seen == [task.valid[0][-2:]] and len(task.valid[0]) > 4
+
+
+@pytest.mark.parametrize(("sampling", "clamped"), [({}, True), ({"clamp": 0}, False)])
+def test_a_sharpened_teacher_is_compared_as_it_is(corpus, monkeypatch, sampling, clamped) -> None:
+    task, seen = CorpusTask(str(corpus), Codec(WordPieces.learn(words_of(corpus), 90), 40, 40)), []
+
+    def scores(self, made, args, steps: int, **how: int) -> dict[str, float]:
+        seen.append(how["clamp"])
+        return {"bleu": 0.1, "rouge_l": 0.1, "self_bleu": 0.2, "copies": 0.0}
+
+    monkeypatch.setattr(CorpusTask, "scores", scores)
+    teacher = SimpleNamespace(sampling=sampling, model=SimpleNamespace(schedule=SimpleNamespace(T=2000)))
+    said = task.aim(teacher, argparse.Namespace(eval_samples=3, eval_sources=2))
+    assert seen == [clamped] and "at most 0.250" in said
 
 
 def test_mistakes_are_named(capsys, corpus, tmp_path) -> None:

@@ -9,7 +9,7 @@ from tiny import make_codec, make_model, make_pairs, make_world, rng, same_weigh
 from dlmone_lite.errors import InputError
 from dlmone_lite.exact import ExactDenoiser
 from dlmone_lite.training import generator_at
-from dlmone_lite.warmstart import WarmStartConfig, WarmStartRun, one_row_each
+from dlmone_lite.warmstart import WarmStartConfig, WarmStartRun
 
 
 @pytest.fixture
@@ -25,13 +25,6 @@ def pairs(codec, tmp_path):
 def make_run(codec, pairs, **changes):
     settings = {"steps": 4, "batch_size": 16, "sources": 0, "samples": 5, "nfe": 3, "precision": "float32"}
     return WarmStartRun(make_model(codec), pairs, WarmStartConfig(**{**settings, **changes}))
-
-
-def test_one_row_each_names_every_source_once(codec, pairs):
-    rows = one_row_each(pairs, 0, rng(1))
-    assert sorted(pairs.group[rows].tolist()) == [0, 1, 2]
-    assert len(one_row_each(pairs, 2, rng(1))) == 2 and len(one_row_each(pairs, 9, rng(1))) == 3
-    assert {tuple(one_row_each(pairs, 0, rng(seed)).tolist()) for seed in range(20)} != {tuple(rows.tolist())}
 
 
 def test_a_perfect_teachers_mean_tells_the_shares_better_than_counting(codec, pairs, tmp_path):

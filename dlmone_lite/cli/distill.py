@@ -117,6 +117,8 @@ def distil(args: argparse.Namespace) -> None:
     if args.stages and args.keep == "best" and parallel.leads() and (aim := task.aim(teacher, args)):
         print(aim)
     made["teacher"] = describe(args.teacher)
+    if teacher.provenance.get("teacher"):  # a sharpened one: what made it is part of the student's making
+        made["teacher"]["command"] = teacher.provenance["command"]
     made |= {"start": {**describe(args.start), "command": start.provenance["command"]}} if start else {}
     runs: list[Run] = []
     for stage, later in zip(stages, [*stages[1:], None]):

@@ -71,11 +71,12 @@ def stages(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def behind(folder: Path) -> list[str]:
-    """The commands behind the records: training, warm start, distillation, evaluation."""
+    """The commands behind the records: training, sharpening, warm start, distillation, evaluation."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     made = [record["provenance"] for record in found]
     students = [network for network in made if "teacher" in network]
     commands = [network["command"] for network in made if "teacher" not in network]
+    commands += [network["teacher"]["command"] for network in students if "command" in network["teacher"]]
     commands += [network["start"]["command"] for network in students if "start" in network]
     commands += [network["command"] for network in students]
     return [*dict.fromkeys(commands), *(record["command"] for record in found)]

@@ -96,7 +96,8 @@ class CorpusTask:
         nfe = min(NFE, teacher.model.schedule.T)
         bar, progress = rows_bar(f"teacher, {nfe} steps")
         with bar:
-            found = self.scores(teacher, args, nfe, clamp=True, precision="auto", progress=progress)
+            clamp = bool(teacher.sampling.get("clamp", 1))  # a sharpened teacher needs none
+            found = self.scores(teacher, args, nfe, clamp=clamp, precision="auto", progress=progress)
         self.teacher = {"nfe": nfe, "bleu": found["bleu"], "self_bleu": found["self_bleu"], "within": WITHIN}
         return (
             f"teacher at {nfe} steps: {self.told(found)}; the best student is the one with the highest BLEU "

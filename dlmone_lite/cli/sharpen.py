@@ -1,0 +1,86 @@
+"""`sharpen`: a teacher that has learned what a teacher writes under the clamp, to be distilled for it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from dlmone_lite import parallel
+from dlmone_lite.cli import loop, record
+from dlmone_lite.cli.common import command, positive
+from dlmone_lite.cli.distill import describe
+from dlmone_lite.cli.settings import changed, listing
+from dlmone_lite.cli.tasks import known_task
+from dlmone_lite.cli.train import check_evaluation, finish, output, steps_and_settings, wrapper
+from dlmone_lite.errors import InputError
+
+if TYPE_CHECKING:
+    from dlmone_lite.checkpoint import Checkpoint
+
+EXAMPLES = """--teacher runs/qqp-teacher.safetensors --corpus folder/qqp --out runs/qqp-sharp.safetensors
+--teacher runs/my.safetensors --steps 500 --set samples=4 sources=1000 --out runs/sharp.safetensors"""
+MORE = """
+First the teacher writes some sentences for each training source, its x0_hat on the nearest embeddings at
+each step (DiffuSeq's clamp); then a copy of it learns from those. What is distilled from the copy ends at
+what the teacher writes with the clamp, where the teacher's own scores end at what it writes without; the
+copy needs no clamp, and `distill` compares its students with it as it is. Embeddings stay. Ctrl-C saves;
+--resume goes on to exactly the same numbers.
+"""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Declare the command."""
+    told = "teach a teacher its own clamped sentences"
+    parser = command(commands, "sharpen", told, EXAMPLES, run, MORE)
+    parser.add_argument("--teacher", metavar="NAME_OR_FILE", help="shipped checkpoint or .safetensors file")
+    parser.add_argument("--out", metavar="FILE.safetensors", help="the sharpened teacher to write")
+    parser.add_argument("--steps", type=positive, help="updates (default: see --settings)")
+    parser.add_argument("--set", nargs="+", action="extend", metavar="NAME=VALUE", help="settings")
+    loop.options(parser, eval_every=0, eval_steps=32)
+
+
+def run(args: argparse.Namespace) -> int | None:
+    """List the settings, start several processes, or sharpen."""
+    from dlmone_lite.sharpen import SharpenConfig
+
+    if args.settings:
+        print(listing("--set", SharpenConfig(), ("seed",)))
+        return None
+    if args.processes > 1 and "RANK" not in os.environ:
+        return parallel.launch(args.argv, args.processes)
+    return sharpen(args)
+
+
+def sharpen(args: argparse.Namespace) -> None:
+    """Write the sentences, learn them, save."""
+    from dlmone_lite import zoo
+    from dlmone_lite.checkpoint import pick_device
+    from dlmone_lite.sharpen import SharpenConfig, SharpenRun
+    from dlmone_lite.worlds import World
+
+    if args.teacher is None or args.out is None:
+        raise InputError("sharpen needs --teacher and --out; see python -m dlmone_lite sharpen --help")
+    out, device = output(args.out), parallel.begin(pick_device(args.device))
+    named = World.load(args.world) if args.world else None
+    teacher: Checkpoint = zoo.load(args.teacher, device, named.name if named else None)
+    if teacher.role != "teacher":
+        raise InputError(f"{args.teacher} is a {teacher.role}; sharpen a teacher")
+    task, base = known_task(args, teacher, args.teacher), SharpenConfig(seed=args.seed)
+    config = changed(base, steps_and_settings(args.steps, args.set, base), teacher.model.schedule.T)
+    check_evaluation(args, task, teacher.model.schedule.T)
+    state = out.with_name(out.name + ".state")
+    config = record.resumed(config, record.claim(state, args.resume))
+    parallel.wait()  # all have looked, before one writes
+    data, made = task.data()
+    made["teacher"] = {**describe(args.teacher), "command": teacher.provenance.get("command", "")}
+    training = SharpenRun(teacher.model, data, config)
+    training.origin = {
+        "teacher": made["teacher"]["sha256"], "training data": made["data"]["train_sha256"]
+    }  # fmt: skip
+    looped = loop.Loop(training, "sharpening", state, wrapper(task, "teacher", {"clamp": 0}), task, args)
+    result = looped.train()
+    if parallel.leads():
+        finish(args, out, [training], looped.wrap(result, {**made, **looped.notes}), task, device)
+        record.clean(state)
+    parallel.end()
