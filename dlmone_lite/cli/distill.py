@@ -13,13 +13,7 @@ from dlmone_lite.cli import loop, record
 from dlmone_lite.cli.common import command, positive
 from dlmone_lite.cli.settings import changed, listing
 from dlmone_lite.cli.tasks import Task, known_task
-from dlmone_lite.cli.train import (
-    check_evaluation,
-    finish,
-    output,
-    steps_and_settings,
-    wrapper,
-)
+from dlmone_lite.cli.train import check_evaluation, describe, finish, output, steps_and_settings, wrapper
 from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,6 +43,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", metavar="FILE.safetensors", help="the student to write")
     parser.add_argument(
         "--start", metavar="NAME_OR_FILE", help="student to begin with (default: the teacher's weights)"
+    )
+    parser.add_argument(
+        "--like", metavar="NAME_OR_FILE", help="the teacher that students are compared with (--teacher)"
     )
     parser.add_argument(
         "--stages", type=int, choices=(0, 1, 2), default=1, help="default 1; 0: the warm start alone"
@@ -96,7 +93,6 @@ def run(args: argparse.Namespace) -> int | None:
 
 def distil(args: argparse.Namespace) -> None:
     """Distil and save."""
-    from dlmone_lite import zoo
     from dlmone_lite.checkpoint import pick_device
     from dlmone_lite.worlds import World
 
@@ -105,16 +101,15 @@ def distil(args: argparse.Namespace) -> None:
     if args.out_stage1:
         output(args.out_stage1)
     named = World.load(args.world) if args.world else None
-    teacher = zoo.load(args.teacher, device, named.name if named else None)
-    if teacher.role != "teacher":
-        raise InputError(f"{args.teacher} is a {teacher.role}; distill a teacher")
+    teacher = a_teacher(args.teacher, device, named.name if named else None, "distill a teacher")
     task = known_task(args, teacher, args.teacher)
     start = student_to_start(args, teacher, device)
+    like = a_teacher(args.like, device, teacher.world, "--like takes a teacher") if args.like else teacher
     stages = plan(args, out, teacher.model.schedule.T, start)
     check_evaluation(args, task, min(stage.config.t_init for stage in stages))
     parallel.wait()  # all have looked, before one writes
     data, made = task.data()
-    if args.stages and args.keep == "best" and parallel.leads() and (aim := task.aim(teacher, args)):
+    if args.stages and args.keep == "best" and parallel.leads() and (aim := task.aim(like, args)):
         print(aim)
     made["teacher"] = describe(args.teacher)
     if teacher.provenance.get("teacher"):  # a sharpened one: what made it is part of the student's making
@@ -186,6 +181,16 @@ def check_options(args: argparse.Namespace) -> None:
         raise InputError("--keep best needs evaluations; give --eval-every a number, or --keep last")
 
 
+def a_teacher(name_or_file: str, device: str, world: str | None, said: str) -> Checkpoint:
+    """A teacher; another role is refused with what was wanted."""
+    from dlmone_lite import zoo
+
+    teacher = zoo.load(name_or_file, device, world)
+    if teacher.role != "teacher":
+        raise InputError(f"{name_or_file} is a {teacher.role}; {said}")
+    return teacher
+
+
 def student_to_start(args: argparse.Namespace, teacher: Checkpoint, device: str) -> Checkpoint | None:
     """The student of --start, if it belongs to this teacher."""
     from dlmone_lite import zoo
@@ -220,15 +225,6 @@ def plan(args: argparse.Namespace, out: Path, T: int, start: Checkpoint | None =
     for stage in stages:
         stage.config = record.resumed(stage.config, record.claim(stage.state, args.resume))
     return stages
-
-
-def describe(name_or_file: str) -> dict[str, str]:
-    """The teacher as provenance: its name and its file's hash."""
-    from dlmone_lite import zoo
-    from dlmone_lite.checkpoint import digest
-
-    path = Path(name_or_file) if name_or_file.endswith(zoo.SUFFIX) else zoo.path_of(name_or_file)
-    return {"name": path.name.removesuffix(zoo.SUFFIX), "sha256": digest(path)}
 
 
 def loop_of(args: argparse.Namespace, stage: Stage, runs: list[Run], task: Task) -> loop.Loop:

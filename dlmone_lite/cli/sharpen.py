@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import TYPE_CHECKING
 
 from dlmone_lite import parallel
 from dlmone_lite.cli import loop, record
 from dlmone_lite.cli.common import command, positive
-from dlmone_lite.cli.distill import describe
+from dlmone_lite.cli.distill import a_teacher
 from dlmone_lite.cli.settings import changed, listing
 from dlmone_lite.cli.tasks import known_task
-from dlmone_lite.cli.train import check_evaluation, finish, output, steps_and_settings, wrapper
+from dlmone_lite.cli.train import check_evaluation, describe, finish, output, steps_and_settings, wrapper
 from dlmone_lite.errors import InputError
-
-if TYPE_CHECKING:
-    from dlmone_lite.checkpoint import Checkpoint
 
 EXAMPLES = """--teacher runs/qqp-teacher.safetensors --corpus folder/qqp --out runs/qqp-sharp.safetensors
 --teacher runs/my.safetensors --steps 500 --set samples=4 sources=1000 --out runs/sharp.safetensors"""
@@ -54,7 +50,6 @@ def run(args: argparse.Namespace) -> int | None:
 
 def sharpen(args: argparse.Namespace) -> None:
     """Write the sentences, learn them, save."""
-    from dlmone_lite import zoo
     from dlmone_lite.checkpoint import pick_device
     from dlmone_lite.sharpen import SharpenConfig, SharpenRun
     from dlmone_lite.worlds import World
@@ -63,9 +58,7 @@ def sharpen(args: argparse.Namespace) -> None:
         raise InputError("sharpen needs --teacher and --out; see python -m dlmone_lite sharpen --help")
     out, device = output(args.out), parallel.begin(pick_device(args.device))
     named = World.load(args.world) if args.world else None
-    teacher: Checkpoint = zoo.load(args.teacher, device, named.name if named else None)
-    if teacher.role != "teacher":
-        raise InputError(f"{args.teacher} is a {teacher.role}; sharpen a teacher")
+    teacher = a_teacher(args.teacher, device, named.name if named else None, "sharpen a teacher")
     task, base = known_task(args, teacher, args.teacher), SharpenConfig(seed=args.seed)
     config = changed(base, steps_and_settings(args.steps, args.set, base), teacher.model.schedule.T)
     check_evaluation(args, task, teacher.model.schedule.T)

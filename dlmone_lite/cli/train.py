@@ -147,6 +147,15 @@ def wrapper(task: Task, role: str, sampling: dict[str, int]) -> loop.Wrap:
     return wrap
 
 
+def describe(name_or_file: str) -> dict[str, str]:
+    """The teacher as provenance: its name and its file's hash."""
+    from dlmone_lite import zoo
+    from dlmone_lite.checkpoint import digest
+
+    path = Path(name_or_file) if name_or_file.endswith(zoo.SUFFIX) else zoo.path_of(name_or_file)
+    return {"name": path.name.removesuffix(zoo.SUFFIX), "sha256": digest(path)}
+
+
 def check_evaluation(args: argparse.Namespace, task: Task, longest: int) -> None:
     """Refuse now what would fail at the first evaluation; samplers take at most `longest` steps."""
     check_output(args.log)
