@@ -168,6 +168,21 @@ def test_training_looks_at_other_sources_than_evaluate(corpus, monkeypatch) -> N
     assert seen == [task.valid[0][-2:]] and len(task.valid[0]) > 4
 
 
+def test_students_are_compared_with_the_teacher_that_is_named(capsys, corpus, tmp_path) -> None:
+    one, other, student = (tmp_path / f"{name}.safetensors" for name in ("one", "other", "s"))
+    train(capsys, corpus, one, "--preset", "lite")
+    train(capsys, corpus, other, "--preset", "lite", "--seed", "5")
+    argv = ["distill", "--teacher", one, "--corpus", corpus, "--steps", "2", "--set", "batch_size=4"]
+    argv += ["psi_warmup=1", "precision=float32", "--eval-every", "2", "--eval-sources", "4"]
+    argv += ["--out", student]
+    said = [
+        next(line for line in pets.run(capsys, *argv, *more).splitlines() if line.startswith("teacher at"))
+        for more in ([], ["--like", one], ["--like", other])
+    ]
+    assert said[0] == said[1] != said[2]
+    assert "--like takes a teacher" in pets.fail(capsys, *argv, "--like", student)
+
+
 @pytest.mark.parametrize(("sampling", "clamped"), [({}, True), ({"clamp": 0}, False)])
 def test_a_sharpened_teacher_is_compared_as_it_is(corpus, monkeypatch, sampling, clamped) -> None:
     task, seen = CorpusTask(str(corpus), Codec(WordPieces.learn(words_of(corpus), 90), 40, 40)), []
