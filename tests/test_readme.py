@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dlmone_lite.__main__ import parser
-from dlmone_lite.cli import readme, results
+from dlmone_lite.cli import readme, realtext, results
 from dlmone_lite.errors import InputError
 from dlmone_lite.worlds import World
 
@@ -208,3 +208,14 @@ def test_a_readme_without_its_marks_is_refused(
     assert readme.README.read_text(encoding="utf-8") == f"above\n{readme.BEGIN}\nnew\n{readme.END}\nbelow\n"
     readme.README.write_text("no marks", encoding="utf-8")
     assert readme.main(["table"]) == 2 and "error: README.md needs" in capsys.readouterr().err
+
+
+def test_behind_a_student_of_a_sharpened_teacher_stands_what_sharpened_it(tmp_path: Path) -> None:
+    teacher = {"provenance": {"command": "train"}, "command": "evaluate teacher"}
+    sharp = {"name": "x-sharp", "sha256": "", "command": "sharpen"}
+    student = {"provenance": {"command": "distill", "teacher": sharp}, "command": "evaluate student"}
+    plain = {"provenance": {"command": "distill too", "teacher": {"name": "x"}}, "command": "evaluate too"}
+    for name, record in (("a", student), ("b", teacher), ("c", plain)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
+    told = ["train", "sharpen", "distill", "distill too"]
+    assert realtext.behind(tmp_path) == [*told, "evaluate student", "evaluate teacher", "evaluate too"]
