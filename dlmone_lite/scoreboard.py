@@ -36,8 +36,9 @@ PUBLISHED += [
 
 
 def measured(folder: Path = REAL) -> list[dict[str, Any]]:
-    """A row for each number of steps of each record in the folder: task, network, nfe, scores, and `record`,
-    the file's name. Of a task's rows for copying the source, the one of most sources stays."""
+    """A row for each number of steps of each record in the folder: task, network, nfe, scores, `record`, the
+    file's name, and the network's `provenance`. Of a task's rows for copying the source, the one of most
+    sources stays."""
     rows: list[dict[str, Any]] = []
     copies: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("*.json")):
@@ -51,6 +52,7 @@ def measured(folder: Path = REAL) -> list[dict[str, Any]]:
         for found in scored:
             row = {"task": record["world"], "trained_on": seen, "network": network, "record": path.name}
             row |= {**found, "sources": sources, "samples": record["settings"]["samples"]}
+            row |= {"provenance": record.get("provenance", {})}
             if found["name"] != "copy":
                 rows.append(row)
             elif sources > copies.get(row["task"], {}).get("sources", 0):

@@ -33,10 +33,10 @@ def scored(name: str, nfe: int, bleu: float, self_bleu: float = 0.3) -> dict[str
     return {"name": name, "nfe": nfe, **scores, **spread}
 
 
-def write(folder: Path, name: str, world: str, sources: int, *rows: dict[str, Any], **more: str) -> None:
+def write(folder: Path, name: str, world: str, sources: int, *rows: dict[str, Any], **more: Any) -> None:
     record = {"checkpoint": f"runs/{name}.safetensors", "world": world, "text_scores": rows, **more}
     record["settings"] = {"sources": sources, "samples": 3}
-    path = folder / f"{name}{'-on-' + world if more else ''}.json"
+    path = folder / f"{name}{'-on-' + world if 'trained_on' in more else ''}.json"
     path.write_text(json.dumps(record), encoding="utf-8")
 
 
@@ -107,6 +107,17 @@ def test_the_readme_tells_of_pairs_and_of_further_seeds(folder: Path) -> None:
         "another training seed +0.040." in text
     )
     assert realtext.lines(folder / "nowhere") == []
+
+
+def test_the_readme_tells_when_a_student_was_kept(folder: Path) -> None:
+    stages = [{"steps": 500}, {"steps": 700}]
+    for made, said in (
+        ({"kept_step": 250, "stages": stages}, ", kept at update 250 of 700 of its second stage."),
+        ({"kept_step": 475, "stages": stages[:1]}, ", kept at update 475 of 500."),
+        ({"stages": stages}, "."),
+    ):
+        write(folder, "qqp-student", "qqp", 256, scored("student", 1, 0.19), provenance=made)
+        assert f"self-BLEU +0.05, on 2 sources{said}" in "\n".join(realtext.lines(folder))
 
 
 def test_zero_shot_is_told_apart(folder: Path) -> None:

@@ -48,10 +48,21 @@ def kept(rows: list[dict[str, Any]]) -> list[str]:
         line = f"- {TASKS[task]}: `{names[0]}` at one step has {first['bleu']:.2f} ({first['low']:.2f} to "
         line += f"{first['high']:.2f} with other sources) of the teacher's BLEU at {first['nfe']} steps, "
         line += f"self-BLEU {signed(first['self_bleu'], 2)}, on {first['sources']} sources"
+        own = (row for row in rows if (row["task"], row["network"]) == (task, names[0]))
+        line += moment(next(own)["provenance"])
         for other in others:
             line += f"; another training seed {other['bleu']:.2f}, {signed(other['self_bleu'], 2)}"
         told.append(line + ".")
     return told
+
+
+def moment(made: dict[str, Any]) -> str:
+    """At which update of its last stage a student was kept, of how many; nothing where that is not told."""
+    stages = made.get("stages", ())
+    if not stages or "kept_step" not in made:
+        return ""
+    where = " of its second stage" if len(stages) > 1 else ""
+    return f", kept at update {made['kept_step']} of {stages[-1]['steps']}{where}"
 
 
 def stages(rows: list[dict[str, Any]]) -> list[str]:
