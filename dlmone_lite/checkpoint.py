@@ -25,8 +25,8 @@ class Checkpoint:
     """A network with all that is needed to use it.
 
     role is "teacher" or "student"; sampling holds what a sampler must know (a student's t_init, a
-    sharpened teacher's clamp 0: it is judged without); provenance
-    says how it was made: command, seed, steps, device, versions, data hash, metrics.
+    sharpened teacher's clamp 0: it is judged without); provenance says how it was made: command, seed, steps,
+    device, versions, data hash, metrics.
     """
 
     model: Denoiser

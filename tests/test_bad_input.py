@@ -169,6 +169,7 @@ def test_a_bad_option_is_named(
             "is a student",
         ),
         (["distill", "--teacher", "x", "--out", "{tmp}/s.safetensors", "--set2", "mu=1"], "add --stages 2"),
+        (["distill", "--teacher", "x", "--out", "{tmp}/s.safetensors", "--like", "x"], "belongs to --corpus"),
         (
             ["distill", "--teacher", "x", "--out", "{tmp}/s.safetensors", "--eval-every", "0"],
             "--keep best needs",

@@ -177,6 +177,8 @@ def check_options(args: argparse.Namespace) -> None:
         raise InputError("--start is a student that had its warm start; leave one of the two options out")
     if args.stages < 2 and (args.steps2 or args.set2 or args.out_stage1):
         raise InputError("--steps2, --set2 and --out-stage1 belong to a second stage; add --stages 2")
+    if args.like and not args.corpus:
+        raise InputError("--like belongs to --corpus; a world's students are compared with its truth")
     if args.stages and args.keep == "best" and not args.eval_every:
         raise InputError("--keep best needs evaluations; give --eval-every a number, or --keep last")
 
