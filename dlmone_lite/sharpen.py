@@ -1,8 +1,9 @@
 """A sharpened teacher: one that has learned what a teacher writes under DiffuSeq's clamp, to be distilled.
 
 Not in DLM-One. Score distillation ends at what the teacher's scores describe, its sentences *without* the
-clamp; a small teacher of real text is much worse without it, and it is judged with it. A teacher that goes
-on learning from its own clamped sentences has scores that describe those, and needs the clamp no more.
+clamp; a small teacher of real text is judged with it, and can be much worse without (`evaluate` tells, with
+and without `--clamp`). A teacher that goes on learning from its own clamped sentences has scores that
+describe those.
 """
 
 from __future__ import annotations
