@@ -171,6 +171,10 @@ def test_a_bad_option_is_named(
         (["distill", "--teacher", "x", "--out", "{tmp}/s.safetensors", "--set2", "mu=1"], "add --stages 2"),
         (["distill", "--teacher", "x", "--out", "{tmp}/s.safetensors", "--like", "x"], "belongs to --corpus"),
         (
+            ["distill", "--teacher", "x", "--out", "s.safetensors", "--keep", "last", "--out-last", "y"],
+            "what --out holds here already",
+        ),
+        (
             ["distill", "--teacher", "x", "--out", "{tmp}/s.safetensors", "--eval-every", "0"],
             "--keep best needs",
         ),

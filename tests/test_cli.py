@@ -439,8 +439,9 @@ def test_distill_keeps_the_best_of_each_stage(
 ) -> None:
     folder, _ = lab
     out, one, log = tmp_path / "s.safetensors", tmp_path / "s1.safetensors", tmp_path / "s.jsonl"
+    end = tmp_path / "end.safetensors"
     argv = [*distill_argv(folder, out), "--stages", "2", "--out-stage1", one, "--steps2", "4", "--log", log]
-    pets.run(capsys, *argv, "--set2", "mu=0.5", "b_g=0.1")
+    pets.run(capsys, *argv, "--set2", "mu=0.5", "b_g=0.1", "--out-last", end)
     rows, first, second = read_jsonl(log, ()), load(one), load(out)
     assert [(row["stage"], row["step"]) for row in rows] == [(1, i) for i in range(1, 7)] + [
         (2, i) for i in range(1, 5)
@@ -457,7 +458,15 @@ def test_distill_keeps_the_best_of_each_stage(
     assert [stage["config"]["mu"] for stage in told["stages"]] == [1.0, 0.5] and told["steps"] == 10
     assert [stage["config"]["seed"] for stage in told["stages"]] == [0, 1]
     assert told["teacher"] == {"name": "teacher", "sha256": digest(folder / "teacher.safetensors")}
-    assert {path.name for path in tmp_path.iterdir()} == {"s.safetensors", "s1.safetensors", "s.jsonl"}
+    last = load(end)
+    assert [last.provenance[key] for key in ("kept", "kept_step", "steps")] == ["last", 4, 10]
+    other = tmp_path / "l.safetensors"
+    argv = [*distill_argv(folder, other), "--stages", "2", "--steps2", "4", "--set2", "mu=0.5", "b_g=0.1"]
+    pets.run(capsys, *argv, "--keep", "last")
+    for name, weights in load(other).model.state_dict().items():
+        assert weights.equal(last.model.state_dict()[name]), f"{name} is that of the end"
+    left = {"s.safetensors", "s1.safetensors", "end.safetensors", "l.safetensors", "s.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == left
 
 
 def test_distill_warns_when_the_student_degenerates(

@@ -41,12 +41,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = command(commands, "distill", "distil a teacher into a one-step student", EXAMPLES, run, MORE)
     parser.add_argument("--teacher", metavar="NAME_OR_FILE", help="shipped checkpoint or .safetensors file")
     parser.add_argument("--out", metavar="FILE.safetensors", help="the student to write")
-    parser.add_argument(
-        "--start", metavar="NAME_OR_FILE", help="student to begin with (default: the teacher's weights)"
-    )
-    parser.add_argument(
-        "--like", metavar="NAME_OR_FILE", help="the teacher that students are compared with (--teacher)"
-    )
+    told = "student to begin with (default: the teacher's weights)"
+    parser.add_argument("--start", metavar="NAME_OR_FILE", help=told)
+    told = "the teacher that students are compared with (--teacher)"
+    parser.add_argument("--like", metavar="NAME_OR_FILE", help=told)
     parser.add_argument(
         "--stages", type=int, choices=(0, 1, 2), default=1, help="default 1; 0: the warm start alone"
     )
@@ -74,6 +72,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="best: on valid sources the lowest TV to the truth, or of a corpus the highest BLEU among "
         "students about as diverse as their teacher (default); last: at the end",
     )
+    parser.add_argument("--out-last", metavar="FILE.safetensors", help="also keep the student at the end")
     loop.options(parser, eval_every=200, eval_steps=1)
 
 
@@ -98,8 +97,8 @@ def distil(args: argparse.Namespace) -> None:
 
     check_options(args)
     out, device = output(args.out), parallel.begin(pick_device(args.device))
-    if args.out_stage1:
-        output(args.out_stage1)
+    for also in filter(None, (args.out_stage1, args.out_last)):
+        output(also)
     named = World.load(args.world) if args.world else None
     teacher = a_teacher(args.teacher, device, named.name if named else None, "distill a teacher")
     task = known_task(args, teacher, args.teacher)
@@ -132,6 +131,9 @@ def distil(args: argparse.Namespace) -> None:
         if later and stage.number == 1 and args.out_stage1 and parallel.leads():
             finish(args, Path(args.out_stage1), runs, result, task, device)
     if parallel.leads():
+        if args.out_last:
+            last = looped.wrap(runs[-1].result, {**made, "kept": "last", "kept_step": runs[-1].step})
+            finish(args, Path(args.out_last), runs, last, task, device)
         finish(args, out, runs, result, task, device)
         for stage in stages:
             record.clean(stage.state)
@@ -177,6 +179,8 @@ def check_options(args: argparse.Namespace) -> None:
         raise InputError("--start is a student that had its warm start; leave one of the two options out")
     if args.stages < 2 and (args.steps2 or args.set2 or args.out_stage1):
         raise InputError("--steps2, --set2 and --out-stage1 belong to a second stage; add --stages 2")
+    if args.out_last and (args.keep == "last" or not args.stages):
+        raise InputError("--out-last is what --out holds here already; leave it out")
     if args.like and not args.corpus:
         raise InputError("--like belongs to --corpus; a world's students are compared with its truth")
     if args.stages and args.keep == "best" and not args.eval_every:

@@ -66,7 +66,8 @@ def moment(made: dict[str, Any]) -> str:
 
 
 def stages(rows: list[dict[str, Any]]) -> list[str]:
-    """A line for each task: BLEU of two stages over one as long."""
+    """A line for each task: BLEU of two stages over one as long, of the students kept (each run's best) and,
+    where they are recorded (`distill --out-last`), of those at the ends of both runs."""
     from dlmone_lite.scoreboard import TASKS, by_seed, difference
 
     told = []
@@ -77,6 +78,8 @@ def stages(rows: list[dict[str, Any]]) -> list[str]:
             line += f"± {apart[1]:.3f} with other sources"
             for other in by_seed(rows, task, *pair)[1:]:
                 line += f"; another training seed {signed(other, 3)}"
+            if apart := difference(rows, task, *(f"{name}-last" for name in pair)):
+                line += f"; of the students at the ends of both runs {signed(apart[0], 3)} ± {apart[1]:.3f}"
             told.append(line + ".")
     return told
 
