@@ -32,7 +32,7 @@ class SharpenConfig(TeacherConfig):
     nothing, and students and score estimators of both teachers live in one space.
     """
 
-    steps: int = 1500
+    steps: int = 150
     warmup: int = 50
     weight_decay: float = 0.0
     ema: float = 0.995

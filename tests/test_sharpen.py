@@ -16,6 +16,8 @@ from dlmone_lite import sharpen
 from dlmone_lite.bert import BertDenoiser
 from dlmone_lite.checkpoint import Checkpoint, digest, load
 from dlmone_lite.cli import loop
+from dlmone_lite.cli.texttask import CorpusTask
+from dlmone_lite.corpora import read_jsonl
 from dlmone_lite.errors import InputError
 from dlmone_lite.exact import ExactDenoiser
 from dlmone_lite.generate import generate
@@ -194,6 +196,30 @@ def test_the_command_goes_on_after_ctrl_c_and_its_teacher_is_distilled(capsys, t
     assert load(student).provenance["teacher"] == told
 
 
+def test_the_copy_with_the_lowest_tv_is_kept_or_the_last_if_told(capsys, tmp_path):
+    """Every copy is measured as it is distilled: without the clamp."""
+    pets.make_lab(tmp_path)
+    best, last, log = tmp_path / "best.safetensors", tmp_path / "last.safetensors", tmp_path / "s.jsonl"
+    often = ["--eval-every", "1", "--eval-steps", "3", "--steps", "6", "--log", log]
+    pets.run(capsys, *sharpen_argv(tmp_path, best, *often))
+    tv = {row["step"]: row["evaluation"]["tv"] for row in read_jsonl(log, ())}
+    made = load(best).provenance
+    assert (made["kept"], made["kept_step"], len(tv)) == ("best", min(tv, key=tv.get), 6)
+    pets.run(capsys, *sharpen_argv(tmp_path, last, *often, "--keep", "last"))
+    assert load(last).provenance["kept_step"] == 6 and not list(tmp_path.glob("*.state*"))
+
+
+def test_of_a_corpus_the_copy_is_at_most_as_repetitive_as_the_clamped_teacher(monkeypatch):
+    task = CorpusTask("corpus", None)
+    clamped = []
+    found = {"bleu": 0.14, "rouge_l": 0.4, "self_bleu": 0.21, "copies": 0.0}
+    monkeypatch.setattr(CorpusTask, "scores", lambda *_, clamp, **__: clamped.append(clamp) or found)
+    teacher = SimpleNamespace(model=SimpleNamespace(schedule=SimpleNamespace(T=2000)), sampling={})
+    assert "at most 0.210" in task.aim(teacher, SimpleNamespace(eval_samples=3), within=0)
+    copies = [{"bleu": bleu, "self_bleu": own} for bleu, own in ((0.15, 0.22), (0.14, 0.2), (0.13, 0.1))]
+    assert clamped == [True] and min(copies, key=task.rank) == copies[1]
+
+
 def test_mistakes_of_the_command_are_named(capsys, tmp_path):
     pets.make_lab(tmp_path)
     out = tmp_path / "x.safetensors"
@@ -203,5 +229,7 @@ def test_mistakes_of_the_command_are_named(capsys, tmp_path):
     for wrong in ("samples=0", "nfe=2", "sources=-1"):
         said = pets.fail(capsys, *sharpen_argv(tmp_path, out), "--set", wrong)
         assert said.startswith(wrong.split("=")[0])
+    said = pets.fail(capsys, *sharpen_argv(tmp_path, out), "--eval-every", "0")
+    assert "--keep best needs evaluations" in said
     assert "  samples=2 " in pets.run(capsys, "sharpen", "--settings")
     assert not out.exists()

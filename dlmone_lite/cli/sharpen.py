@@ -20,8 +20,9 @@ MORE = """
 First the teacher writes some sentences for each training source, its x0_hat on the nearest embeddings at
 each step (DiffuSeq's clamp); then a copy of it learns from those. What is distilled from the copy ends at
 what the teacher writes with the clamp, where the teacher's own scores end at what it writes without; the
-copy needs no clamp, and `distill` compares its students with it as it is. Embeddings stay. Ctrl-C saves;
---resume goes on to exactly the same numbers.
+copy needs no clamp, and `distill` compares its students with it as it is. Embeddings stay. A few updates
+are enough; after many the copy repeats itself, so that each --eval-every it writes, without the clamp, for
+some valid sources. Ctrl-C saves; --resume goes on to exactly the same numbers.
 """
 
 
@@ -33,7 +34,14 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", metavar="FILE.safetensors", help="the sharpened teacher to write")
     parser.add_argument("--steps", type=positive, help="updates (default: see --settings)")
     parser.add_argument("--set", nargs="+", action="extend", metavar="NAME=VALUE", help="settings")
-    loop.options(parser, eval_every=0, eval_steps=32)
+    parser.add_argument(
+        "--keep",
+        choices=("best", "last"),
+        default="best",
+        help="best: on valid sources the lowest TV to the truth, or of a corpus the highest BLEU among "
+        "copies at most as repetitive as their teacher under the clamp (default); last: at the end",
+    )
+    loop.options(parser, eval_every=25, eval_steps=32)
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -62,16 +70,21 @@ def sharpen(args: argparse.Namespace) -> None:
     task, base = known_task(args, teacher, args.teacher), SharpenConfig(seed=args.seed)
     config = changed(base, steps_and_settings(args.steps, args.set, base), teacher.model.schedule.T)
     check_evaluation(args, task, teacher.model.schedule.T)
+    if args.keep == "best" and not args.eval_every:
+        raise InputError("--keep best needs evaluations; give --eval-every a number, or --keep last")
     state = out.with_name(out.name + ".state")
     config = record.resumed(config, record.claim(state, args.resume))
     parallel.wait()  # all have looked, before one writes
     data, made = task.data()
+    if args.keep == "best" and parallel.leads() and (aim := task.aim(teacher, args, within=0)):
+        print(aim)
     made["teacher"] = {**describe(args.teacher), "command": teacher.provenance.get("command", "")}
     training = SharpenRun(teacher.model, data, config)
     training.origin = {
         "teacher": made["teacher"]["sha256"], "training data": made["data"]["train_sha256"]
     }  # fmt: skip
-    looped = loop.Loop(training, "sharpening", state, wrapper(task, "teacher", {"clamp": 0}), task, args)
+    wrap = wrapper(task, "teacher", {"clamp": 0})
+    looped = loop.Loop(training, "sharpening", state, wrap, task, args, keep=args.keep)
     result = looped.train()
     if parallel.leads():
         finish(args, out, [training], looped.wrap(result, {**made, **looped.notes}), task, device)

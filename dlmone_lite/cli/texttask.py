@@ -89,8 +89,8 @@ class CorpusTask:
         scores = ("bleu", "BLEU"), ("rouge_l", "ROUGE-L"), ("self_bleu", "self-BLEU"), ("copies", "copies")
         return ", ".join(f"{title} {fixed(found[key])}" for key, title in scores)
 
-    def aim(self, teacher: Checkpoint, args: argparse.Namespace) -> str:
-        """Measure the self-BLEU that students may have, their teacher's and WITHIN more; what it found."""
+    def aim(self, teacher: Checkpoint, args: argparse.Namespace, within: float = WITHIN) -> str:
+        """Measure the self-BLEU that students may have, their teacher's and `within` more; what it found."""
         if min(SEEDS, args.eval_samples) < 2:
             return ""
         nfe = min(NFE, teacher.model.schedule.T)
@@ -98,14 +98,14 @@ class CorpusTask:
         with bar:
             clamp = bool(teacher.sampling.get("clamp", 1))  # a sharpened teacher needs none
             found = self.scores(teacher, args, nfe, clamp=clamp, precision="auto", progress=progress)
-        self.teacher = {"nfe": nfe, "bleu": found["bleu"], "self_bleu": found["self_bleu"], "within": WITHIN}
+        self.teacher = {"nfe": nfe, "bleu": found["bleu"], "self_bleu": found["self_bleu"], "within": within}
         return (
-            f"teacher at {nfe} steps: {self.told(found)}; the best student is the one with the highest BLEU "
-            f"among those with a self-BLEU of at most {found['self_bleu'] + WITHIN:.3f}"
+            f"teacher at {nfe} steps: {self.told(found)}; the best is the one with the highest BLEU "
+            f"among those with a self-BLEU of at most {found['self_bleu'] + within:.3f}"
         )
 
     def rank(self, found: dict[str, Any]) -> tuple[float, ...]:
-        """How much less diverse than a student may be, then BLEU, turned round.
+        """How much less diverse than it may be, then BLEU, turned round.
 
         BLEU alone would choose a student that copies: copies of the source have more than any teacher.
         """
