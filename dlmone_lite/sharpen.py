@@ -28,8 +28,9 @@ from dlmone_lite.training import generator_at
 @dataclass
 class SharpenConfig(TeacherConfig):
     """A teacher's settings, and those of what it learns from: `samples` sentences for each of `sources`
-    training sources (0: all), in `nfe` clamped steps. The embeddings stay; so `rounding` and `prior` do
-    nothing, and students and score estimators of both teachers live in one space.
+    training sources (at most; 0: all), in `nfe` clamped steps. A teacher is soon sharp, and after many updates
+    it may repeat itself, the sooner the fewer sentences there are. The embeddings stay; so `rounding` and
+    `prior` do nothing, and students and score estimators of both teachers live in one space.
     """
 
     steps: int = 150
@@ -40,7 +41,7 @@ class SharpenConfig(TeacherConfig):
     prior: float = 0.0
     late_from: int = 1000
     late_share: float = 0.875
-    sources: int = 0
+    sources: int = 5000
     samples: int = 2
     nfe: int = 20
 

@@ -20,9 +20,9 @@ MORE = """
 First the teacher writes some sentences for each training source, its x0_hat on the nearest embeddings at
 each step (DiffuSeq's clamp); then a copy of it learns from those. What is distilled from the copy ends at
 what the teacher writes with the clamp, where the teacher's own scores end at what it writes without; the
-copy needs no clamp, and `distill` compares its students with it as it is. Embeddings stay. A few updates
-are enough; after many the copy repeats itself, so that each --eval-every it writes, without the clamp, for
-some valid sources. Ctrl-C saves; --resume goes on to exactly the same numbers.
+copy needs no clamp, and `distill` compares its students with it as it is. Embeddings stay. After many
+updates it may repeat itself; each --eval-every it writes for some valid sources, without the clamp, and the
+best is kept. Ctrl-C saves; --resume goes on to exactly the same numbers.
 """
 
 
