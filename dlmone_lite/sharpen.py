@@ -28,8 +28,8 @@ from dlmone_lite.training import generator_at
 @dataclass
 class SharpenConfig(TeacherConfig):
     """A teacher's settings, and those of what it learns from: `samples` sentences for each of `sources`
-    training sources (at most; 0: all), in `nfe` clamped steps. A teacher is soon sharp, and after many updates
-    it may repeat itself, the sooner the fewer sentences there are. The embeddings stay; so `rounding` and
+    training sources (at most; 0: all), in `nfe` clamped steps. It is soon sharp, and after many updates it
+    may repeat itself, the sooner the fewer sentences there are. The embeddings stay; so `rounding` and
     `prior` do nothing, and students and score estimators of both teachers live in one space.
     """
 
