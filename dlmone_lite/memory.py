@@ -51,17 +51,18 @@ def kept_for_backward(*modules: nn.Module) -> Iterator[Kept]:
 @dataclass
 class Memory:
     """Bytes of a distillation: `networks` (phi, theta, psi, average), `optimisers` (two moments for theta and
-    psi), `gradients` (of one network at a time), and for each row of a batch the `activations` of the larger
-    of both losses."""
+    psi), `gradients` (of one network at a time), and of the larger of both losses the `activations` for each
+    row of a batch and what a pass keeps however many rows it has (`copies`: weights in half precision)."""
 
     networks: int
     optimisers: int
     gradients: int
     activations: float
+    copies: float = 0.0
 
     def total(self, rows: int) -> float:
         """With so many rows at a time (`micro_batch`)."""
-        return self.networks + self.optimisers + self.gradients + rows * self.activations
+        return self.networks + self.optimisers + self.gradients + self.copies + rows * self.activations
 
     def rows(self, card: float) -> int:
         """How many rows at a time fit into so many bytes."""
@@ -74,19 +75,24 @@ def distillation_memory(
     device: torch.device,
     rows: int = 2,
 ) -> Memory:
-    """Counted on one batch of `rows`.
+    """Counted on a batch of `rows` and on one of half as many: what does not grow with them is told apart.
 
     Temporary results of single operations come on top. A CPU's attention in bfloat16 keeps its weights, a
     GPU's does not: it needs less than a CPU has counted.
     """
-    run = DistillRun(network(shape).to(device), RandomText(shape, rows), config)
-    drawn = [x[:rows] for x in run.draw(generator_at(0, 1))]
-    most, networks = 0, (run.phi, run.theta, run.psi)
+    many = max(2, rows)
+    run, few = DistillRun(network(shape).to(device), RandomText(shape, many), config), many // 2
+    networks, parts = (run.phi, run.theta, run.psi), []
     for part in (run.psi_part, run.theta_part):
-        with kept_for_backward(*networks) as kept:
-            loss = part(1.0, *drawn)[1]
-        most = max(most, kept.bytes)
-        del loss
+        kept = {}
+        for n in (few, many):
+            drawn = [x[:n] for x in run.draw(generator_at(0, 1))]
+            with kept_for_backward(*networks) as held:
+                loss = part(1.0, *drawn)[1]
+            kept[n] = held.bytes
+            del loss
+        slope = (kept[many] - kept[few]) / (many - few)
+        parts.append((kept[many], slope, max(0.0, kept[many] - many * slope)))
     one = sum(4 * p.numel() for p in run.theta.parameters())
     learned = sum(4 * p.numel() for p in run.theta.parameters() if p.requires_grad)
-    return Memory(4 * one, 2 * 2 * learned, learned, most / rows)
+    return Memory(4 * one, 2 * 2 * learned, learned, *max(parts)[1:])

@@ -39,6 +39,18 @@ def test_a_distillation_by_hand() -> None:
     assert without.activations < few.activations
 
 
+def test_the_weights_copies_in_half_precision_do_not_count_as_rows() -> None:
+    """Of psi and phi (and of theta, whose call the loss holds) each matrix stands there once more, in two
+    bytes a number: the same for two rows and for eight."""
+    few, many = (distillation_memory(SHAPE, replace(CONFIG, precision="bfloat16"), CPU, n) for n in (2, 8))
+    assert few.copies == pytest.approx(many.copies, rel=0.05)
+    assert many.activations == pytest.approx(few.activations, rel=0.05)
+    one = few.networks / 4 / 4  # numbers of one network
+    assert 2 * one < few.copies < 2 * 3 * one
+    assert distillation_memory(SHAPE, CONFIG, CPU, 8).copies < few.copies / 5
+
+
 def test_rows_that_fit_fit() -> None:
     memory = Memory(100, 50, 20, 8.0)
     assert memory.total(3) == 194 and memory.rows(194) == 3 and memory.rows(201) == 3 and memory.rows(50) == 0
+    assert Memory(100, 50, 20, 8.0, 6.0).rows(200) == 3 and Memory(100, 50, 20, 8.0, 6.0).total(3) == 200

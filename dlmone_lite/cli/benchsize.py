@@ -49,7 +49,7 @@ def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
     needs = distillation_memory(shape, DistillConfig(batch_size=rows, precision=speeds[0].precision), where)
     fixed, each = needs.total(0) / 2**20, needs.activations / 2**20
     print(
-        f"two-stage distillation: {fixed:.0f} MiB for networks, gradients and optimisers, {each:.1f} MiB for "
+        f"two-stage distillation: {fixed:.0f} MiB for networks, gradients, optimisers and copies, {each:.1f} MiB for "
         f"each row; 16 GiB hold {needs.rows(0.9 * 2**34)} rows at a time (micro_batch), a tenth left free"
     )
     training = [{**asdict(speed), "share_of_peak": speed.share(peaks[speed.precision])} for speed in speeds]
