@@ -49,8 +49,9 @@ def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
     needs = distillation_memory(shape, DistillConfig(batch_size=rows, precision=speeds[0].precision), where)
     fixed, each = needs.total(0) / 2**20, needs.activations / 2**20
     print(
-        f"two-stage distillation: {fixed:.0f} MiB for networks, gradients, optimisers and copies, {each:.1f} MiB for "
-        f"each row; 16 GiB hold {needs.rows(0.9 * 2**34)} rows at a time (micro_batch), a tenth left free"
+        f"two-stage distillation: {fixed:.0f} MiB for networks, gradients, optimisers and copies, "
+        f"{each:.1f} MiB for each row; 16 GiB hold {needs.rows(0.9 * 2**34)} rows at a time (micro_batch), a "
+        "tenth left free"
     )
     training = [{**asdict(speed), "share_of_peak": speed.share(peaks[speed.precision])} for speed in speeds]
     found = {"preset": args.preset, "rows": rows, "length": shape.length, "matmul_flops": peaks}
