@@ -71,15 +71,13 @@ def stages(rows: list[dict[str, Any]]) -> list[str]:
     from dlmone_lite.scoreboard import TASKS, by_seed, difference
 
     told = []
-    for task in TASKS:
-        pair = [f"{task}-{ending}" for ending in ENDINGS[:2]]
+    kinds = {"": "two stages over one as long", "-last": "the same at the ends of both runs"}
+    for task, (which, what) in product(TASKS, kinds.items()):
+        pair = [f"{task}-{ending}{which}" for ending in ENDINGS[:2]]
         if apart := difference(rows, task, *pair):
-            line = f"- {TASKS[task]}: two stages over one as long, BLEU {signed(apart[0], 3)} "
-            line += f"± {apart[1]:.3f} with other sources"
+            line = f"- {TASKS[task]}: {what}, BLEU {signed(apart[0], 3)} ± {apart[1]:.3f} with other sources"
             for other in by_seed(rows, task, *pair)[1:]:
                 line += f"; another training seed {signed(other, 3)}"
-            if apart := difference(rows, task, *(f"{name}-last" for name in pair)):
-                line += f"; of the students at the ends of both runs {signed(apart[0], 3)} ± {apart[1]:.3f}"
             told.append(line + ".")
     return told
 
