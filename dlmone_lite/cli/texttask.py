@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dlmone_lite.text import Codec
 
 SEEDS = 3  # DiffuSeq's scores of diversity look at three samples of a source
-NFE = 100  # of a teacher that students are compared with; 2000 change its scores little
+NFE, DRAWS = 50, 6  # steps and samples of a teacher that others are compared with
 WITHIN = 0.05  # more self-BLEU than the teacher's that the best student may have
 
 
@@ -77,7 +77,8 @@ class CorpusTask:
         from dlmone_lite.generate import generate
 
         sources, targets = (side[-args.eval_sources :] for side in self.valid)
-        texts = generate(made, sources, steps=steps, samples=min(SEEDS, args.eval_samples), **how)
+        how = {"samples": min(SEEDS, args.eval_samples), **how}
+        texts = generate(made, sources, steps=steps, **how)
         return {"sources": len(sources), **text_scores(texts, sources, targets)}
 
     def lookout(self, args: argparse.Namespace) -> Lookout | None:
@@ -97,7 +98,8 @@ class CorpusTask:
         bar, progress = rows_bar(f"teacher, {nfe} steps")
         with bar:
             clamp = bool(teacher.sampling.get("clamp", 1))  # a sharpened teacher needs none
-            found = self.scores(teacher, args, nfe, clamp=clamp, precision="auto", progress=progress)
+            how = {"clamp": clamp, "samples": DRAWS, "precision": "auto", "progress": progress}
+            found = self.scores(teacher, args, nfe, **how)
         self.teacher = {"nfe": nfe, "bleu": found["bleu"], "self_bleu": found["self_bleu"], "within": within}
         return (
             f"teacher at {nfe} steps: {self.told(found)}; the best is the one with the highest BLEU "
