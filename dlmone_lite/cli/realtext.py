@@ -23,7 +23,8 @@ def lines(folder: Path) -> list[str]:
     said = "On real text (`evaluate --corpus`, `scores`): published scores are on the test split of the "
     said += "whole sets, ours on the valid split of the slices that we trained on, teachers clamped. Where a "
     said += "command below has no `--keep last`, the student was chosen in its run by other sources (for "
-    said += "Wiki-Auto, which has 146, by the same). There, `real/` holds the slices, a folder each."
+    said += "Wiki-Auto, which has 146, by the same), and the one at its end is named `-last`. There, `real/` "
+    said += "holds the slices, a folder each."
     told = kept(rows) + stages(rows)
     return ["", said, "", *markdown(headings, cells), *([""] if told else []), *told]
 
