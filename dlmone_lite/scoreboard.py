@@ -111,14 +111,16 @@ def _quotient(pairs: Sequence[tuple[float, float]]) -> float:
     return sum(a for a, _ in pairs) / below if below else float("inf")
 
 
-def difference(rows: Sequence[dict[str, Any]], task: str, one: str, other: str) -> tuple[float, float] | None:
-    """(mean, half width) of the difference of two students' BLEU at one step, paired by source, at 95
-    percent by the normal law: other sources, not other training seeds. None where either is not among the
-    rows."""
+def difference(
+    rows: Sequence[dict[str, Any]], task: str, one: str, other: str, score: str = "bleu"
+) -> tuple[float, float] | None:
+    """(mean, half width) of the difference of two students' BLEU (or "self_bleu") at one step, paired by
+    source, at 95 percent by the normal law: other sources, not other training seeds. None where either is
+    not among the rows."""
     pair = _pair(rows, task, (one, 1), (other, 1))
     if pair is None:
         return None
-    apart = [a - b for a, b in zip(*(row["bleu_by_source"] for row in pair))]
+    apart = [a - b for a, b in zip(*(row[f"{score}_by_source"] for row in pair))]
     return fmean(apart), 1.96 * stdev(apart) / len(apart) ** 0.5
 
 
@@ -130,10 +132,12 @@ def seeds(rows: Sequence[dict[str, Any]], network: str) -> list[str]:
     return [*([network] if network in found else []), *again]
 
 
-def by_seed(rows: Sequence[dict[str, Any]], task: str, one: str, other: str) -> list[float]:
+def by_seed(
+    rows: Sequence[dict[str, Any]], task: str, one: str, other: str, score: str = "bleu"
+) -> list[float]:
     """The mean `difference` of two students for each training seed that both were made with."""
     pairs = [(name, other + name.removeprefix(one)) for name in seeds(rows, one)]
-    found = [difference(rows, task, *pair) for pair in pairs]
+    found = [difference(rows, task, *pair, score) for pair in pairs]
     return [apart[0] for apart in found if apart is not None]
 
 

@@ -103,14 +103,14 @@ def test_the_readme_tells_of_pairs_and_of_further_seeds(folder: Path) -> None:
     )
     assert "self-BLEU +0.00, on 2 sources; another training seed 0.90, +0.05." in text  # not -0.00
     assert (
-        "- QQP: two stages over one as long, BLEU +0.000 ± 0.000 with other sources; "
-        "another training seed +0.040." in text
+        "- QQP: two stages over one as long, BLEU +0.000 ± 0.000 with other sources, self-BLEU +0.03; "
+        "another training seed +0.040, +0.00." in text
     )
     write(folder, "qqp-student-last", "qqp", 256, scored("student", 1, 0.19))
     assert "at the ends" not in "\n".join(realtext.lines(folder)), "the other end is not recorded"
     write(folder, "qqp-student-single-last", "qqp", 256, scored("student", 1, 0.12))
     text = "\n".join(realtext.lines(folder))
-    assert "- QQP: the same at the ends of both runs, BLEU +0.047 ± 0.046 with other sources." in text
+    assert "- QQP: the same at the ends of both runs, BLEU +0.047 ± 0.046 with other sources, self-BLEU +0.00." in text
     assert realtext.lines(folder / "nowhere") == []
 
 

@@ -76,9 +76,11 @@ def stages(rows: list[dict[str, Any]]) -> list[str]:
     for task, (which, what) in product(TASKS, kinds.items()):
         pair = [f"{task}-{ending}{which}" for ending in ENDINGS[:2]]
         if apart := difference(rows, task, *pair):
+            first, *again = zip(*(by_seed(rows, task, *pair, score) for score in ("bleu", "self_bleu")))
             line = f"- {TASKS[task]}: {what}, BLEU {signed(apart[0], 3)} ± {apart[1]:.3f} with other sources"
-            for other in by_seed(rows, task, *pair)[1:]:
-                line += f"; another training seed {signed(other, 3)}"
+            line += f", self-BLEU {signed(first[1], 2)}"
+            for bleu, own in again:
+                line += f"; another training seed {signed(bleu, 3)}, {signed(own, 2)}"
             told.append(line + ".")
     return told
 
