@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dlmone_lite.checkpoint import Checkpoint
 
 BATCHES = (1, 64)
+WARM_UP = 20  # untimed calls of the student before its timed ones
 EXAMPLES = """--preset lite
 --preset paper --batch-size 4 --repeats 3 --compile --json paper.json
 --teacher paraphrase-teacher --student paraphrase-student --json speed.json
@@ -35,6 +36,7 @@ EXAMPLES = """--preset lite
 --teacher qqp-teacher --student qqp-student --corpus folder/qqp"""
 MORE = """
 With --teacher and --student, each time runs from strings to strings: encoding, sampling, rounding, decoding.
+Some untimed calls of the student come first, for the teacher's many are warm, too.
 Both run in their fastest form: no clamping, no gradients, and of float32 and bfloat16 the precision that a
 short run at that batch finds faster. Median over the repeats; on a CPU the teacher's 2000 steps for 64
 sentences take minutes. Without them, whole training updates of a new network at the preset's size on random
@@ -109,6 +111,8 @@ def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
         time_teacher, precision = stopwatch(teacher, texts, args.steps)
         slow, quick = [], []
         for seed in range(args.repeats):  # in turn: a machine's speed drifts
+            for _ in range(WARM_UP):
+                time_student(0)
             quick += [time_student(10 * seed + i) for i in range(10)]
             slow.append(time_teacher(seed))
         a, b = statistics.median(slow), statistics.median(quick)
