@@ -211,13 +211,14 @@ def test_the_copy_with_the_lowest_tv_is_kept_or_the_last_if_told(capsys, tmp_pat
 
 def test_of_a_corpus_the_copy_is_at_most_as_repetitive_as_the_clamped_teacher(monkeypatch):
     task = CorpusTask("corpus", None)
-    clamped = []
+    asked = []
     found = {"bleu": 0.14, "rouge_l": 0.4, "self_bleu": 0.21, "copies": 0.0}
-    monkeypatch.setattr(CorpusTask, "scores", lambda *_, clamp, **__: clamped.append(clamp) or found)
+    monkeypatch.setattr(CorpusTask, "scores", lambda *_, **how: asked.append(how) or found)
     teacher = SimpleNamespace(model=SimpleNamespace(schedule=SimpleNamespace(T=2000)), sampling={})
     assert "at most 0.210" in task.aim(teacher, SimpleNamespace(eval_samples=3), within=0)
     copies = [{"bleu": bleu, "self_bleu": own} for bleu, own in ((0.15, 0.22), (0.14, 0.2), (0.13, 0.1))]
-    assert clamped == [True] and min(copies, key=task.rank) == copies[1]
+    assert [(how["clamp"], how["samples"]) for how in asked] == [(True, 6)], "many, for chance is large"
+    assert min(copies, key=task.rank) == copies[1]
 
 
 def test_mistakes_of_the_command_are_named(capsys, tmp_path):

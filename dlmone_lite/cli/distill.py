@@ -183,8 +183,8 @@ def check_options(args: argparse.Namespace) -> None:
         raise InputError("--out-last is what --out holds here already; leave it out")
     if args.like and not args.corpus:
         raise InputError("--like belongs to --corpus; a world's students are compared with its truth")
-    if args.stages and args.keep == "best" and not args.eval_every:
-        raise InputError("--keep best needs evaluations; give --eval-every a number, or --keep last")
+    if args.stages:
+        loop.check_keep(args)
 
 
 def a_teacher(name_or_file: str, device: str, world: str | None, said: str) -> Checkpoint:

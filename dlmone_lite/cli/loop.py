@@ -13,6 +13,7 @@ from dlmone_lite import parallel
 from dlmone_lite.cli.common import count, device_option, positive, share
 from dlmone_lite.cli.record import Log, Stopper, best_of
 from dlmone_lite.cli.tasks import Task
+from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -82,6 +83,12 @@ def _what_else(parser: argparse.ArgumentParser) -> None:
         help="train in N processes, a GPU each if there are",
     )
     device_option(parser)
+
+
+def check_keep(args: argparse.Namespace) -> None:
+    """Refuse --keep best without evaluations to choose by."""
+    if args.keep == "best" and not args.eval_every:
+        raise InputError("--keep best needs evaluations; give --eval-every a number, or --keep last")
 
 
 @dataclass

@@ -64,14 +64,13 @@ def sharpen(args: argparse.Namespace) -> None:
 
     if args.teacher is None or args.out is None:
         raise InputError("sharpen needs --teacher and --out; see python -m dlmone_lite sharpen --help")
+    loop.check_keep(args)
     out, device = output(args.out), parallel.begin(pick_device(args.device))
     named = World.load(args.world) if args.world else None
     teacher = a_teacher(args.teacher, device, named.name if named else None, "sharpen a teacher")
     task, base = known_task(args, teacher, args.teacher), SharpenConfig(seed=args.seed)
     config = changed(base, steps_and_settings(args.steps, args.set, base), teacher.model.schedule.T)
     check_evaluation(args, task, teacher.model.schedule.T)
-    if args.keep == "best" and not args.eval_every:
-        raise InputError("--keep best needs evaluations; give --eval-every a number, or --keep last")
     state = out.with_name(out.name + ".state")
     config = record.resumed(config, record.claim(state, args.resume))
     parallel.wait()  # all have looked, before one writes
