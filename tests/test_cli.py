@@ -20,7 +20,7 @@ from dlmone_lite import __main__ as program
 from dlmone_lite import zoo
 from dlmone_lite.bayes import perfect
 from dlmone_lite.checkpoint import digest, load, read_tensors, save
-from dlmone_lite.cli import demo, evaluate, loop
+from dlmone_lite.cli import bench, demo, evaluate, loop
 from dlmone_lite.cli.common import codec_of
 from dlmone_lite.cli.settings import changed, settings
 from dlmone_lite.corpora import read_jsonl
@@ -312,6 +312,25 @@ def test_bench_reports_medians(
         assert len(batch["teacher_ms"]) == 2 and len(batch["student_ms"]) == 20
         assert batch["ratio"] == slow / quick > 2, "20 steps against one"
         assert f"{slow:.1f}" in out and f"{batch['ratio']:.0f}x" in out
+
+
+def test_bench_times_the_student_warm(lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    """A student whose first calls after the teacher's are slow: they are made, and not timed."""
+    folder, world = lab
+    calls = []
+
+    def clock(checkpoint, texts, steps):
+        def timed(seed: int) -> float:
+            calls.append(checkpoint.role)
+            cold = calls[-bench.WARM_UP :].count("student") < bench.WARM_UP
+            return 100.0 if checkpoint.role == "teacher" or cold else 2.0
+
+        return timed, "float32"
+
+    monkeypatch.setattr(bench, "stopwatch", clock)
+    monkeypatch.setattr(World, "load", classmethod(lambda cls, name: world))
+    out = pets.run(capsys, "bench", *checkpoints(folder), "--steps", "20", "--repeats", "1")
+    assert out.count("50x") == 2 and calls.count("teacher") == 2
 
 
 # ---- world
