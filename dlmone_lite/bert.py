@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlmone_lite.model import Denoiser, ModelConfig, attend
-from dlmone_lite.nearest import best_row
+from dlmone_lite.nearest import nearest_row
 from dlmone_lite.schedule import Schedule
 
 EPS = 1e-12  # of BERT's normalisations
@@ -79,7 +79,7 @@ class BertDenoiser(Denoiser):
 
     def round(self, x: Tensor) -> Tensor:
         """The nearest embedding of every position, x (..., D) -> ids (...)."""
-        return best_row(x, self.words, -self.words.square().sum(-1) / 2)
+        return nearest_row(x, self.words)
 
     def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
         """The last sum of the last layer (B, L, W)."""

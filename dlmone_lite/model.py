@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.nearest import best_row
+from dlmone_lite.nearest import nearest_row
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Batch, Codec
 
@@ -169,7 +169,7 @@ class Denoiser(nn.Module):
 
     def round(self, x: Tensor) -> Tensor:
         """Nearest embedding of every position, x (..., D) -> ids (...): with equal norms, largest product."""
-        return best_row(x, self.embedding())
+        return nearest_row(x, self.embedding(), equal_norms=True)
 
     def scores(self, x: Tensor) -> Tensor:
         """How well each word fits at a position, x (..., D) -> (..., V): logits of the rounding loss."""

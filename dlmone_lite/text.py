@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -43,6 +45,10 @@ class Vocabulary:
                 )
             ids.append(self._index[word])
         return ids
+
+    def ids_of(self, sentences: Sequence[str]) -> list[list[int]]:
+        """`ids` of each sentence."""
+        return [self.ids(sentence) for sentence in sentences]
 
     def text(self, ids: Iterable[int]) -> str:
         """The words up to the first [SEP]; [PAD] inside a sentence stays visible, for it is an error."""
@@ -116,6 +122,11 @@ class WordPieces(Vocabulary):
         """Ids of the pieces, without any mark of beginning or end."""
         return self.tokenizer.backend_tokenizer.encode(sentence, add_special_tokens=False).ids
 
+    def ids_of(self, sentences: Sequence[str]) -> list[list[int]]:
+        """`ids` of each sentence, cut by all cores (unless TOKENIZERS_PARALLELISM is false)."""
+        cut = self.tokenizer.backend_tokenizer.encode_batch_fast(list(sentences), add_special_tokens=False)
+        return [pieces.ids for pieces in cut]
+
     def text(self, ids: Iterable[int]) -> str:
         """The words up to the first [SEP]; [PAD] inside a sentence stays visible, for it is an error."""
         return super().text(ids).replace(" ##", "")
@@ -187,15 +198,19 @@ class Codec:
             return "long source"
         return "long target" if target >= self.target_length else ""
 
-    def _block(self, sentence: str, length: int, what: str) -> list[int]:
-        ids = self.vocabulary.ids(sentence)
-        if not ids:
-            raise InputError(f"the {what} sentence is empty; write at least one word")
-        if len(ids) >= length:
-            raise InputError(
-                f"the {what} has {len(ids)} words, at most {length - 1} fit; shorten {sentence!r}"
-            )
-        return ids + [SEP] + [PAD] * (length - 1 - len(ids))
+    def _blocks(self, sentences: Sequence[str], length: int, what: str) -> Tensor:
+        """ids (B, length): each sentence, [SEP] and as many [PAD] as there is room."""
+        rows = self.vocabulary.ids_of(sentences)
+        for sentence, ids in zip(sentences, rows, strict=True):
+            if not ids:
+                raise InputError(f"the {what} sentence is empty; write at least one word")
+            if len(ids) >= length:
+                raise InputError(
+                    f"the {what} has {len(ids)} words, at most {length - 1} fit; shorten {sentence!r}"
+                )
+            ids += [SEP] + [PAD] * (length - 1 - len(ids))
+        numbers = array("q", chain.from_iterable(rows))  # four times as fast as from lists
+        return torch.frombuffer(numbers, dtype=torch.int64).view(len(rows), length)
 
     def encode(self, sources: Sequence[str], targets: Sequence[str] | None = None) -> Batch:
         """A batch (B, L); without targets their block is [PAD], to be generated."""
@@ -203,15 +218,13 @@ class Codec:
             raise InputError("there is no sentence to encode; give at least one")
         if targets is not None and len(targets) != len(sources):
             raise InputError(f"there are {len(sources)} sources and {len(targets)} targets; give one each")
-        rows = [self._block(sentence, self.source_length, "source") for sentence in sources]
-        for i, row in enumerate(rows):
-            if targets is None:
-                row += [PAD] * self.target_length
-            else:
-                row += self._block(targets[i], self.target_length, "target")
-        target = torch.zeros(len(rows), self.length, dtype=torch.bool)
+        ids = torch.full((len(sources), self.length), PAD)
+        ids[:, : self.source_length] = self._blocks(sources, self.source_length, "source")
+        if targets is not None:
+            ids[:, self.source_length :] = self._blocks(targets, self.target_length, "target")
+        target = torch.zeros(len(ids), self.length, dtype=torch.bool)
         target[:, self.source_length :] = True
-        return Batch(torch.tensor(rows), target)
+        return Batch(ids, target)
 
     def decode(self, ids: Tensor) -> list[str]:
         """The target blocks of ids (B, L) as sentences."""

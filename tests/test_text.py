@@ -27,6 +27,7 @@ def test_ids_by_hand(vocabulary):
     assert vocabulary.ids("a cat runs ?") == [3, 4, 6, 9]
     assert vocabulary.ids("  A   Cat\tRUNS ? ") == [3, 4, 6, 9]
     assert vocabulary.ids("") == []
+    assert vocabulary.ids_of(["a cat", "", "runs"]) == [[3, 4], [], [6]]
     # A saved list starts with the specials; they keep their places.
     assert Vocabulary(vocabulary.words).words == vocabulary.words
 
@@ -146,8 +147,10 @@ def test_pieces_are_those_of_berts_tokenizer(pieces, tmp_path):
     oracle = BertTokenizerFast(str(tmp_path / "vocab.txt"))
     oracle.save_pretrained(tmp_path / "bert")
     ours = WordPieces.of_bert(str(tmp_path / "bert"))
-    for line in [*LINES[:3], "Überall\tnests\u200b, naïve?!", "日本 herons", "a" * 120, "\x00\ufffd x 🙂"]:
-        assert [ours.words[i] for i in ours.ids(line)] == oracle.tokenize(line), line
+    hard = [*LINES[:3], "Überall\tnests\u200b, naïve?!", "日本 herons", "a" * 120, "\x00\ufffd x 🙂", ""]
+    for line, ids in zip(hard, ours.ids_of(hard), strict=True):
+        assert [ours.words[i] for i in ids] == oracle.tokenize(line), line
+        assert ids == ours.ids(line), "many at once are cut as one"
 
 
 def test_no_tokenizer_is_one_line(tmp_path):
