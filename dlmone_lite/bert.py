@@ -98,9 +98,9 @@ class BertDenoiser(Denoiser):
         """Word logits (B, L, V) of the estimate, by the rounding head."""
         return self.scores(self.read(x_t, t, h))
 
-    def scores(self, x: Tensor) -> Tensor:
-        """Logits (..., V) of x (..., D) by the tied head, which has a bias."""
-        return x @ self.words.T + self.word_bias
+    def head(self) -> tuple[Tensor, Tensor | None]:
+        """What scores words: their embeddings (V, D) as they are, and a bias (V,)."""
+        return self.words, self.word_bias
 
     def read(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """x0_hat (B, L, D) from `hidden`."""

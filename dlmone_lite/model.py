@@ -68,7 +68,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     There torch's fused kernel takes two to three times as long at the lengths of our sentences.
     """
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        weights = (q @ k.mT).float().mul(q.shape[-1] ** -0.5).softmax(-1).to(v.dtype)
+        weights = ((q * q.shape[-1] ** -0.5) @ k.mT).softmax(-1)
         return F.dropout(weights, dropout) @ v
     return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
 
@@ -90,25 +90,30 @@ class Block(nn.Module):
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, expand * width), nn.Linear(expand * width, width)
 
-    def forward(self, h: Tensor, angles: Tensor | None = None) -> Tensor:
-        """h (B, L, W), angles (L, W / heads / 2) of rotary positions -> (B, L, W)."""
+    def forward(self, h: Tensor, turns: Tensor | None = None) -> Tensor:
+        """h (B, L, W), turns (2, L, W / heads) of rotary positions, see `rotation` -> (B, L, W)."""
         B, L, W = h.shape
         qkv = self.qkv(self.norm1(h)).view(B, L, 3, self.heads, W // self.heads)
         qkv = qkv.permute(2, 0, 3, 1, 4).contiguous()  # a CPU is quicker in this order
-        q, k, v = qkv  # (B, heads, L, W / heads) each
-        if angles is not None:
-            q, k = rotate(qkv[:2], angles)
+        qk, v = qkv.split((2, 1))
+        q, k = qk if turns is None else rotate(qk, turns)  # (B, heads, L, W / heads) each
         drop = self.dropout if self.training else 0.0
-        mixed = attend(q, k, v, drop).transpose(1, 2).reshape(B, L, W)
+        mixed = attend(q, k, v[0], drop).transpose(1, 2).reshape(B, L, W)
         h = h + F.dropout(self.proj(mixed), drop)
         return h + F.dropout(self.down(F.gelu(self.up(self.norm2(h)))), drop)
 
 
-def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotary position encoding (Su et al. 2021): x (..., L, 2 F) turned by angles (L, F)."""
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    a, b = x.chunk(2, -1)
-    return torch.cat([torch.addcmul(a * cos, b, sin, value=-1), torch.addcmul(a * sin, b, cos)], -1)
+def rotation(angles: Tensor) -> Tensor:
+    """What `rotate` multiplies with: cosines, and sines with their signs, (2, L, 2 F) of angles (L, F)."""
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)])
+
+
+def rotate(x: Tensor, turns: Tensor) -> Tensor:
+    """Rotary position encoding (Su et al. 2021): x (..., L, 2 F), each entry i with entry i + F, turned by the
+    angles that `turns` (2, L, 2 F) has from `rotation`."""
+    cos, sin = turns.to(x.dtype)
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 def time_features(level: Tensor, width: int) -> Tensor:
@@ -171,9 +176,14 @@ class Denoiser(nn.Module):
         """Nearest embedding of every position, x (..., D) -> ids (...): with equal norms, largest product."""
         return nearest_row(x, self.embedding(), equal_norms=True)
 
+    def head(self) -> tuple[Tensor, Tensor | None]:
+        """What scores words: `embedding()` (V, D), and no bias."""
+        return self.embedding(), None
+
     def scores(self, x: Tensor) -> Tensor:
         """How well each word fits at a position, x (..., D) -> (..., V): logits of the rounding loss."""
-        return x @ self.embedding().T
+        table, bias = self.head()
+        return x @ table.T if bias is None else x @ table.T + bias
 
     def clamp(self, x: Tensor) -> Tensor:
         """Every position moved onto its nearest embedding (DiffuSeq's clamping trick)."""
@@ -183,8 +193,9 @@ class Denoiser(nn.Module):
         """The residual stream after the last block (B, L, W), before its normalisation."""
         level = self.schedule.ratio(t).clamp(min=1e-3).log().to(x_t.dtype)
         h = self.up(x_t) + self.position[: x_t.shape[1]] + self.time(time_features(level, 64))[:, None]
+        turns = None if self.angles is None else rotation(self.angles)
         for block in self.blocks:
-            h = block(h, self.angles)
+            h = block(h, turns)
         return h
 
     def logits(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:

@@ -133,16 +133,16 @@ def teacher_loss(
     the noisy x0 against its ids (keeps embeddings apart); prior: ||alpha_T x0||^2, the mean left at t = T.
     """
     cut = batch.ids.shape[1] - references.shape[-1]
-    ids, emb = batch.ids, model.embed(batch.ids)  # (B, L), (B, L, D)
+    ids, (table, bias) = batch.ids, model.head()
+    emb = table[ids]  # (B, L, D)
     half = noise.shape[-1] // 2
     x0 = emb + config.sigma_0 * noise[..., half:] if config.sigma_0 else emb
     x_t = anchor(model.schedule.diffuse(x0, t, noise[..., :half]), x0, batch)
     h = model.hidden(x_t, t)
     alpha, sigma = model.schedule.like(t, x_t)
     if config.target == "stable":
-        table = model.embedding()
+        points = table[references]
         with torch.no_grad():
-            points = table[references]
             noisy = (sigma**2 + (alpha * config.sigma_0) ** 2).sqrt()
             weights = stable_weights(x_t[:, cut:], points, log_share, alpha, noisy)
     else:
@@ -153,14 +153,12 @@ def teacher_loss(
         gathered = log_p.gather(-1, references.transpose(1, 2)).transpose(1, 2)  # (B, R, L_t)
         denoising = -(weights[..., None] * gathered).sum(1).mean(-1)
     else:
-        if config.target == "stable":
-            points = model.embedding()[references]
         wanted = (weights[..., None, None] * points).sum(1)
         if config.target == "stable" and config.sigma_0:  # the mean of the embeddings' own noise
             wanted = wanted + alpha * config.sigma_0**2 / noisy**2 * (x_t[:, cut:] - alpha * wanted)
         denoising = (model.read(x_t, t, h)[:, cut:] - wanted).square().mean((-2, -1))
     x0 = x0[:, cut:]
-    rounding = rounding_loss(model, x0, ids[:, cut:])
+    rounding = rounding_loss(x0, table, bias, ids[:, cut:])
     prior = (model.schedule(model.schedule.T)[0] * x0).square().mean((-2, -1))
     return {"denoising": denoising, "rounding": rounding, "prior": prior}
 

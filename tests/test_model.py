@@ -20,6 +20,7 @@ from dlmone_lite.model import (
     attend,
     preset,
     rotate,
+    rotation,
     sized,
     time_features,
 )
@@ -96,11 +97,12 @@ def test_time_features_by_hand():
 def test_rotary_positions_turn_complex_numbers():
     x, angles = normal(2, 3, 5, 8), normal(5, 4, seed=1)
     turned = torch.view_as_complex(torch.stack(x.chunk(2, -1), -1)) * torch.polar(torch.ones(5, 4), angles)
-    assert torch.allclose(rotate(x, angles), torch.cat([turned.real, turned.imag], -1), atol=1e-6)
+    assert torch.allclose(rotate(x, rotation(angles)), torch.cat([turned.real, turned.imag], -1), atol=1e-6)
     # What attention sees of two positions is their distance: turning both by the same angle changes nothing.
     q, k = normal(1, 1, 1, 8, seed=2), normal(1, 1, 1, 8, seed=3)
     place = torch.arange(9.0)[:, None] * torch.tensor([1.0, 0.5, 0.2, 0.1])
-    scores = rotate(q.expand(1, 1, 9, 8), place) @ rotate(k.expand(1, 1, 9, 8), place).mT
+    turns = rotation(place)
+    scores = rotate(q.expand(1, 1, 9, 8), turns) @ rotate(k.expand(1, 1, 9, 8), turns).mT
     for distance in (-3, 0, 4):
         diagonal = scores[0, 0].diagonal(distance)
         assert torch.allclose(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-5)
