@@ -110,8 +110,8 @@ def rotation(angles: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """Rotary position encoding (Su et al. 2021): x (..., L, 2 F), each entry i with entry i + F, turned by the
-    angles that `turns` (2, L, 2 F) has from `rotation`."""
+    """Rotary position encoding (Su et al. 2021): x (..., L, 2 F), each entry i with entry i + F, turned by
+    the angles that `turns` (2, L, 2 F) has from `rotation`."""
     cos, sin = turns.to(x.dtype)
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 

@@ -46,7 +46,7 @@ class Surprise(torch.autograd.Function):
         parts = (x.to(dtype).split(rows), ids[:, None].split(rows), wrong.split(rows))
         for part, own, out in zip(*parts, strict=True):
             scores = part @ words.T
-            scores = scores.float() if scores.dtype.itemsize < 4 else scores  # many small numbers are added up
+            scores = scores.to(torch.promote_types(dtype, torch.float32))  # many small numbers are added up
             scores = scores if bias is None else scores + bias
             p = scores.softmax(-1)
             log_sum = scores.amax(-1, keepdim=True) - p.amax(-1, keepdim=True).log()
