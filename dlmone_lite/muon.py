@@ -10,20 +10,34 @@ from collections import defaultdict
 import torch
 from torch import Tensor, nn
 
+A, B, C = 3.4445, -4.7750, 2.0315
+
 
 def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32, iterations: int = 5) -> Tensor:
     """Nearly the nearest semi-orthogonal matrices (N, a, b), by a quintic Newton-Schulz iteration in `dtype`.
 
     Coefficients from Jordan et al. 2024 (Muon): singular values end in about .7 to 1.2, which suffices.
+    An iteration is x <- p x with p = A I + B g + C g^2 and g = x x^T. Of wide matrices two are made at once,
+    since the g of the second is p g p of the first, which is smaller than x; more than two in a row would
+    add up the errors of bfloat16.
     """
     tall = matrices.shape[1] > matrices.shape[2]
     x = (matrices.mT if tall else matrices).contiguous()
     x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(dtype)
-    for _ in range(iterations):
+    one = A * torch.eye(x.shape[1], dtype=dtype, device=x.device)
+    while iterations > 0:
         gram = x @ x.mT
-        gram = torch.baddbmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
-        x = torch.baddbmm(x, gram, x, beta=3.4445)
-    return (x.mT if tall else x).to(matrices.dtype)
+        p = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)  # less A I
+        if iterations > 1 and x.shape[2] >= 2 * x.shape[1]:
+            first = p + one
+            gram = gram @ (first @ first)  # p and g commute
+            p = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)
+            x = torch.baddbmm(first, p, first, beta=A) @ x
+            iterations -= 2
+        else:
+            x = torch.baddbmm(x, p, x, beta=A)
+            iterations -= 1
+    return x.mT if tall else x
 
 
 def split(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
@@ -57,6 +71,7 @@ class Muon(torch.optim.Optimizer):
                 buffers = [self.state[p]["momentum"] for p in params]
                 torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
                 ahead = torch.stack(torch._foreach_lerp(gradients, buffers, group["momentum"]))  # Nesterov
-                updates = orthogonalise(ahead, self.dtype) * max(1.0, shape[0] / shape[1]) ** 0.5
+                updates = orthogonalise(ahead, self.dtype).to(ahead.dtype)
+                lr = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
                 torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(params, list(updates), alpha=-group["lr"])
+                torch._foreach_add_(params, list(updates), alpha=-lr)

@@ -9,6 +9,20 @@ from tiny import make_codec, make_model, make_world
 from dlmone_lite.muon import Muon, orthogonalise, split
 
 
+@pytest.mark.parametrize("iterations", [1, 4, 5])
+@pytest.mark.parametrize("shape", [(3, 8, 24), (3, 24, 8), (2, 16, 16), (2, 16, 24)])
+def test_two_iterations_at_once_are_two_iterations(shape, iterations):
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = orthogonalise(x, torch.float64, iterations)
+    x = x / x.norm(dim=(1, 2), keepdim=True)
+    for _ in range(iterations):
+        x = 3.4445 * x - 4.775 * x @ x.mT @ x + 2.0315 * x @ x.mT @ x @ x.mT @ x
+    assert torch.allclose(found, x, atol=1e-5)  # the norm has 1e-7 added to it
+    rough = orthogonalise(x.float(), torch.bfloat16, iterations).double()
+    exact = orthogonalise(x, torch.float64, iterations)
+    assert (rough - exact).norm() < 0.05 * exact.norm()
+
+
 @pytest.mark.parametrize("shape", [(3, 8, 24), (3, 24, 8), (2, 16, 16)])
 def test_singular_values_end_near_one_and_singular_vectors_stay(shape):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
