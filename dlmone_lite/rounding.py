@@ -14,22 +14,33 @@ from dlmone_lite.nearest import at_once
 def rounding_loss(x: Tensor, table: Tensor, bias: Tensor | None, ids: Tensor) -> Tensor:
     """Cross-entropy of x table^T + bias against `ids`, x (B, L, D), table (V, D), bias (V,) or None, ids
     (B, L) -> (B,), means over L. What a model scores words by is its `head()`."""
-    x, flat = x.flatten(0, 1), ids.flatten()
+    return surprise(x.flatten(0, 1), table, bias, ids.flatten()).view(ids.shape).mean(-1)
+
+
+def clean_rounding_loss(table: Tensor, bias: Tensor | None, ids: Tensor) -> Tensor:
+    """`rounding_loss` of the embeddings table[ids] themselves, each word's computed once.
+
+    A GPU would have to be waited for to know how many words there are.
+    """
+    words, places = ids.unique(return_inverse=True)
+    return surprise(table[words], table, bias, words)[places].mean(-1)
+
+
+def surprise(x: Tensor, table: Tensor, bias: Tensor | None, ids: Tensor) -> Tensor:
+    """-log softmax(x table^T + bias) of each row's own word, x (N, D), table (V, D), bias (V,) or None,
+    ids (N,) -> (N,)."""
     if len(x) <= at_once(x, len(table)):
         scores = x @ table.T if bias is None else x @ table.T + bias
-        losses = F.cross_entropy(scores, flat, reduction="none")
-    else:
-        device = x.device.type
-        mixed = torch.is_autocast_enabled(device)
-        dtype = torch.get_autocast_dtype(device) if mixed else x.dtype
-        with torch.autocast(device, enabled=False):
-            losses = Surprise.apply(x, table, bias, flat, dtype)
-    return losses.view(ids.shape).mean(-1)
+        return F.cross_entropy(scores, ids, reduction="none")
+    device = x.device.type
+    mixed = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if mixed else x.dtype
+    with torch.autocast(device, enabled=False):
+        return Surprise.apply(x, table, bias, ids, dtype)
 
 
 class Surprise(torch.autograd.Function):
-    """-log softmax(x table^T + bias) of each row's own word, x (N, D), table (V, D), bias (V,) or None,
-    ids (N,) -> (N,), with the products in `dtype`.
+    """`surprise` of many rows and words, with the products in `dtype`.
 
     The logits of 64 x 32 positions and 8192 words would fill 64 MB several times over; so they are made in
     parts, and of each part only the logits' gradient is kept, in `dtype`: the softmax less one at the own

@@ -14,7 +14,7 @@ from dlmone_lite.model import Denoiser
 from dlmone_lite.muon import Muon, split
 from dlmone_lite.pairs import PairedText
 from dlmone_lite.precision import compile_blocks
-from dlmone_lite.rounding import rounding_loss
+from dlmone_lite.rounding import clean_rounding_loss, rounding_loss
 from dlmone_lite.sample import anchor
 from dlmone_lite.text import Batch, sent
 from dlmone_lite.training import EMA, Run, randn
@@ -158,7 +158,10 @@ def teacher_loss(
             wanted = wanted + alpha * config.sigma_0**2 / noisy**2 * (x_t[:, cut:] - alpha * wanted)
         denoising = (model.read(x_t, t, h)[:, cut:] - wanted).square().mean((-2, -1))
     x0 = x0[:, cut:]
-    rounding = rounding_loss(x0, table, bias, ids[:, cut:])
+    if config.sigma_0 or ids.is_cuda:
+        rounding = rounding_loss(x0, table, bias, ids[:, cut:])
+    else:
+        rounding = clean_rounding_loss(table, bias, ids[:, cut:])
     prior = (model.schedule(model.schedule.T)[0] * x0).square().mean((-2, -1))
     return {"denoising": denoising, "rounding": rounding, "prior": prior}
 

@@ -34,3 +34,37 @@ def test_parts_agree_with_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) 
         found, own = losses_and_gradient(whole=False)
         assert torch.allclose(found, losses, atol=1e-12) and torch.allclose(own, gradient, atol=1e-12)
     assert (losses > 0).all() and (gradient != 0).any()
+
+
+@pytest.mark.parametrize("name", ["classroom", "paper"])
+def test_without_noise_each_word_is_computed_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network(preset(name, vocab_size=50, embed_dim=8, width=16, depth=1, heads=2)).double()
+    ids = torch.randint(9, (3, 7), generator=torch.Generator().manual_seed(0))
+    computed: list[int] = []
+    plain = rounding.surprise
+    monkeypatch.setattr(rounding, "surprise", lambda x, *rest: computed.append(len(x)) or plain(x, *rest))
+    table, bias = model.head()
+    whole = rounding.rounding_loss(table[ids], table, bias, ids)
+    once = rounding.clean_rounding_loss(table, bias, ids)
+    assert computed == [ids.numel(), len(ids.unique())] and computed[1] <= 9
+    assert torch.allclose(whole, once, atol=1e-12)
+    weights = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
+    losses = [(weights * x).sum() for x in (whole, once)]
+    a, b = (torch.autograd.grad(x, model.words, retain_graph=True)[0] for x in losses)
+    assert torch.allclose(a, b, atol=1e-12) and (a != 0).any()
+
+
+def test_in_bfloat16_it_is_as_near_to_the_truth_as_autograds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient under autocast, written out and by autograd, against the one in double precision."""
+    generator = torch.Generator().manual_seed(0)
+    table = 4 * F.normalize(torch.randn(200, 16, generator=generator), dim=-1)
+    ids = torch.randint(200, (64,), generator=generator)
+    gradients = []
+    for at_once, dtype in ((2**21, torch.float64), (2**21, torch.float32), (1, torch.float32)):
+        monkeypatch.setattr("dlmone_lite.nearest.AT_ONCE", at_once)
+        words = table.to(dtype).requires_grad_(True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.float32):
+            loss = rounding.surprise(words[ids], words, None, ids).mean()
+        gradients.append(torch.autograd.grad(loss, words)[0].double())
+    truth, autograd, ours = gradients
+    assert 0 < (ours - truth).norm() < 1.2 * (autograd - truth).norm() < 0.05 * truth.norm()
