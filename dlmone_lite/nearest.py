@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 AT_ONCE = 2**21  # products, on a CPU
-BLOCK = 16  # rows of the table whose largest product is found first
+BLOCK = 16  # rows of the table, evenly apart, whose largest product is found first
 MANY = 256  # positions, from which it pays to look for [PAD] first
 
 
@@ -61,7 +61,7 @@ def largest(scores: Tensor) -> Tensor:
 
     In two steps, because a CPU finds the largest of many numbers much faster than where it stands.
     """
-    blocks = scores.unflatten(0, (-1, BLOCK))
-    best = blocks.amax(1).argmax(0)  # (N,)
-    inside = blocks[best, :, torch.arange(len(best), device=best.device)].argmax(-1)
-    return best * BLOCK + inside
+    blocks = scores.unflatten(0, (BLOCK, -1))
+    best = blocks.amax(0).argmax(0)  # (N,), the block
+    inside = blocks[:, best, torch.arange(len(best), device=best.device)].argmax(0)
+    return inside * blocks.shape[1] + best
