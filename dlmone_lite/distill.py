@@ -197,13 +197,13 @@ class DistillRun(Run):
             used.append(self.data.draw(c.batch_size, generator))
             drawn = self.noised(used[-1], generator)
             batch = (self.psi_part(share, *(x[some] for x in drawn)) for share, some in self.parts(drawn))
-            values, norms["psi"] = update_in_parts(self.rates("psi"), batch, step, c.clip)
+            values, norms["psi"] = update_in_parts(self.rates("psi"), batch, step, c.clip, self.scale)
             losses.update(values)
         if step > c.psi_warmup:
             used.append(self.data.draw(c.batch_size, generator))
             drawn = self.noised(used[-1], generator)
             batch = (self.theta_part(share, *(x[some] for x in drawn)) for share, some in self.parts(drawn))
-            values, norms["theta"] = update_in_parts(self.rates("theta"), batch, step, c.clip)
+            values, norms["theta"] = update_in_parts(self.rates("theta"), batch, step, c.clip, self.scale)
             losses.update(values)
             self.ema.update(self.theta, step)
         tokens = sum(int(self.data.batch.target[index].sum()) for index in used)  # of the CPU's copy

@@ -70,9 +70,9 @@ def generate(
 ) -> list[list[str]]:
     """`samples` target sentences for every source. progress is called with (rows done, rows in all).
 
-    precision is that of matrix products: "float32", "bfloat16", or "auto", whichever is faster here. Every
-    chunk of rows draws from its own generator, so texts depend on seed, batch_size and precision alone, and
-    on whether a GPU draws, which would wait long for a CPU to draw as many.
+    precision is that of matrix products: "float32", "bfloat16", "float16", or "auto", what is fast here.
+    Every chunk of rows draws from its own generator, so texts depend on seed, batch_size and precision
+    alone, and on whether a GPU draws, which would wait long for a CPU to draw as many.
     """
     if samples < 1:
         raise InputError(f"samples must be at least 1, got {samples}")

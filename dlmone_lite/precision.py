@@ -15,28 +15,36 @@ from torch import nn
 from dlmone_lite.errors import InputError
 
 
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def tried(device: torch.device) -> list[str]:
+    """The precisions that may be the fastest there; a CPU is never quick in float16."""
+    return [name for name in PRECISIONS if name != "float16" or device.type != "cpu"]
+
+
 def fast_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where this machine multiplies it clearly faster than float32 (it measures), else float32."""
+    """What this machine multiplies clearly faster than float32 (it measures): bfloat16, or float16 on a GPU
+    that is slow in bfloat16; else float32."""
     a = torch.randn(2048, 256, device=device)
     b = torch.randn(256, 256, device=device)
     seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        x, y = a.to(dtype), b.to(dtype)
+    for name in tried(device):
+        x, y = a.to(PRECISIONS[name]), b.to(PRECISIONS[name])
         for repeat in range(4):
             if repeat == 1:  # the first call warms up
                 began = time.perf_counter()
             float((x @ y)[0, 0])
-        seconds[dtype] = time.perf_counter() - began
-    return torch.bfloat16 if seconds[torch.bfloat16] < 0.6 * seconds[torch.float32] else torch.float32
-
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+        seconds[name] = time.perf_counter() - began
+    fast = (name for name, took in seconds.items() if took < 0.6 * seconds["float32"])
+    return PRECISIONS[next(fast, "float32")]
 
 
 def precise(name: str, device: torch.device) -> str:
     """The precision called `name`, where "auto" is what this machine does faster; unknown: InputError."""
     if name == "auto":
-        return "bfloat16" if fast_precision(device) == torch.bfloat16 else "float32"
+        fast = fast_precision(device)
+        return next(name for name, dtype in PRECISIONS.items() if dtype == fast)
     if name not in PRECISIONS:
         raise InputError(f"unknown precision {name!r}; known: auto, {', '.join(PRECISIONS)}")
     return name

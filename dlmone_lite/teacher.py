@@ -51,7 +51,7 @@ class TeacherConfig:
     sigma_0: float = 0.0  # noise on the clean embeddings; DiffuSeq: .121
     rounding: float = 1.0  # weight of the rounding cross-entropy
     prior: float = 1.0  # weight of ||alpha_T x0||^2
-    precision: str = "auto"  # of matrix products: "float32", "bfloat16", or what this machine does faster
+    precision: str = "auto"  # of matrix products: float32, bfloat16, float16, or what is faster here
     compile: bool = False  # the blocks by torch.compile: slow to start, then faster
     seed: int = 0
 
@@ -214,7 +214,7 @@ class TeacherRun(Run):
         rates = {"adamw": self.lr(), "muon": c.lr_muon * self.lr_factor()}
         optimisers = {optimiser: rates[name] for name, optimiser in self.optimisers.items()}
         batch = starmap(part, parts(len(rows[0]), c.micro_batch))
-        values, norm = update_in_parts(optimisers, batch, self.step + 1, c.clip)
+        values, norm = update_in_parts(optimisers, batch, self.step + 1, c.clip, self.scale)
         if c.t_sampling == "loss-aware":
             self.times.record(t, parallel.gather(torch.cat(unweighted)).cpu())  # a GPU is waited for again
         self.ema.update(model, self.step + 1)

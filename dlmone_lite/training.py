@@ -18,6 +18,7 @@ from dlmone_lite import parallel
 from dlmone_lite.checkpoint import read_tensors, write_tensors
 from dlmone_lite.errors import InputError
 from dlmone_lite.precision import PRECISIONS, autocast, precise, reuse_memory
+from dlmone_lite.updates import LossScale
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
 
@@ -101,6 +102,7 @@ class Run:
         known = list(PRECISIONS)  # several processes take the same one, though each may have measured
         config.precision = known[parallel.decided(known.index(precise(config.precision, self.device)))]
         self.dtype = PRECISIONS[config.precision]
+        self.scale = LossScale() if self.dtype == torch.float16 else None
         self.dropout = any(module.config.dropout for module in modules.values() if hasattr(module, "words"))
 
     def autocast(self) -> torch.autocast:
@@ -166,6 +168,7 @@ class Run:
         progress = {"kind": self.kind, "step": self.step, "seconds": self.seconds, "tokens": self.tokens}
         progress["config"] = asdict(self.config) if is_dataclass(self.config) else {}
         progress["origin"] = self.origin
+        progress["scale"] = asdict(self.scale) if self.scale else None
         write_tensors(path, tensors, {"training_state": json.dumps(progress)})
 
     def load(self, path: str | Path) -> None:
@@ -192,6 +195,8 @@ class Run:
             groups = optimiser.state_dict()["param_groups"]
             optimiser.load_state_dict({"state": slots[name], "param_groups": groups})
         self.step, self.seconds, self.tokens = (progress[key] for key in ("step", "seconds", "tokens"))
+        if self.scale and progress.get("scale"):
+            self.scale = LossScale(**progress["scale"])
 
     def _slots(self, name: str, tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]] | None:
         """The saved state of one optimiser by parameter, or None where it does not fit its parameters."""

@@ -178,6 +178,6 @@ class WarmStartRun(Run):
             terms["denoising"] = errors[kept].mean()
         adam, muon = self.optimisers["adam"], self.optimisers["muon"]
         optimisers = {adam: self.lr(), muon: c.lr_muon * self.lr_factor()}
-        values, norm = apply_update(optimisers, loss, terms, self.step + 1, c.clip)
+        values, norm = apply_update(optimisers, loss, terms, self.step + 1, c.clip, self.scale)
         self.ema.update(self.theta, self.step + 1)
         return values, {"theta": norm}, int(batch.target.sum())

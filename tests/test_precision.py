@@ -10,7 +10,7 @@ import torch
 from dlmone_lite.bert import network
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import preset
-from dlmone_lite.precision import PRECISIONS, autocast, compile_blocks, fast_precision, precise
+from dlmone_lite.precision import PRECISIONS, autocast, compile_blocks, fast_precision, precise, tried
 
 CPU = torch.device("cpu")
 
@@ -21,8 +21,42 @@ def test_auto_is_what_this_machine_multiplies_faster(monkeypatch):
         assert precise(name, CPU) == name
         monkeypatch.setattr("dlmone_lite.precision.fast_precision", lambda device, found=dtype: found)
         assert precise("auto", CPU) == name
-    with pytest.raises(InputError, match="unknown precision 'half'; known: auto, float32, bfloat16"):
+    with pytest.raises(InputError, match="unknown precision 'half'; known: auto, float32, bfloat16, float16"):
         precise("half", CPU)
+
+
+def test_half_precisions_are_tried_where_they_may_be_fast():
+    assert tried(CPU) == ["float32", "bfloat16"]
+    assert tried(torch.device("cuda")) == list(PRECISIONS)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fast"),
+    [
+        ({"float32": 1.0, "bfloat16": 0.3, "float16": 0.2}, "bfloat16"),  # needs no scale
+        ({"float32": 1.0, "bfloat16": 2.0, "float16": 0.2}, "float16"),  # an older GPU
+        ({"float32": 1.0, "bfloat16": 0.9, "float16": 0.8}, "float32"),
+    ],
+)
+def test_the_first_that_is_clearly_faster_is_taken(seconds, fast, monkeypatch):
+    clock, multiplied = [0.0], []
+
+    class Matrix:
+        def __init__(self, dtype=torch.float32):
+            self.dtype = dtype
+
+        def to(self, dtype):
+            return Matrix(dtype)
+
+        def __matmul__(self, other):
+            multiplied.append(self.dtype)
+            clock[0] += next(seconds[name] for name, dtype in PRECISIONS.items() if dtype == self.dtype)
+            return torch.zeros(1, 1)
+
+    monkeypatch.setattr("dlmone_lite.precision.torch.randn", lambda *size, device: Matrix())
+    monkeypatch.setattr("dlmone_lite.precision.time.perf_counter", lambda: clock[0])
+    assert fast_precision(torch.device("cuda")) == PRECISIONS[fast]
+    assert set(multiplied) == set(PRECISIONS.values())
 
 
 def test_products_are_in_the_precision_asked_for():

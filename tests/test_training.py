@@ -193,10 +193,11 @@ def test_evaluation_sees_the_average(tiny):
 # ---- precision
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @pytest.mark.parametrize("kind", RUNS)
-def test_precisions_by_name(tiny, kind):
-    full, half = RUNS[kind](tiny, steps=2), RUNS[kind](tiny, steps=2, precision="bfloat16")
-    assert (full.dtype, half.dtype) == (torch.float32, torch.bfloat16)
+def test_precisions_by_name(tiny, kind, precision):
+    full, half = RUNS[kind](tiny, steps=2), RUNS[kind](tiny, steps=2, precision=precision)
+    assert (full.dtype, half.dtype) == (torch.float32, getattr(torch, precision))
     a, b = full.advance().losses, half.advance().losses
     assert a != b
     for name in a:
@@ -204,8 +205,30 @@ def test_precisions_by_name(tiny, kind):
     assert all(p.dtype == torch.float32 for p in half.result.parameters())
     auto = RUNS[kind](tiny, precision="auto")
     assert auto.config.precision == {torch.float32: "float32", torch.bfloat16: "bfloat16"}[auto.dtype]
-    with pytest.raises(InputError, match="unknown precision 'float16'; known: auto, float32, bfloat16"):
-        RUNS[kind](tiny, precision="float16")
+    with pytest.raises(InputError, match="unknown precision 'half'; known: auto, float32, bfloat16, float16"):
+        RUNS[kind](tiny, precision="half")
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_in_float16_the_loss_is_scaled_and_the_update_is_not(tiny, kind):
+    """A scale so large that gradients overflow leaves the weights alone and is halved until they fit."""
+    first = RUNS[kind](tiny, steps=40, precision="float16", warmup=0)
+    small = RUNS[kind](tiny, steps=40, precision="float16", warmup=0)
+    assert first.scale is not None and RUNS[kind](tiny, precision="bfloat16").scale is None
+    first.scale.value, small.scale.value = 2.0**14, 2.0**13
+    norms = first.advance().grad_norms
+    for name, norm in small.advance().grad_norms.items():
+        assert math.isfinite(norm) and norm == pytest.approx(norms[name], rel=0.02), "told without the scale"
+    before = [p.clone() for p in first.result.parameters()]
+    first.scale.value = 2.0**60
+    assert not any(map(math.isfinite, first.advance().grad_norms.values())) and first.scale.value < 2.0**60
+    for old, new in zip(before, first.result.parameters(), strict=True):
+        assert torch.allclose(old, new, atol=0.05) and new.isfinite().all()
+    first.scale.value = 2.0**20
+    while first.step < 40 and first.scale.value > 2.0**13:
+        step = first.advance()
+    assert all(p.isfinite().all() for p in first.result.parameters())
+    assert all(map(math.isfinite, step.losses.values()))
 
 
 # ---- exact resume
@@ -217,6 +240,8 @@ CASES = [
     ("teacher", {"t_sampling": "loss-aware"}),
     ("teacher", {"shape": {"dropout": 0.2}}),
     ("teacher", {"precision": "bfloat16"}),
+    ("teacher", {"precision": "float16"}),
+    ("distill", {"precision": "float16"}),
     ("distill", {"optimiser": "muon"}),
     ("distill", {"optimiser": "adam"}),
     ("distill", {"psi_steps": 2, "b_g": 0.0, "b_d": 0.0, "commitment": 0.3}),
@@ -230,6 +255,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tiny, tmp_path, kind, changes
     first = RUNS[kind](tiny, **changes)
     for _ in range(3):
         first.advance()
+    if whole.scale:
+        assert first.scale.fitted >= 3  # which is part of the state
     first.save(tmp_path / "state.safetensors")
     at_save = all_state(first)
     first.advance()  # what happens after saving is lost
@@ -246,7 +273,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tiny, tmp_path, kind, changes
         (s.step, s.losses, s.grad_norms, s.lr, s.tokens) for s in steps[3:]
     ]
     assert_same(all_state(second), all_state(whole))
-    assert rest[0].seconds > 0
+    assert second.scale == whole.scale and rest[0].seconds > 0
 
 
 KILLED = """

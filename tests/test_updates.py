@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.updates import Diverged, apply_update, parts, update_in_parts
+from dlmone_lite.updates import Diverged, LossScale, apply_update, parts, update_in_parts
 
 
 def test_apply_update_clips_and_steps():
@@ -63,3 +63,33 @@ def test_a_term_that_is_not_finite_stops_the_run_before_the_update():
     with pytest.raises(Diverged, match="gradient is .* at step 3; lower the learning rate"):
         apply_update({optimiser: 1.0}, loss, {"root": loss}, step=3, clip=1.0)
     assert w.item() == 1.0
+
+
+def test_a_scaled_loss_gives_the_same_update_or_none():
+    w = nn.Parameter(torch.tensor([3.0, 4.0]))
+    optimiser, scale = torch.optim.SGD([w], lr=1.0), LossScale(8.0, patience=2)
+    seen = []
+
+    def loss():
+        squares = (w**2).sum() / 2
+        squares.register_hook(lambda gradient: seen.append(gradient.item()))
+        return squares
+
+    for expected in (8.0, 8.0, 16.0):  # doubled after two updates that fitted
+        half = loss()
+        values, norm = apply_update({optimiser: 0.1}, half, {"half": half}, 1, clip=100.0, scale=scale)
+        assert values == {"half": half.item()} and norm == pytest.approx((2 * half.item()) ** 0.5)
+        assert seen.pop() == expected
+    assert w.tolist() == pytest.approx([3 * 0.9**3, 4 * 0.9**3])
+
+    before, scale.value = w.clone(), 2.0
+    for left in (1.0, None):  # an overflow: left out and halved; not scaled any more: given up
+        terms = {"root": w.sum() * 0 + 1}
+        steep = (w - w.detach()).abs().sqrt().sum()
+        if left is None:
+            with pytest.raises(Diverged, match="the gradient is nan at step 9"):
+                apply_update({optimiser: 0.1}, steep, terms, 9, 1.0, scale)
+        else:
+            assert math.isnan(apply_update({optimiser: 0.1}, steep, terms, 9, 1.0, scale)[1])
+            assert (scale.value, scale.fitted) == (left, 0)
+        assert torch.equal(w, before) and w.grad is None

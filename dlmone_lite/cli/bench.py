@@ -37,7 +37,7 @@ EXAMPLES = """--preset lite
 MORE = """
 With --teacher and --student, each time runs from strings to strings: encoding, sampling, rounding, decoding.
 Some untimed calls of the student come first, for the teacher's many are warm, too.
-Both run in their fastest form: no clamping, no gradients, and of float32 and bfloat16 the precision that a
+Both run in their fastest form: no clamping, no gradients, and in the precision (float32 or half) that a
 short run at that batch finds faster. Median over the repeats; on a CPU the teacher's 2000 steps for 64
 sentences take minutes. Without them, whole training updates of a new network at the preset's size on random
 words, in positions a second, with the share that its matrix products have of this machine's fastest; the
@@ -148,13 +148,14 @@ def stopwatch(checkpoint: Checkpoint, texts: list[str], steps: int) -> tuple[Cal
     Texts come back to the CPU, so a GPU has finished when the clock is read.
     """
     from dlmone_lite.generate import generate
-    from dlmone_lite.precision import PRECISIONS
+    from dlmone_lite.precision import tried
 
     def timed(steps: int, precision: str, seed: int = 0) -> float:
         began = time.perf_counter()
         generate(checkpoint, texts, steps=steps, seed=seed, precision=precision)
         return 1000 * (time.perf_counter() - began)
 
-    short = {name: min(timed(min(steps, 20), name) for _ in range(5)) for name in PRECISIONS}
+    names = tried(checkpoint.model.words.device)
+    short = {name: min(timed(min(steps, 20), name) for _ in range(5)) for name in names}
     precision = min(short, key=short.get)
     return lambda seed: timed(steps, precision, seed), precision

@@ -26,14 +26,14 @@ def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
     from dlmone_lite.distill import DistillConfig
     from dlmone_lite.memory import distillation_memory
     from dlmone_lite.model import preset
-    from dlmone_lite.precision import PRECISIONS, reuse_memory
+    from dlmone_lite.precision import reuse_memory, tried
     from dlmone_lite.speed import matmul_peak, peak_memory
     from dlmone_lite.teacher import RECIPES
 
     shape, where = preset(args.preset, vocab_size=WORDS.get(args.preset, 0)), torch.device(device)
     rows = args.batch_size or (4 if args.preset == "paper" and where.type == "cpu" else ROWS)
     reuse_memory()
-    peaks = {name: matmul_peak(name, where) for name in PRECISIONS}
+    peaks = {name: matmul_peak(name, where) for name in tried(where)}
     told = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {name}" for name, rate in peaks.items())
     print(f"{device}, {torch.get_num_threads()} threads: matrix products at {told}")
     print(f"training, preset {args.preset}, {rows} rows of {shape.length}, median of {args.repeats} updates")

@@ -84,7 +84,7 @@ def precision_option(parser: argparse.ArgumentParser, default: str) -> None:
     """The option --precision."""
     parser.add_argument(
         "--precision",
-        choices=("auto", "float32", "bfloat16"),
+        choices=("auto", "float32", "bfloat16", "float16"),
         default=default,
         help=f"of matrix products; auto: what is faster on this machine (default {default})",
     )
