@@ -58,7 +58,7 @@ class Surprise(torch.autograd.Function):
         parts = (x.to(dtype).split(rows), ids[:, None].split(rows), wrong.split(rows))
         for part, own, out in zip(*parts, strict=True):
             scores = part @ words.T if bias is None else (part @ words.T).to(bias.dtype) + bias
-            p = scores.softmax(-1, dtype=torch.promote_types(dtype, torch.float32))  # many small numbers add up
+            p = scores.softmax(-1, dtype=torch.promote_types(dtype, torch.float32))  # of many small numbers
             losses.append(-p.gather(1, own).clamp(min=torch.finfo(p.dtype).tiny).log())
             out.copy_(p.scatter_add_(1, own, -torch.ones_like(own, dtype=p.dtype)))
         ctx.save_for_backward(x, words, wrong)
