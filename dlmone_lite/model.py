@@ -98,7 +98,7 @@ class Block(nn.Module):
         qk, v = qkv.split((2, 1))
         q, k = qk if turns is None else rotate(qk, turns)  # (B, heads, L, W / heads) each
         drop = self.dropout if self.training else 0.0
-        mixed = attend(q, k, v[0], drop).transpose(1, 2).reshape(B, L, W)
+        mixed = attend(q, k, v.squeeze(0), drop).transpose(1, 2).reshape(B, L, W)
         h = h + F.dropout(self.proj(mixed), drop)
         return h + F.dropout(self.down(F.gelu(self.up(self.norm2(h)))), drop)
 
