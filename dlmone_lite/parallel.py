@@ -99,17 +99,21 @@ def world() -> int:
 
 def leads() -> bool:
     """Whether this process evaluates, prints and writes."""
+    return rank() == 0
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
     group = _group()
-    return not group or group.get_rank() == 0
+    return group.get_rank() if group else 0
 
 
 def mine(rows: int) -> slice:
     """This process' share of a batch; InputError if it cannot be shared evenly."""
     if rows % world():
         raise InputError(f"a batch of {rows} cannot be shared by {world()} processes; choose a multiple")
-    group, share = _group(), rows // world()
-    first = group.get_rank() * share if group else 0
-    return slice(first, first + share)
+    share = rows // world()
+    return slice(rank() * share, (rank() + 1) * share)
 
 
 def average(tensors: list[Tensor]) -> None:
@@ -133,6 +137,16 @@ def gather(share: Tensor) -> Tensor:
     parts = [torch.empty_like(share) for _ in range(world())]
     group.all_gather(parts, share.contiguous())
     return torch.cat(parts)
+
+
+def together(own: Tensor, rows: int) -> Tensor:
+    """What all processes made, one after the other: each `rows` rows, the last ones perhaps fewer or none."""
+    if world() == 1:
+        return own
+    made = own.new_zeros(1)[0].long() + len(own)
+    filled = own.new_zeros(rows, *own.shape[1:])
+    filled[: len(own)] = own
+    return gather(filled)[: int(gather(made[None]).sum())]
 
 
 def decided(choice: int) -> int:

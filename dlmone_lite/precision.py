@@ -14,7 +14,6 @@ from torch import nn
 
 from dlmone_lite.errors import InputError
 
-
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

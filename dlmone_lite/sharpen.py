@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dlmone_lite import parallel
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.pairs import PairedText, one_row_each
@@ -109,22 +110,28 @@ class SharpenRun(TeacherRun):
     @torch.no_grad()
     def prepare(self) -> Iterator[tuple[int, int]]:
         """The teacher writes its sentences, in parts; yields (sources done, sources in all)."""
-        c, own, phi = self.config, self.sentences, self.phi
+        c, own = self.config, self.sentences
         at_once = max(1, self.rows_at_once // c.samples)
         while not own.full:
-            began, start = time.perf_counter(), int(own.filled)
-            batch = own.batch[start : start + at_once].repeat(c.samples).to(self.device)
-            generator = generator_at(c.seed, -1 - start)
-            with self.autocast():
-                x = ancestral(
-                    phi, phi.schedule, batch, phi.embed(batch.ids), steps=c.nfe, generator=generator,
-                    clamp=phi.clamp,
-                )  # fmt: skip
-            ids = batch.ids.clone()
-            ids[batch.target] = phi.round(x.float()[batch.target])
-            own.put(ids.view(-1, c.samples, ids.shape[-1]))
+            began, start = time.perf_counter(), int(own.filled) + parallel.rank() * at_once
+            ids = own.batch.ids[:0, None].expand(-1, c.samples, -1).to(self.device)
+            if start < len(own.ids):  # else other processes write the last ones
+                ids = self.written(own.batch[start : start + at_once], generator_at(c.seed, -1 - start))
+            own.put(parallel.together(ids, at_once))
             self.seconds += time.perf_counter() - began
             yield int(own.filled), len(own.ids)
+
+    def written(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The teacher's sentences for these sources, ids (s, n, L)."""
+        c, phi = self.config, self.phi
+        batch = batch.repeat(c.samples).to(self.device)
+        clean = phi.embed(batch.ids)
+        with self.autocast():
+            how = {"steps": c.nfe, "generator": generator, "clamp": phi.clamp}
+            x = ancestral(phi, phi.schedule, batch, clean, **how)
+        ids = batch.ids.clone()
+        ids[batch.target] = phi.round(x.float()[batch.target])
+        return ids.view(-1, c.samples, ids.shape[-1])
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         if not self.sentences.full:

@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from dlmone_lite import parallel
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.muon import Muon, split
 from dlmone_lite.pairs import PairedText, one_row_each
 from dlmone_lite.pool import Pool
 from dlmone_lite.sample import ancestral, anchor, snr_timesteps
+from dlmone_lite.text import Batch
 from dlmone_lite.training import EMA, Run, generator_at, randn
 from dlmone_lite.updates import apply_update
 
@@ -96,32 +98,37 @@ class WarmStartRun(Run):
     def prepare(self) -> Iterator[tuple[int, int]]:
         """The teacher writes the pool, in parts; yields (sources done, sources in all)."""
         c, pool, phi = self.config, self.pool, self.phi
-        times = snr_timesteps(phi.schedule, c.nfe)
         at_once = max(1, self.rows_at_once // c.samples)
-        means: list[Tensor] = []
+        while not pool.full:
+            began, start = time.perf_counter(), int(pool.filled) + parallel.rank() * at_once
+            ids, mean = pool.ids[:0], phi.words.new_zeros(0, pool.ids.shape[-1], phi.words.shape[-1])
+            if start < len(pool.rows):  # else other processes write the last ones
+                rows = pool.rows[start : start + at_once].cpu()
+                ids, mean = self.written(self.data.batch[rows], generator_at(c.seed, -1 - start))
+            pool.put(*(parallel.together(part, at_once) for part in (ids, mean)), phi.embedding())
+            if pool.full:
+                pool.sort(phi.embedding())
+            self.seconds += time.perf_counter() - began
+            yield int(pool.filled), len(pool.rows)
+
+    def written(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """For s sources the teacher's sentences, ids (s, n, L_t), and the mean of its x0_hat (s, L_t, D) at
+        the step at which their shares are read."""
+        c, phi = self.config, self.phi
+        times, means = snr_timesteps(phi.schedule, c.nfe), []
 
         def read_mean(t: int, x_t: Tensor, x0_hat: Tensor) -> None:
             if t == times[c.share_step]:
                 means[:] = [x0_hat.float()]
 
-        while not pool.full:
-            began, start = time.perf_counter(), int(pool.filled)
-            rows = pool.rows[start : start + at_once].cpu()
-            batch = self.data.batch[rows].repeat(c.samples).to(self.device)
-            generator = generator_at(c.seed, -1 - start)
-            clean = phi.embed(batch.ids)
-            with self.autocast():
-                x = ancestral(
-                    phi, phi.schedule, batch, clean, steps=times, generator=generator,
-                    clamp=phi.clamp if c.clamp else None, trace=read_mean,
-                )  # fmt: skip
-            shape = (len(rows), c.samples, pool.ids.shape[-1])
-            mean = means[0][batch.target].view(*shape, -1).mean(1)
-            pool.put(phi.round(x.float())[batch.target].view(shape), mean, phi.embedding())
-            if pool.full:
-                pool.sort(phi.embedding())
-            self.seconds += time.perf_counter() - began
-            yield int(pool.filled), len(pool.rows)
+        shape = (len(batch), c.samples, self.pool.ids.shape[-1])
+        batch = batch.repeat(c.samples).to(self.device)
+        clean = phi.embed(batch.ids)
+        with self.autocast():
+            how = {"steps": times, "generator": generator, "clamp": phi.clamp if c.clamp else None}
+            x = ancestral(phi, phi.schedule, batch, clean, **how, trace=read_mean)
+        mean = means[0][batch.target].view(*shape, -1).mean(1)
+        return phi.round(x.float())[batch.target].view(shape), mean
 
     @torch.no_grad()
     def reread(self, generator: torch.Generator, quantiles: int = 32) -> None:

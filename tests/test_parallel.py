@@ -147,6 +147,54 @@ assert code == 2 and not any("gloo" in name for name in threads), (code, threads
 """
 
 
+WRITERS = """
+import sys
+from pathlib import Path
+import pets, torch
+from dlmone_lite import parallel
+from dlmone_lite.checkpoint import load, write_tensors
+from dlmone_lite.pairs import PairedText
+from dlmone_lite.sharpen import SharpenConfig, SharpenRun
+from dlmone_lite.warmstart import WarmStartConfig, WarmStartRun
+from dlmone_lite.worlds import World
+
+folder, out = Path(sys.argv[1]), Path(sys.argv[2])
+parallel.begin("cpu")
+torch.set_num_threads(1)
+teacher, world = load(folder / "teacher.safetensors"), World.load(folder / "pets.grammar")
+data = PairedText(*zip(*world.pairs("train", 60)), teacher.codec)
+how = {"samples": 2, "nfe": 4, "precision": "float32"}
+sharpen = SharpenRun(teacher.model, data, SharpenConfig(steps=2, **how))
+warm = WarmStartRun(teacher.model, data, WarmStartConfig(steps=2, share_step=1, **how))
+told = []
+for run in (sharpen, warm):
+    run.rows_at_once = 2 * int(sys.argv[3])
+    told.append(list(run.prepare()))
+if parallel.leads():
+    print(told)
+    pool = {"pool_ids": warm.pool.ids, "share": warm.pool.share, "direction": warm.pool.direction}
+    write_tensors(out, {"ids": sharpen.sentences.ids, **pool}, {})
+parallel.end()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sources", [3, 7])  # at once: no part left at the end, or none for the last process
+def test_the_teachers_sentences_are_written_by_all(sources: int, folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(WRITERS, encoding="utf-8")
+    found = {}
+    for name, start in (("alone", []), ("two", TORCHRUN)):
+        done = run(*start, str(script), str(folder), str(tmp_path / name), str(sources))
+        assert done.returncode == 0, done.stderr
+        found[name] = read_tensors(tmp_path / name)[0], len(eval(done.stdout)[0])
+    (alone, parts), (two, rounds) = found["alone"], found["two"]
+    assert rounds == (parts + 1) // 2 > 1
+    assert torch.equal(alone["ids"], two["ids"]) and torch.equal(alone["pool_ids"], two["pool_ids"])
+    for key in ("share", "direction"):
+        assert torch.allclose(alone[key], two[key], atol=1e-5)
+
+
 @pytest.mark.slow
 def test_a_mistake_leaves_no_thread_behind(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
@@ -169,6 +217,7 @@ def test_alone_nothing_is_shared() -> None:
     tensor = torch.ones(3)
     parallel.average([tensor])
     assert torch.equal(tensor, torch.ones(3)) and parallel.gather(tensor) is tensor
+    assert parallel.rank() == 0 and parallel.together(tensor, 9) is tensor
     assert parallel.agreed(True) and not parallel.agreed(False) and parallel.decided(1) == 1
     parallel.wait(), parallel.end()
     assert parallel.begin("cpu") == "cpu"
