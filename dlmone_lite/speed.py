@@ -65,8 +65,8 @@ def peak_memory(device: torch.device) -> int:
 
 
 class RandomText:
-    """Pairs of random words in a network's shape, for a `TeacherRun`: speed hardly depends on what they say (of
-    real text, which repeats its words, a CPU is a little quicker: `clean_rounding_loss`).
+    """Pairs of random words in a network's shape, for a `TeacherRun`: speed hardly depends on what they say
+    (with real text, which repeats its words, a CPU is a little quicker: `clean_rounding_loss`).
 
     The target is what follows the source's block; in DiffuSeq's layout, which has none, the second half.
     """
