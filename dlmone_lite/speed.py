@@ -140,20 +140,20 @@ class Speed:
         return self.flops / self.seconds / peak
 
 
-def product_flops(model: Denoiser, data: RandomText, config: TeacherConfig, rows: int = 8) -> float:
-    """Operations of all matrix products of the loss for one row, forward and backward.
+def product_flops(model: Denoiser, data: RandomText, config: TeacherConfig) -> float:
+    """Operations of all matrix products of the loss for one batch, forward and backward.
 
     A backward pass has two products for each of the forward's, so three times those; what is computed twice
     to save memory counts once, and the optimiser's own products do not count. (Fused attention is not counted
     everywhere, so that here it is written out.)
     """
-    device = model.words.device
+    device, rows = model.words.device, config.batch_size
     batch, references, share = data.rows(torch.arange(rows))
     t = torch.full((rows,), 1000, device=device)
     noise = torch.randn(rows, model.config.length, 2 * model.config.embed_dim, device=device)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         teacher_loss(model, batch.to(device), references.to(device), share.to(device), t, noise, config)
-    return 3.0 * counter.get_total_flops() / rows
+    return 3.0 * counter.get_total_flops()
 
 
 def training_speed(
@@ -165,7 +165,7 @@ def training_speed(
         recipe = replace(recipe, precision="float32", optimiser="adamw", target="sample", compile=False)
     data = RandomText(shape)
     model = (Plain(shape, library) if library else network(shape)).to(device)
-    flops = recipe.batch_size * product_flops(model.train(), data, recipe)
+    flops = product_flops(model.train(), data, recipe)
     run = TeacherRun(model, data, replace(recipe, steps=10**6))
     seconds = median_seconds(run.advance, device, repeats)
     positions = recipe.batch_size * shape.length
