@@ -158,7 +158,7 @@ def teacher_loss(
             wanted = wanted + alpha * config.sigma_0**2 / noisy**2 * (x_t[:, cut:] - alpha * wanted)
         denoising = (model.read(x_t, t, h)[:, cut:] - wanted).square().mean((-2, -1))
     x0 = x0[:, cut:]
-    if config.sigma_0 or ids.is_cuda:
+    if config.sigma_0 or ids.device.type != "cpu":
         rounding = rounding_loss(x0, table, bias, ids[:, cut:])
     else:
         rounding = clean_rounding_loss(table, bias, ids[:, cut:])
