@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SPECIALS = ["[PAD]", "[UNK]", "[SEP]"]
 PAD, UNK, SEP = range(3)
+AT_ONCE = 4096  # sentences that are cut together: what is known of each takes far more room than its ids
 
 
 class Vocabulary:
@@ -124,8 +125,11 @@ class WordPieces(Vocabulary):
 
     def ids_of(self, sentences: Sequence[str]) -> list[list[int]]:
         """`ids` of each sentence, cut by all cores (unless TOKENIZERS_PARALLELISM is false)."""
-        cut = self.tokenizer.backend_tokenizer.encode_batch_fast(list(sentences), add_special_tokens=False)
-        return [pieces.ids for pieces in cut]
+        cut, ids = self.tokenizer.backend_tokenizer.encode_batch_fast, []
+        for start in range(0, len(sentences), AT_ONCE):
+            some = cut(list(sentences[start : start + AT_ONCE]), add_special_tokens=False)
+            ids += [pieces.ids for pieces in some]
+        return ids
 
     def text(self, ids: Iterable[int]) -> str:
         """The words up to the first [SEP]; [PAD] inside a sentence stays visible, for it is an error."""

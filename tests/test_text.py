@@ -153,6 +153,12 @@ def test_pieces_are_those_of_berts_tokenizer(pieces, tmp_path):
         assert ids == ours.ids(line), "many at once are cut as one"
 
 
+@pytest.mark.parametrize("at_once", [1, 5, 12, 100])
+def test_many_sentences_are_cut_in_parts(pieces, at_once, monkeypatch):
+    monkeypatch.setattr("dlmone_lite.text.AT_ONCE", at_once)
+    assert pieces.ids_of(LINES) == [pieces.ids(line) for line in LINES] and pieces.ids_of([]) == []
+
+
 def test_no_tokenizer_is_one_line(tmp_path):
     with pytest.raises(InputError, match="neither a folder nor to be had from the hub .*let the corpus make"):
         WordPieces.of_bert(str(tmp_path / "absent"))
