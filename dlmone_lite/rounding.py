@@ -44,8 +44,8 @@ class Surprise(torch.autograd.Function):
 
     The logits of 64 x 32 positions and 8192 words would fill 64 MB several times over; so they are made in
     parts, and of each part only the logits' gradient is kept, in `dtype`: the softmax less one at the own
-    word. Autograd's own way takes three times as long, on a CPU a sixth of an update of the preset `lite`.
-    (A share below what a float can hold counts as the smallest: a loss is at most 87.)
+    word. Autograd's own way goes over them several times more. (A share below what a float can hold counts as
+    the smallest: a loss is at most 87.)
     """
 
     @staticmethod
@@ -68,8 +68,8 @@ class Surprise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, words, wrong = ctx.saved_tensors
-        share = grad[:, None].to(words.dtype)
-        d_x = grad[:, None] * (wrong @ words)
+        share = grad[:, None]
+        d_x = share * (wrong @ words)
         d_table = (wrong.T @ (share * x).to(words.dtype)).to(x.dtype)
-        d_bias = (wrong.T @ share).squeeze(1).to(x.dtype) if ctx.bias else None
+        d_bias = (wrong.T @ share.to(words.dtype)).squeeze(1).to(x.dtype) if ctx.bias else None
         return d_x, d_table, d_bias, None, None
