@@ -44,8 +44,8 @@ def surely_first(x: Tensor, table: Tensor) -> Tensor:
 def best(x: Tensor, table: Tensor, bias: Tensor | None = None) -> Tensor:
     """The row of the table (V, D) with the largest product, plus bias (V,), with x (N, D) -> (N,).
 
-    In parts: of 64 x 40 positions and 4096 words the products fill 42 MB, which doubles a CPU's time. The
-    table stands on the left, for a CPU makes a few hundred columns in half the time of as many rows.
+    In parts: of 64 x 40 positions and 4096 words the products fill 42 MB, more than a CPU's caches. The table
+    stands on the left, for a CPU makes a few hundred columns sooner than as many rows.
     """
     words = len(table)
     if more := -words % BLOCK:  # the last row again and again, to fill the last block
