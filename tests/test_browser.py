@@ -54,6 +54,9 @@ PROGRESS = f"""() => {{ {CURRENT}
     return {{ total: code.length, run: code.filter(cell => cell.execution_count).length,
               idle: kernel === 'idle', died: window.kernelDied,
               error: errors.length ? errors[0].ename + ': ' + errors[0].evalue : '' }}; }}"""
+# A kernel that has died may be gone, or on its way back: to shut it down then fails.
+SHUT_DOWN = """() => window.jupyterapp?.shell.currentWidget?.sessionContext?.shutdown()
+    .catch(error => { if (!window.kernelDied) throw error; })"""
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +126,7 @@ class Visit:
 
     def close(self) -> None:
         """Shut the kernel down and close the page."""
-        self.page.evaluate("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.shutdown()")
+        self.page.evaluate(SHUT_DOWN)
         self.page.close()
 
 
