@@ -68,3 +68,18 @@ def test_in_bfloat16_it_is_as_near_to_the_truth_as_autograds(monkeypatch: pytest
         gradients.append(torch.autograd.grad(loss, words)[0].double())
     truth, autograd, ours = gradients
     assert 0 < (ours - truth).norm() < 1.2 * (autograd - truth).norm() < 0.05 * truth.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_sure_and_surely_wrong_words_count_in_half_precision(dtype: torch.dtype) -> None:
+    """An own share near 1, of which half precision would leave nothing but 1, and one of 5e-6."""
+    table = 3.5 * torch.eye(50)
+    x = table[:2].clone().requires_grad_(True)  # certain that they are words 0 and 1
+    ids = torch.tensor([0, 2])  # the second is not
+    found = rounding.Surprise.apply(x, table, None, ids, dtype)
+    truth = F.cross_entropy(x.double() @ table.T.double(), ids, reduction="none")
+    assert truth[0] < 3e-4 and truth[1] > 12
+    assert torch.allclose(found.double(), truth, rtol=0.02, atol=0)
+    for loss, exact in zip(found, truth, strict=True):
+        ours, own = (torch.autograd.grad(one, x, retain_graph=True)[0].double() for one in (loss, exact))
+        assert (ours - own).norm() < 0.02 * own.norm()
