@@ -58,7 +58,8 @@ ROUGE-L, dist-1, self-BLEU, div-4) use the first three samples of each source an
 beside them stand copying the source and true samples. Last, the detectors of degeneration: what they see in
 the outputs, compared with as many true samples. --exact puts the world's exact denoiser in place
 of a network. --floor gives a teacher's loss above the exact Bayes loss for each tenth of t. --corpus, for a
-network trained on real text: the field's scores alone, beside copying; MBR over all samples of a source.
+network trained on real text: the field's scores alone, of all samples but div-4 (three) and MBR (ten), beside
+copying.
 """
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 COLUMNS = [("", -8), ("NFE", 5), ("BLEU", 6), ("MBR", 6), ("ROUGE-L", 7), ("BERTScore", 9), ("dist-1", 6)]
 COLUMNS += [("self-BLEU", 9), ("div-4", 6), ("words", 6), ("copies", 6), ("seconds", 8)]
+CHOICE = 10  # samples of a source from which MBR chooses
 STEPS = {"teacher": [10, 100, 500, 2000], "student": [1, 2, 4, 8]}
 SETTINGS = ("sources", "samples", "seed", "clamp", "batch_size", "precision")
 
@@ -22,8 +23,9 @@ SETTINGS = ("sources", "samples", "seed", "clamp", "batch_size", "precision")
 def corpus_scores(checkpoint: Checkpoint, task: CorpusTask, args: argparse.Namespace) -> dict[str, Any]:
     """A row for each number of steps, and one for copying the source, printed and returned.
 
-    BLEU and its kin are means over the first three samples of a source; MBR is the BLEU of the one sample
-    among all that agrees best with the others. BERTScore is left out where its package or weights are not.
+    Scores are means over all samples of a source; but div-4 is that of the first three, and MBR the BLEU of
+    the one among the first ten that agrees best with the others, as DiffuSeq has them. BERTScore, of the first
+    sample, is left out where its package or weights are not.
     """
     from dlmone_lite.generate import generate
     from dlmone_lite.sample import timesteps
@@ -60,11 +62,10 @@ def row(
     from dlmone_lite.metrics import bleu
     from dlmone_lite.sample import mbr
 
-    first = [own[:SEEDS] for own in texts]
-    found: dict[str, Any] = {"name": name, "nfe": nfe, **text_scores(first, sources, targets)}
-    found |= by_source(first, targets)
+    found: dict[str, Any] = {"name": name, "nfe": nfe, **text_scores(texts, sources, targets)}
+    found |= by_source(texts, targets)
     choice = len(texts[0]) > 1 and name != "copy"
-    found["mbr"] = bleu([mbr(own) for own in texts], targets) if choice else None
+    found["mbr"] = bleu([mbr(own[:CHOICE]) for own in texts], targets) if choice else None
     found["bertscore"] = judge([own[0] for own in texts], targets) if judge else None
     found["seconds"] = round(seconds, 2)
     scores = ("bleu", "mbr", "rouge_l", "bertscore", "dist_1", "self_bleu", "div_4")

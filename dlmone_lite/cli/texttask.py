@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dlmone_lite.pairs import PairedText
     from dlmone_lite.text import Codec
 
-SEEDS = 3  # DiffuSeq's scores of diversity look at three samples of a source
+SEEDS = 3  # samples of a source, as DiffuSeq has for div-4, which falls with their number
 NFE, DRAWS = 50, 6  # steps and samples of a teacher that others are compared with
 WITHIN = 0.05  # more self-BLEU than the teacher's that the best student may have
 
@@ -77,7 +77,7 @@ class CorpusTask:
         from dlmone_lite.generate import generate
 
         sources, targets = (side[-args.eval_sources :] for side in self.valid)
-        how = {"samples": min(SEEDS, args.eval_samples), **how}
+        how = {"samples": args.eval_samples, **how}
         texts = generate(made, sources, steps=steps, **how)
         return {"sources": len(sources), **text_scores(texts, sources, targets)}
 
@@ -92,7 +92,7 @@ class CorpusTask:
 
     def aim(self, teacher: Checkpoint, args: argparse.Namespace, within: float = WITHIN) -> str:
         """Measure the self-BLEU that students may have, their teacher's and `within` more; what it found."""
-        if min(SEEDS, args.eval_samples) < 2:
+        if args.eval_samples < 2:
             return ""
         nfe = min(NFE, teacher.model.schedule.T)
         bar, progress = rows_bar(f"teacher, {nfe} steps")
@@ -117,14 +117,17 @@ class CorpusTask:
 
 
 def text_scores(texts: list[list[str]], sources: list[str], targets: list[str]) -> dict[str, Any]:
-    """The field's scores of a few hypotheses a source, with the share of copies and the mean length."""
+    """The field's scores of several hypotheses a source, with the share of copies and the mean length."""
     from dlmone_lite.generate import field_scores
-    from dlmone_lite.metrics import copy_rate
+    from dlmone_lite.metrics import copy_rate, div_4
 
     flat = [(text, source) for own, source in zip(texts, sources, strict=True) for text in own]
     copies = copy_rate([text for text, _ in flat], [source for _, source in flat])
     length = fmean(len(text.split()) for text, _ in flat)
-    return {**field_scores(texts, targets), "copies": copies, "length": length}
+    found = field_scores(texts, targets)
+    if found["div_4"] is not None:
+        found["div_4"] = div_4([own[:SEEDS] for own in texts])
+    return {**found, "copies": copies, "length": length}
 
 
 def corpus_name(place: str) -> str:
