@@ -22,8 +22,9 @@ def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32, iteratio
     add up the errors of bfloat16.
     """
     tall = matrices.shape[1] > matrices.shape[2]
-    x = (matrices.mT if tall else matrices).contiguous()
-    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(dtype)
+    x = matrices.to(dtype)
+    x = (x.mT if tall else x).contiguous()
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     one = A * torch.eye(x.shape[1], dtype=dtype, device=x.device)
     while iterations > 0:
         gram = x @ x.mT
@@ -70,8 +71,8 @@ class Muon(torch.optim.Optimizer):
                     self.state[p].setdefault("momentum", torch.zeros_like(p))
                 buffers = [self.state[p]["momentum"] for p in params]
                 torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
-                ahead = torch.stack(torch._foreach_lerp(gradients, buffers, group["momentum"]))  # Nesterov
-                updates = orthogonalise(ahead, self.dtype).to(ahead.dtype)
+                ahead = torch._foreach_lerp(gradients, buffers, group["momentum"])  # Nesterov
+                updates = orthogonalise(torch.stack([one.to(self.dtype) for one in ahead]), self.dtype)
                 lr = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
                 torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(params, list(updates), alpha=-lr)
+                torch._foreach_add_(params, list(updates.to(params[0].dtype)), alpha=-lr)
