@@ -23,7 +23,7 @@ def clean_rounding_loss(table: Tensor, bias: Tensor | None, ids: Tensor) -> Tens
     A GPU would have to be waited for to know how many words there are.
     """
     words, places = ids.unique(return_inverse=True)
-    return surprise(table[words], table, bias, words)[places].mean(-1)
+    return surprise(F.embedding(words, table), table, bias, words)[places].mean(-1)
 
 
 def surprise(x: Tensor, table: Tensor, bias: Tensor | None, ids: Tensor) -> Tensor:

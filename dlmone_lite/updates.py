@@ -79,7 +79,7 @@ def update_in_parts(
     total = _back_propagated(parameters, batch, scale.value if scale else 1.0)
     parallel.average(list(total.values()))
     parallel.average([parameter.grad for parameter in parameters if parameter.grad is not None])
-    norm = nn.utils.clip_grad_norm_(parameters, clip)
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
     *values, size = read([*total.values(), norm])
     for name, value in zip(total, values, strict=True):
         if not math.isfinite(value):
@@ -97,6 +97,8 @@ def update_in_parts(
     if overflow:
         _forget(optimisers)
         return dict(zip(total, values, strict=True)), size
+    if size > clip:
+        nn.utils.clip_grads_with_norm_(parameters, clip, norm)
     for optimiser, lr in optimisers.items():
         for group in optimiser.param_groups:
             group["lr"] = lr
