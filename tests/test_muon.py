@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from tiny import make_codec, make_model, make_world
 
+from dlmone_lite import muon
 from dlmone_lite.muon import Muon, orthogonalise, split
 
 
 @pytest.mark.parametrize("iterations", [1, 4, 5])
 @pytest.mark.parametrize("shape", [(3, 8, 24), (3, 24, 8), (2, 16, 16), (2, 16, 24)])
-def test_two_iterations_at_once_are_two_iterations(shape, iterations):
+def test_iterations_at_once_are_iterations_one_by_one(shape, iterations):
     x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     found = orthogonalise(x, torch.float64, iterations)
     x = x / x.norm(dim=(1, 2), keepdim=True)
@@ -21,6 +24,19 @@ def test_two_iterations_at_once_are_two_iterations(shape, iterations):
     rough = orthogonalise(x.float(), torch.bfloat16, iterations).double()
     exact = orthogonalise(x, torch.float64, iterations)
     assert (rough - exact).norm() < 0.05 * exact.norm()
+
+
+@pytest.mark.parametrize("smallest", [1e-1, 1e-2, 1e-3])
+def test_in_bfloat16_the_sum_of_errors_stays_small(smallest: float, monkeypatch: pytest.MonkeyPatch):
+    """Wide matrices with singular values from 1 down to `smallest`, as gradients have them."""
+    torch.manual_seed(0)
+    left, right = (torch.linalg.qr(torch.randn(4, n, 32))[0] for n in (32, 128))
+    x = (left * torch.logspace(0, math.log10(smallest), 32)) @ right.mT
+    several, counts = muon._iterated, []
+    monkeypatch.setattr(muon, "_iterated", lambda x, count: counts.append(count) or several(x, count))
+    exact, rough = orthogonalise(x.double(), torch.float64), orthogonalise(x, torch.bfloat16).double()
+    assert counts == [2, 2, 1, 3, 2]
+    assert 0 < (rough - exact).norm() < exact.norm() / 8
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 24), (3, 24, 8), (2, 16, 16)])
