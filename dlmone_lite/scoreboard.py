@@ -61,15 +61,17 @@ def measured(folder: Path = REAL) -> list[dict[str, Any]]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """Headings and cells, task by task: what was published, copying, then ours with their record."""
+    """Headings and cells, task by task: what was published, copying, then ours with their record. Samples are
+    sources x samples a source."""
     headings = ["task", "network", "NFE", "BLEU", "MBR", "ROUGE-L", "BERTScore", "dist-1", "self-BLEU"]
-    cells = [[*headings, "div-4", "sources", "from"]]
+    cells = [[*headings, "div-4", "samples", "from"]]
     for task in [*TASKS, *sorted({row["task"] for row in rows} - set(TASKS))]:
         ours = [row for row in rows if row["task"] == task and row.get("trained_on", task) == task]
         for row in [*(row for row in PUBLISHED if row["task"] == task), *ours]:
             scores = ["" if row.get(key) is None else f"{row[key]:.3f}" for key in SCORES]
             head = [TASKS.get(task, task), row["network"], str(row["nfe"] or "")]
-            cells.append([*head, *scores, str(row.get("sources", "")), row.get("record", "published")])
+            drawn = f"{row['sources']} x {row['samples']}" if row["nfe"] and "sources" in row else ""
+            cells.append([*head, *scores, drawn or str(row.get("sources", "")), row.get("record", "published")])
     return cells
 
 

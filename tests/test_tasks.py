@@ -15,7 +15,7 @@ import pytest
 from dlmone_lite import generate
 from dlmone_lite.bert import BertDenoiser
 from dlmone_lite.checkpoint import load
-from dlmone_lite.cli.textscores import bert_judge, by_source
+from dlmone_lite.cli.textscores import bert_judge, by_source, row
 from dlmone_lite.cli.texttask import WITHIN, CorpusTask, text_scores
 from dlmone_lite.layout import DiffuSeqCodec
 from dlmone_lite.metrics import bleu
@@ -159,13 +159,25 @@ def test_training_looks_at_other_sources_than_evaluate(corpus, monkeypatch) -> N
     task, seen = CorpusTask(str(corpus), Codec(WordPieces.learn(lines, 90), 40, 40)), []
 
     def write(made, sources: list[str], **how: int) -> list[list[str]]:
-        seen.append(sources)
+        seen.append((sources, how["samples"]))
         return [["a"]] * len(sources)
 
     monkeypatch.setattr(generate, "generate", write)
-    args = argparse.Namespace(eval_sources=2, eval_samples=1, eval_steps=1)
+    args = argparse.Namespace(eval_sources=2, eval_samples=7, eval_steps=1)
     assert task.measure(None, args, "valid")["sources"] == 2
-    assert seen == [task.valid[0][-2:]] and len(task.valid[0]) > 4
+    assert seen == [(task.valid[0][-2:], 7)] and len(task.valid[0]) > 4
+
+
+def test_every_sample_counts_but_for_div_4_and_mbr() -> None:
+    """Twelve samples of one source: the last two alone are right; the fourth alone has new 4-grams."""
+    right, wrong, new = "a b c d e", "f g h i j", "k l m n o"
+    samples = [wrong] * 3 + [new] + [wrong] * 6 + [right] * 2
+    found = row(SimpleNamespace(row=lambda *cells: None), "student", 1, [samples], ["s"], [right], 0.0, None)
+    scores = [bleu([text], [right]) for text in samples]
+    assert found["bleu"] == pytest.approx(sum(scores) / 12) == pytest.approx(found["bleu_by_source"][0], abs=1e-4)
+    pairs = [bleu([a], [b]) for i, a in enumerate(samples) for j, b in enumerate(samples) if i != j]
+    assert found["self_bleu"] == pytest.approx(sum(pairs) / len(pairs))
+    assert found["mbr"] == pytest.approx(bleu([wrong], [right])) and found["div_4"] == pytest.approx(1 / 3)
 
 
 def test_students_are_compared_with_the_teacher_that_is_named(capsys, corpus, tmp_path) -> None:
