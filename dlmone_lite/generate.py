@@ -80,7 +80,7 @@ def generate(
         raise InputError(f"steps must be at least 1, got {steps}")
     reuse_memory()
     device = checkpoint.model.words.device
-    precision = precise(precision, device)
+    precision = precise(precision, device, checkpoint.model.config.width)
     batch = checkpoint.codec.encode(sources).repeat(samples)
     texts: list[str] = []
     for start in range(0, len(batch), batch_size):

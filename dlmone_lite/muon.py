@@ -17,13 +17,12 @@ def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32, iteratio
     """Nearly the nearest semi-orthogonal matrices (N, a, b), by a quintic Newton-Schulz iteration in `dtype`.
 
     Coefficients from Jordan et al. 2024 (Muon): singular values end in about .7 to 1.2, which suffices.
-    Of wide matrices several iterations are made at once, see `_iterated`: two, or three in half precision, whose
-    errors stay within an eighth of the result so; they add up, and five at once can be far off.
+    Of wide matrices several iterations are made at once, see `_iterated`: two, or three in half precision,
+    whose errors stay within an eighth of the result so; they add up, and five at once can be far off.
     """
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.to(dtype)
-    x = (x.mT if tall else x).contiguous()
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x = (matrices.mT if tall else matrices).contiguous()
+    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(dtype)  # float16 does not hold small gradients
     wide = x.shape[2] >= 2 * x.shape[1]
     most = (3 if dtype.itemsize == 2 else 2) if wide else 1
     while iterations > 0:
@@ -75,11 +74,12 @@ class Muon(torch.optim.Optimizer):
             for shape, params in alike.items():
                 gradients = [p.grad for p in params]
                 for p in params:
-                    self.state[p].setdefault("momentum", torch.zeros_like(p))
+                    if "momentum" not in self.state[p]:
+                        self.state[p]["momentum"] = torch.zeros_like(p)
                 buffers = [self.state[p]["momentum"] for p in params]
                 torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
-                ahead = torch._foreach_lerp(gradients, buffers, group["momentum"])  # Nesterov
-                updates = orthogonalise(torch.stack([one.to(self.dtype) for one in ahead]), self.dtype)
+                ahead = torch.stack(torch._foreach_lerp(gradients, buffers, group["momentum"]))  # Nesterov
+                updates = orthogonalise(ahead, self.dtype).to(ahead.dtype)
                 lr = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
                 torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(params, list(updates.to(params[0].dtype)), alpha=-lr)
+                torch._foreach_add_(params, list(updates), alpha=-lr)

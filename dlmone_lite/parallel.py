@@ -2,7 +2,8 @@
 
 All draw the same random numbers for the whole batch and compute on their own rows; gradients and losses are
 averaged over all by `torch.distributed`. So a run has the same numbers as one process with the same batch, up
-to the order of sums, and a state saved by either goes on in the other. The first process alone writes.
+to the order of sums and to what dropout drops, and a state saved by either goes on in the other. The first
+process alone writes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.errors import InputError
@@ -21,6 +23,7 @@ from dlmone_lite.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+PATIENCE = timedelta(hours=2)  # in an exchange: the first process evaluates while the others wait
 STOPPED = 130  # the exit code of a process that Ctrl-C asked to save and stop
 
 
@@ -49,10 +52,19 @@ def launch(argv: Sequence[str], processes: int) -> int:
             for process in started:
                 process.terminate()
         for process in started:
-            process.wait()
+            _ended(process, patient=failed in (0, STOPPED))
     finally:
         signal.signal(signal.SIGINT, before)
     return failed if failed >= 0 else 1
+
+
+def _ended(process: subprocess.Popen[bytes], patient: bool, seconds: float = 15.0) -> None:
+    """Wait for it; what hangs in an exchange with one that failed does not hear that it should end."""
+    try:
+        process.wait(None if patient else seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _group() -> Any:
@@ -69,26 +81,35 @@ def begin(device: str) -> str:
     import torch
 
     if device.startswith("cuda"):
+        here, there = os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]), torch.cuda.device_count()
+        if int(here) > there:
+            raise InputError(f"{here} processes, but {there} GPU(s): start as many, or add --device cpu")
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
     # Its functions have the group of that moment as a default: first imported later (an optimiser does, with
     # torch._dynamo), they keep it and its threads beyond `end`, and one of those may abort at exit.
     import torch.distributed.nn
 
-    torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    how = {"backend": "gloo"}
+    if device.startswith("cuda"):
+        how = {"backend": "nccl", "device_id": torch.device(device)}
+    torch.distributed.init_process_group(**how, timeout=PATIENCE)
     return device
 
 
 def end() -> None:
     """Leave together: one that goes while another still speaks to it takes it down."""
     wait()
-    leave()
+    if group := _group():
+        group.destroy_process_group()
 
 
 def leave() -> None:
-    """Without the others, after a mistake: threads that outlive the interpreter may abort its exit."""
+    """Without the others, after a mistake: threads that outlive the interpreter may abort its exit. (NCCL
+    would first wait for the others, who wait for this one.)"""
     if "torch.distributed" in sys.modules and (group := _group()):  # else help would wait for torch
-        group.destroy_process_group()
+        if group.get_backend() != "nccl":
+            group.destroy_process_group()
 
 
 def world() -> int:

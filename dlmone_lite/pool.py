@@ -23,6 +23,9 @@ def shares(mean: Tensor, points: Tensor, candidate: Tensor, iterations: int = 20
     return p
 
 
+AT_ONCE = 4096  # sources whose sentences are embedded together
+
+
 class Pool(nn.Module):
     """The teacher's sentences for each of S sources: up to n different ones, their shares, and an order.
 
@@ -63,7 +66,8 @@ class Pool(nn.Module):
 
     def sort(self, embedding: Tensor) -> None:
         """Find the direction, and put each source's sentences in order along it; embedding (V, D)."""
-        sums, weight = embedding[self.ids].sum(2), self.share[..., None]  # (S, n, D)
+        sums = torch.cat([embedding[ids].sum(2) for ids in self.ids.split(AT_ONCE)])  # (S, n, D)
+        weight = self.share[..., None]
         centred = ((sums - (weight * sums).sum(1, keepdim=True)) * weight.sqrt()).flatten(0, 1).double()
         axis = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -1]
         self.direction.copy_(axis * axis[axis.abs().argmax()].sign())  # of the two, always the same one

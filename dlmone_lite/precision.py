@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import sys
 import time
@@ -22,27 +23,35 @@ def tried(device: torch.device) -> list[str]:
     return [name for name in PRECISIONS if name != "float16" or device.type != "cpu"]
 
 
-def fast_precision(device: torch.device) -> torch.dtype:
+def fast_precision(device: torch.device, width: int = 256) -> torch.dtype:
     """What this machine multiplies clearly faster than float32 (it measures): bfloat16, or float16 on a GPU
-    that is slow in bfloat16; else float32."""
+    that is slow in bfloat16; else float32. On a GPU in the feed-forward layers of networks of that width: of
+    narrow ones it hardly computes more than it starts to, which takes as long in any precision."""
     a = torch.randn(2048, 256, device=device)
     b = torch.randn(256, 256, device=device)
+    calls = 1
+    if device.type != "cpu":
+        a, b = torch.randn(4096, width, device=device), torch.randn(width, 4 * width, device=device)
+        calls = 20  # for each wait
     seconds = {}
     for name in tried(device):
         x, y = a.to(PRECISIONS[name]), b.to(PRECISIONS[name])
         for repeat in range(4):
             if repeat == 1:  # the first call warms up
                 began = time.perf_counter()
-            float((x @ y)[0, 0])
+            for _ in range(calls):
+                z = x @ y
+            float(z[0, 0])
         seconds[name] = time.perf_counter() - began
     fast = (name for name, took in seconds.items() if took < 0.6 * seconds["float32"])
     return PRECISIONS[next(fast, "float32")]
 
 
-def precise(name: str, device: torch.device) -> str:
-    """The precision called `name`, where "auto" is what this machine does faster; unknown: InputError."""
+def precise(name: str, device: torch.device, width: int = 256) -> str:
+    """The precision called `name`, where "auto" is what this machine does faster in networks of that width;
+    unknown: InputError."""
     if name == "auto":
-        fast = fast_precision(device)
+        fast = fast_precision(device, width)
         return next(name for name, dtype in PRECISIONS.items() if dtype == fast)
     if name not in PRECISIONS:
         raise InputError(f"unknown precision {name!r}; known: auto, {', '.join(PRECISIONS)}")
@@ -61,8 +70,9 @@ def compile_blocks(networks: Iterable[nn.Module], backend: str = "inductor") -> 
     """
     for network in networks:
         on_gpu = next(network.parameters()).is_cuda
-        if not on_gpu and not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
-            raise InputError("compile=true needs a C++ compiler on a CPU, and none was found; leave it out")
+        kind = ("C", "cc", "gcc", "clang") if on_gpu else ("C++", "c++", "g++", "clang++", "cl")
+        if not any(map(shutil.which, (*kind[1:], os.environ.get("CC", "")))):
+            raise InputError(f"compile=true needs a {kind[0]} compiler, and none was found; leave it out")
         for block in network.blocks:
             block.compile(backend=backend)
 

@@ -69,7 +69,8 @@ class Schedule:
     def _tables(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """alpha and sigma of all steps, which go to a device once."""
         if (device, dtype) not in self._sent:
-            self._sent[device, dtype] = self._alpha.to(device, dtype), self._sigma.to(device, dtype)
+            with torch.inference_mode(False):  # lest training later meet tensors that carry no gradient
+                self._sent[device, dtype] = self._alpha.to(device, dtype), self._sigma.to(device, dtype)
         return self._sent[device, dtype]
 
     def like(self, t: Tensor | int, x: Tensor) -> tuple[Tensor, Tensor]:

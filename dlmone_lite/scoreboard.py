@@ -70,8 +70,9 @@ def table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
         for row in [*(row for row in PUBLISHED if row["task"] == task), *ours]:
             scores = ["" if row.get(key) is None else f"{row[key]:.3f}" for key in SCORES]
             head = [TASKS.get(task, task), row["network"], str(row["nfe"] or "")]
-            drawn = f"{row['sources']} x {row['samples']}" if row["nfe"] and "sources" in row else ""
-            cells.append([*head, *scores, drawn or str(row.get("sources", "")), row.get("record", "published")])
+            drawn = str(row.get("sources", ""))
+            drawn += f" x {row['samples']}" if drawn and row["nfe"] else ""  # a copy is the same every time
+            cells.append([*head, *scores, drawn, row.get("record", "published")])
     return cells
 
 

@@ -23,7 +23,7 @@ from dlmone_lite.pairs import PairedText, one_row_each
 from dlmone_lite.sample import ancestral
 from dlmone_lite.teacher import TeacherConfig, TeacherRun
 from dlmone_lite.text import Batch, Codec
-from dlmone_lite.training import generator_at
+from dlmone_lite.training import generator_at, on_device
 
 
 @dataclass
@@ -127,7 +127,7 @@ class SharpenRun(TeacherRun):
         batch = batch.repeat(c.samples).to(self.device)
         clean = phi.embed(batch.ids)
         with self.autocast():
-            how = {"steps": c.nfe, "generator": generator, "clamp": phi.clamp}
+            how = {"steps": c.nfe, "generator": on_device(generator, self.device), "clamp": phi.clamp}
             x = ancestral(phi, phi.schedule, batch, clean, **how)
         ids = batch.ids.clone()
         ids[batch.target] = phi.round(x.float()[batch.target])

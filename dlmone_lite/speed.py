@@ -148,7 +148,7 @@ def product_flops(model: Denoiser, data: RandomText, config: TeacherConfig) -> f
     everywhere, so that here it is written out.)
     """
     device, rows = model.words.device, config.batch_size
-    batch, references, share = data.rows(torch.arange(rows))
+    batch, references, share = data.rows(torch.arange(rows) % len(data.batch))
     t = torch.full((rows,), 1000, device=device)
     noise = torch.randn(rows, model.config.length, 2 * model.config.embed_dim, device=device)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
@@ -180,9 +180,9 @@ def writing_seconds(
     """Median seconds in which a network of that shape writes `rows` rows of embeddings, by a teacher's
     ancestral steps or a student's."""
     model = network(shape).to(device).eval()
-    batch = RandomText(shape).batch[torch.arange(rows)].to(device)
+    batch = RandomText(shape, rows).batch.to(device)
     clean, schedule = model.embed(batch.ids), model.schedule
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)  # as `generate` has it
 
     def write() -> None:
         how = {"steps": nfe, "generator": generator}

@@ -175,7 +175,9 @@ class TeacherRun(Run):
         config = replace(config)  # a slider that turns it leaves the caller's alone
         self.model, self.data = model.train(), data
         self.ema, self.times = EMA(model, config.ema), TimeSampler(config, model.schedule.T)
-        hidden, rest = split(model) if config.optimiser == "muon" else ([], list(model.parameters()))
+        hidden, rest = split(model)
+        if config.optimiser != "muon":
+            hidden, rest = [], [p for p in model.parameters() if p.requires_grad]
         decay = {"weight_decay": config.weight_decay}
         optimisers = {"adamw": torch.optim.AdamW(rest, config.lr, (0.9, 0.98), **decay, fused=True)}
         if hidden:

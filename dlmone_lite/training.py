@@ -44,10 +44,14 @@ def generator_at(seed: int, step: int, device: str = "cpu") -> torch.Generator:
 def randn(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
     """Normal numbers on `device`: a CPU's from `generator`, so that every CPU has the same; a GPU's from one
     of its own, seeded by `generator`, for it would wait long for a CPU to draw as many."""
+    return torch.randn(*shape, generator=on_device(generator, device), device=device)
+
+
+def on_device(generator: torch.Generator, device: torch.device) -> torch.Generator:
+    """`generator` on a CPU; on a GPU one of its own, seeded by it. (GPUs of one kind draw the same.)"""
     if device.type == "cpu":
-        return torch.randn(*shape, generator=generator)
-    seed = int(torch.randint(2**62, (), generator=generator))
-    return torch.randn(*shape, generator=torch.Generator(device).manual_seed(seed), device=device)
+        return generator
+    return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
 
 
 def seed_weights(seed: int) -> None:
@@ -99,11 +103,12 @@ class Run:
         self.step, self.seconds, self.tokens = 0, 0.0, 0
         self.origin: dict[str, str] = {}  # what the run starts from, by name: a state of another is refused
         self.device = next(next(iter(modules.values())).parameters()).device
-        known = list(PRECISIONS)  # several processes take the same one, though each may have measured
-        config.precision = known[parallel.decided(known.index(precise(config.precision, self.device)))]
+        known, shapes = list(PRECISIONS), [m.config for m in modules.values() if hasattr(m, "words")]
+        own = precise(config.precision, self.device, max((shape.width for shape in shapes), default=256))
+        config.precision = known[parallel.decided(known.index(own))]  # each process may have measured another
         self.dtype = PRECISIONS[config.precision]
         self.scale = LossScale() if self.dtype == torch.float16 else None
-        self.dropout = any(module.config.dropout for module in modules.values() if hasattr(module, "words"))
+        self.dropout = any(shape.dropout for shape in shapes)
 
     def autocast(self) -> torch.autocast:
         """The context in which networks are evaluated: matrix products in the run's precision."""
@@ -135,9 +140,10 @@ class Run:
         """One update, its `Step`; with `evaluate`, the result is evaluated after it."""
         began, lr = time.perf_counter(), self.lr()
         generator = generator_at(self.config.seed, self.step + 1)
-        with torch.random.fork_rng() if self.dropout else nullcontext():  # dropout draws from torch's own
+        here = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(here) if self.dropout else nullcontext():  # dropout draws from torch's own
             if self.dropout:
-                torch.manual_seed(generator.initial_seed())
+                torch.manual_seed(generator.initial_seed() + parallel.rank())
             losses, norms, tokens = self.update(generator)
         self.step += 1
         self.tokens += tokens

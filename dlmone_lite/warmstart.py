@@ -22,8 +22,8 @@ from dlmone_lite.muon import Muon, split
 from dlmone_lite.pairs import PairedText, one_row_each
 from dlmone_lite.pool import Pool
 from dlmone_lite.sample import ancestral, anchor, snr_timesteps
-from dlmone_lite.text import Batch
-from dlmone_lite.training import EMA, Run, generator_at, randn
+from dlmone_lite.text import Batch, sent
+from dlmone_lite.training import EMA, Run, generator_at, on_device, randn
 from dlmone_lite.updates import apply_update
 
 
@@ -125,8 +125,8 @@ class WarmStartRun(Run):
         batch = batch.repeat(c.samples).to(self.device)
         clean = phi.embed(batch.ids)
         with self.autocast():
-            how = {"steps": times, "generator": generator, "clamp": phi.clamp if c.clamp else None}
-            x = ancestral(phi, phi.schedule, batch, clean, **how, trace=read_mean)
+            how = {"steps": times, "generator": on_device(generator, self.device), "trace": read_mean}
+            x = ancestral(phi, phi.schedule, batch, clean, **how, clamp=phi.clamp if c.clamp else None)
         mean = means[0][batch.target].view(*shape, -1).mean(1)
         return phi.round(x.float())[batch.target].view(shape), mean
 
@@ -145,7 +145,7 @@ class WarmStartRun(Run):
             rows = pool.rows[here].cpu()
             batch = self.data.batch[rows].repeat(quantiles).to(self.device)
             clean = phi.embed(batch.ids)
-            z = torch.randn(clean.shape, generator=generator).to(self.device)
+            z = randn(clean.shape, generator, self.device)
             first = clean.shape[1] - pool.ids.shape[-1]
             z[:, first] += (score.repeat(len(rows)) - z[:, first] @ pool.direction)[:, None] * pool.direction
             t = torch.full((len(batch),), self.config.t_init, device=self.device)
@@ -169,22 +169,24 @@ class WarmStartRun(Run):
             1, c.t_init * 7 // 8 + 1, (len(batch),), generator=generator
         )  # as in eight steps
         other = torch.randn(len(batch), generator=generator)
-        kept = torch.arange(len(batch)) < round(c.keep * len(batch))
-        kept, batch = kept.to(device), batch.to(device)
-        t = torch.where(kept, lower.to(device), c.t_init)
+        keep, tokens = round(c.keep * len(batch)), int(batch.target.sum())
+        kept, lower, other, which = (
+            sent(one, device) for one in (torch.arange(len(batch)) < keep, lower, other, which)
+        )
+        batch, t = batch.to(device), torch.where(kept, lower, c.t_init)
         clean, cut = phi.embed(batch.ids), batch.ids.shape[1] - pool.ids.shape[-1]
-        score = torch.where(kept, other.to(device), z[:, cut] @ pool.direction)
+        score = torch.where(kept, other, z[:, cut] @ pool.direction)
         wanted = clean.clone()
-        wanted[:, cut:] = phi.embedding()[pool.pick(which.to(device), score)]
+        wanted[:, cut:] = phi.embedding()[pool.pick(which, score)]
         known = wanted * kept[:, None, None]  # the others start from nothing but noise
         with self.autocast():
             x_g = self.theta(anchor(phi.schedule.diffuse(known, t, z), clean, batch), t, batch)
         errors = (x_g - wanted)[:, cut:].square().mean((1, 2))
-        loss, terms = errors.mean(), {"regression": errors[~kept].mean()}
+        loss, terms = errors.mean(), {"regression": errors[keep:].mean()}
         if c.keep:
-            terms["denoising"] = errors[kept].mean()
+            terms["denoising"] = errors[:keep].mean()
         adam, muon = self.optimisers["adam"], self.optimisers["muon"]
         optimisers = {adam: self.lr(), muon: c.lr_muon * self.lr_factor()}
         values, norm = apply_update(optimisers, loss, terms, self.step + 1, c.clip, self.scale)
         self.ema.update(self.theta, self.step + 1)
-        return values, {"theta": norm}, int(batch.target.sum())
+        return values, {"theta": norm}, tokens

@@ -24,7 +24,8 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT 
 
 
 def command(kind: str, folder: Path, out: Path, *more: str) -> list[str]:
-    argv = [kind, "--world", folder / "pets.grammar", "--out", out, "--log", out.with_suffix(".jsonl"), *more]
+    argv = [kind, "--world", folder / "pets.grammar", "--out", out, "--log", out.with_suffix(".jsonl")]
+    argv += ["--device", "cpu", *more]
     argv += pets.TINY if kind == "train" else ["--teacher", folder / "teacher.safetensors"]
     return [str(word) for word in [*argv, *pets.FAST, *(["psi_warmup=1"] if kind == "distill" else [])]]
 
@@ -227,3 +228,22 @@ def test_a_batch_is_shared_evenly_or_not_at_all(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(parallel, "world", lambda: 4)
     with pytest.raises(InputError, match="a batch of 6 cannot be shared by 4 processes"):
         parallel.mine(6)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"LOCAL_RANK": "0", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match=r"2 processes, but 1 GPU\(s\): start as many, or add --device cpu"):
+        parallel.begin("cuda")
+
+
+def test_a_process_that_hangs_is_ended() -> None:
+    """As one does that waits on a GPU for a process that has failed: it does not hear SIGTERM."""
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True)"
+    process = subprocess.Popen([sys.executable, "-c", f"{deaf}; time.sleep(90)"], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    process.terminate()
+    began = time.monotonic()
+    parallel._ended(process, patient=False, seconds=0.3)
+    assert process.returncode == -9 and 0.3 <= time.monotonic() - began < 30

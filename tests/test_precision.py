@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ def test_auto_is_what_this_machine_multiplies_faster(monkeypatch):
     assert precise("auto", CPU) in PRECISIONS
     for name, dtype in PRECISIONS.items():
         assert precise(name, CPU) == name
-        monkeypatch.setattr("dlmone_lite.precision.fast_precision", lambda device, found=dtype: found)
+        monkeypatch.setattr("dlmone_lite.precision.fast_precision", lambda device, width, found=dtype: found)
         assert precise("auto", CPU) == name
     with pytest.raises(InputError, match="unknown precision 'half'; known: auto, float32, bfloat16, float16"):
         precise("half", CPU)
@@ -53,10 +54,13 @@ def test_the_first_that_is_clearly_faster_is_taken(seconds, fast, monkeypatch):
             clock[0] += next(seconds[name] for name, dtype in PRECISIONS.items() if dtype == self.dtype)
             return torch.zeros(1, 1)
 
-    monkeypatch.setattr("dlmone_lite.precision.torch.randn", lambda *size, device: Matrix())
+    made = []
+    randn = "dlmone_lite.precision.torch.randn"
+    monkeypatch.setattr(randn, lambda *size, device: made.append(size) or Matrix())
     monkeypatch.setattr("dlmone_lite.precision.time.perf_counter", lambda: clock[0])
-    assert fast_precision(torch.device("cuda")) == PRECISIONS[fast]
+    assert fast_precision(torch.device("cuda"), 768) == PRECISIONS[fast]
     assert set(multiplied) == set(PRECISIONS.values())
+    assert made[-2:] == [(4096, 768), (768, 3072)], "a feed-forward layer of the network"
 
 
 def test_products_are_in_the_precision_asked_for():
@@ -90,3 +94,11 @@ def test_compile_without_a_compiler_says_so(monkeypatch):
     monkeypatch.setattr("dlmone_lite.precision.shutil.which", lambda name: None)
     with pytest.raises(InputError, match=r"compile=true needs a C\+\+ compiler"):
         compile_blocks([small()])
+
+
+def test_on_a_gpu_a_compiler_for_c_is_looked_for(monkeypatch):
+    looked, network = [], SimpleNamespace(parameters=lambda: iter([SimpleNamespace(is_cuda=True)]), blocks=[])
+    monkeypatch.setattr("dlmone_lite.precision.shutil.which", lambda name: looked.append(name))
+    with pytest.raises(InputError, match="compile=true needs a C compiler, and none was found"):
+        compile_blocks([network])
+    assert "gcc" in looked and "g++" not in looked

@@ -137,3 +137,12 @@ def test_bad_arguments_are_refused():
     for ratio in (0, -1.0, math.nan):
         with pytest.raises(InputError, match="sigma/alpha"):
             Schedule().at_ratio(ratio)
+
+
+def test_a_schedule_that_was_looked_at_without_gradients_still_trains() -> None:
+    schedule, x = Schedule("sqrt", 20), torch.ones(2, 3, requires_grad=True)
+    with torch.inference_mode():
+        schedule.like(torch.tensor([1, 5]), torch.ones(2, 3))
+    alpha, sigma = schedule.like(torch.tensor([1, 5]), x)
+    (gradient,) = torch.autograd.grad((alpha * x + sigma * x).sum(), x)
+    assert torch.equal(gradient, (alpha + sigma).expand_as(x))

@@ -131,6 +131,13 @@ def test_the_run_learns_its_sentences_and_keeps_the_embeddings(codec, pairs):
     assert not same_weights(run.result, teacher)
 
 
+def test_any_optimiser_leaves_the_embeddings_alone(codec, pairs):
+    run = make_run(codec, pairs, optimiser="adamw")
+    list(run.prepare())
+    before = run.model.words.clone()
+    assert run.advance().step == 1 and torch.equal(run.model.words, before)
+
+
 @pytest.mark.parametrize("stop", ["in the sentences", "in training"])
 def test_a_resumed_run_equals_an_uninterrupted_one(codec, pairs, tmp_path, stop):
     whole, first, second = (make_run(codec, pairs) for _ in range(3))

@@ -75,3 +75,10 @@ def test_only_ours_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = replace(RECIPE, compile=True)
     names = [training_speed(SHAPE, recipe, CPU, 1, library).name for library in (None, *BASELINES)]
     assert names == ["dlmone_lite, compiled", *BASELINES] and len(compiled) == 1
+
+
+def test_a_batch_may_have_more_rows_than_the_random_text() -> None:
+    model, data = network(SHAPE), RandomText(SHAPE, rows=6)
+    one, two = (product_flops(model, data, replace(RECIPE, batch_size=rows)) for rows in (8, 16))
+    assert 0 < one < two
+    assert writing_seconds(SHAPE, CPU, 1030, 1, "student", "float32", 1) > 0

@@ -34,6 +34,8 @@ def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
     rows = args.batch_size or (4 if args.preset == "paper" and where.type == "cpu" else ROWS)
     reuse_memory()
     peaks = {name: matmul_peak(name, where) for name in tried(where)}
+    if where.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(where)  # of those products
     told = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {name}" for name, rate in peaks.items())
     print(f"{device}, {torch.get_num_threads()} threads: matrix products at {told}")
     print(f"training, preset {args.preset}, {rows} rows of {shape.length}, median of {args.repeats} updates")
@@ -74,7 +76,7 @@ def training_table(
     table = Table(
         ("", -27), ("precision", -9), ("ms", 9), ("positions/s", 11), ("of products", 11), ("ours is", 8)
     )
-    fast = precise(recipe.precision, device)
+    fast = precise(recipe.precision, device, shape.width)
     own = dict.fromkeys([(fast, recipe.compile), (fast, False), ("float32", False)])  # the same only once
     cases = [*((*one, None) for one in own), *(("float32", False, library) for library in BASELINES)]
     speeds: list[Speed] = []

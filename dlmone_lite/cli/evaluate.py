@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("--clamp belongs to a teacher's sampler; a student has no such step")
     if args.exact and args.precision != "float32":
         raise InputError("the exact denoiser needs --precision float32; leave the option out")
-    args.precision = precise(args.precision, checkpoint.model.words.device)
+    args.precision = precise(args.precision, checkpoint.model.words.device, checkpoint.model.config.width)
     result: dict[str, Any] = {"command": command_line(args.argv), "checkpoint": origin, "world": task.name}
     result |= {"trained_on": checkpoint.world} if args.zero_shot else {}
     result |= {"role": "exact" if args.exact else checkpoint.role, "provenance": checkpoint.provenance}

@@ -24,8 +24,8 @@ def lines(folder: Path) -> list[str]:
     said += "whole sets, ours on the valid split of the slices that we trained on, teachers clamped. Where a "
     said += "command below has no `--keep last`, the student was chosen in its run by other sources (for "
     said += "Wiki-Auto, which has 146, by the same), and the one at its end is named `-last`. There, `real/` "
-    said += "holds the slices, a folder each. Scores are means over all *samples* (sources x samples a source), "
-    said += "but div-4 looks at three of a source at most, MBR at ten."
+    said += "holds the slices, a folder each. Scores are means over all *samples* (sources x samples a "
+    said += "source), but div-4 looks at three of a source at most, MBR at ten."
     told = kept(rows) + stages(rows)
     return ["", said, "", *markdown(headings, cells), *([""] if told else []), *told]
 

@@ -24,8 +24,8 @@ def corpus_scores(checkpoint: Checkpoint, task: CorpusTask, args: argparse.Names
     """A row for each number of steps, and one for copying the source, printed and returned.
 
     Scores are means over all samples of a source; but div-4 is that of the first three, and MBR the BLEU of
-    the one among the first ten that agrees best with the others, as DiffuSeq has them. BERTScore, of the first
-    sample, is left out where its package or weights are not.
+    the one among the first ten that agrees best with the others, as DiffuSeq has them. BERTScore, of the
+    first sample, is left out where its package or weights are not.
     """
     from dlmone_lite.generate import generate
     from dlmone_lite.sample import timesteps
