@@ -101,13 +101,13 @@ def test_a_corpus_is_trained_distilled_and_measured(capsys, corpus, tmp_path, pr
         corpus,
         "--sources",
         "4",
-        "--samples",
-        "3",
         "--json",
         tmp_path / "e.json",
     ]
     out = pets.run(capsys, *evaluate, "--checkpoint", student, "--steps", "1,2")
-    rows = json.loads((tmp_path / "e.json").read_text())["text_scores"]
+    made = json.loads((tmp_path / "e.json").read_text())
+    rows = made["text_scores"]
+    assert made["settings"]["samples"] == 10 and made["settings"]["sources"] == 4
     assert [(row["name"], row["nfe"]) for row in rows] == [("copy", 0), ("student", 1), ("student", 2)]
     assert rows[0]["copies"] == 1 and rows[0]["self_bleu"] == pytest.approx(1) and rows[0]["mbr"] is None
     assert "BERTScore was not asked for" in out

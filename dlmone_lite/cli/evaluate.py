@@ -58,8 +58,7 @@ ROUGE-L, dist-1, self-BLEU, div-4) use the first three samples of each source an
 beside them stand copying the source and true samples. Last, the detectors of degeneration: what they see in
 the outputs, compared with as many true samples. --exact puts the world's exact denoiser in place
 of a network. --floor gives a teacher's loss above the exact Bayes loss for each tenth of t. --corpus, for a
-network trained on real text: the field's scores alone, of all samples but div-4 (three) and MBR (ten), beside
-copying.
+network trained on real text: the field's scores alone (div-4 of three samples, MBR of ten), beside copying.
 """
 
 
@@ -89,11 +88,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--steps", type=step_list, help="NFE, as 64,256 (default: teacher 64,256; student 1,2,4)"
     )
     parser.add_argument("--sources", type=positive, default=64, help="sources (default 64)")
-    parser.add_argument("--samples", type=positive, default=256, help="samples a source (default 256)")
+    parser.add_argument("--samples", type=positive, help="samples a source (default 256; of a corpus 10)")
     parser.add_argument("--split", choices=("train", "valid", "test"), default="test")
-    parser.add_argument(
-        "--draws", type=positive, default=256, help="with --floor: noisy targets a decile (256)"
-    )
+    parser.add_argument("--draws", type=positive, default=256, help="with --floor: targets a decile (256)")
     parser.add_argument(
         "--clamp", action="store_true", help="a teacher's x0_hat on its nearest embedding at each step"
     )
@@ -116,6 +113,7 @@ def run(args: argparse.Namespace) -> None:
     if args.embeddings and not args.exact:
         raise InputError("--embeddings belongs to --exact; leave it out")
     began, device = time.perf_counter(), pick_device(args.device)
+    args.samples = args.samples or (10 if args.corpus else 256)
     if args.corpus and (args.world or args.exact or args.floor):
         raise InputError("--corpus has no exact truth; leave --world, --exact and --floor out")
     if (args.zero_shot or args.bertscore) and not args.corpus:
