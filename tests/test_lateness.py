@@ -57,8 +57,8 @@ def test_a_psi_with_nothing_to_learn_regrets_nothing_and_one_behind_does(tmp_pat
     said = normal(1, codec.length, 8, seed=5)
     run.generate = lambda batch, clean, z: said.expand(len(batch), -1, -1)
     before = [parameter.clone() for parameter in run.psi.parameters()]
-    late = regret(run, updates=60, rows=64, lr=1e-2)
-    assert late > 0.3, "a psi that knows another distribution has much to learn"
+    late = regret(run, updates=200, rows=64, lr=1e-2)
+    assert late > 0.5, "a psi that knows another distribution has much to learn"
     assert all(torch.equal(old, new) for old, new in zip(before, run.psi.parameters())), (
         "the run is left alone"
     )
