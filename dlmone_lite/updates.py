@@ -78,8 +78,9 @@ def update_in_parts(
     parameters = [p for optimiser in optimisers for group in optimiser.param_groups for p in group["params"]]
     total = _back_propagated(parameters, batch, scale.value if scale else 1.0)
     parallel.average(list(total.values()))
-    parallel.average([parameter.grad for parameter in parameters if parameter.grad is not None])
-    norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    parallel.average(gradients)
+    norm = nn.utils.get_total_norm(gradients)
     *values, size = read([*total.values(), norm])
     for name, value in zip(total, values, strict=True):
         if not math.isfinite(value):
