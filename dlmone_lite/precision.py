@@ -27,19 +27,15 @@ def fast_precision(device: torch.device, width: int = 256) -> torch.dtype:
     """What this machine multiplies clearly faster than float32 (it measures): bfloat16, or float16 on a GPU
     that is slow in bfloat16; else float32. On a GPU in the feed-forward layers of networks of that width: of
     narrow ones it hardly computes more than it starts to, which takes as long in any precision."""
-    a = torch.randn(2048, 256, device=device)
-    b = torch.randn(256, 256, device=device)
-    calls = 1
-    if device.type != "cpu":
-        a, b = torch.randn(4096, width, device=device), torch.randn(width, 4 * width, device=device)
-        calls = 20  # for each wait
+    rows, width, out, calls = (2048, 256, 256, 1) if device.type == "cpu" else (4096, width, 4 * width, 20)
+    a, b = torch.randn(rows, width, device=device), torch.randn(width, out, device=device)
     seconds = {}
     for name in tried(device):
         x, y = a.to(PRECISIONS[name]), b.to(PRECISIONS[name])
         for repeat in range(4):
             if repeat == 1:  # the first call warms up
                 began = time.perf_counter()
-            for _ in range(calls):
+            for _ in range(calls):  # for each wait
                 z = x @ y
             float(z[0, 0])
         seconds[name] = time.perf_counter() - began
@@ -70,16 +66,17 @@ def compile_blocks(networks: Iterable[nn.Module], backend: str = "inductor") -> 
     """
     for network in networks:
         on_gpu = next(network.parameters()).is_cuda
-        kind = ("C", "cc", "gcc", "clang") if on_gpu else ("C++", "c++", "g++", "clang++", "cl")
-        if not any(map(shutil.which, (*kind[1:], os.environ.get("CC", "")))):
-            raise InputError(f"compile=true needs a {kind[0]} compiler, and none was found; leave it out")
+        known = ("cc", "gcc", "clang") if on_gpu else ("c++", "g++", "clang++", "cl")
+        own, language = os.environ.get("CC" if on_gpu else "CXX", ""), "C" if on_gpu else "C++"
+        if not any(map(shutil.which, (own, *known))):
+            raise InputError(f"compile=true needs a {language} compiler, and none was found; leave it out")
         for block in network.blocks:
             block.compile(backend=backend)
 
 
 @cache
 def reuse_memory() -> None:
-    """Let glibc keep freed memory instead of returning it each step, which costs a fifth of the time."""
+    """Let glibc keep freed memory instead of returning it at each step and asking for it again."""
     if sys.platform == "linux":
         try:
             mallopt = ctypes.CDLL(None).mallopt
