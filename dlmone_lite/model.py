@@ -65,7 +65,7 @@ def preset(name: str, **changes: int | float | str | bool) -> ModelConfig:
 def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     """Full attention over (B, heads, L, W / heads), written out on a CPU in half precision.
 
-    There torch's fused kernel takes two to three times as long at the lengths of our sentences.
+    There torch's fused kernel takes longer at the lengths of our sentences.
     """
     if q.device.type == "cpu" and q.dtype.itemsize == 2:
         weights = ((q * q.shape[-1] ** -0.5) @ k.mT).softmax(-1)

@@ -23,9 +23,9 @@ SETTINGS = ("sources", "samples", "seed", "clamp", "batch_size", "precision")
 def corpus_scores(checkpoint: Checkpoint, task: CorpusTask, args: argparse.Namespace) -> dict[str, Any]:
     """A row for each number of steps, and one for copying the source, printed and returned.
 
-    Scores are means over all samples of a source; but div-4 is that of the first three, and MBR the BLEU of
-    the one among the first ten that agrees best with the others, as DiffuSeq has them. BERTScore, of the
-    first sample, is left out where its package or weights are not.
+    Scores are means over all samples of a source; but div-4, which falls with their number, is that of the
+    first three, and MBR the BLEU of the one among the first ten, as many as DiffuSeq has, that agrees best
+    with the others. BERTScore, of the first sample, is left out where its package or weights are not.
     """
     from dlmone_lite.generate import generate
     from dlmone_lite.sample import timesteps

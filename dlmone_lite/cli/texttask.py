@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dlmone_lite.pairs import PairedText
     from dlmone_lite.text import Codec
 
-SEEDS = 3  # samples of a source, as DiffuSeq has for div-4, which falls with their number
+SEEDS = 3  # samples of a source that div-4, which falls with their number, looks at
 NFE, DRAWS = 50, 6  # steps and samples of a teacher that others are compared with
 WITHIN = 0.05  # more self-BLEU than the teacher's that the best student may have
 
