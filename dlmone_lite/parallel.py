@@ -51,17 +51,18 @@ def launch(argv: Sequence[str], processes: int) -> int:
         if failed not in (0, STOPPED):  # the others would wait for it for ever
             for process in started:
                 process.terminate()
+        until = None if failed in (0, STOPPED) else time.monotonic() + 15
         for process in started:
-            _ended(process, patient=failed in (0, STOPPED))
+            _ended(process, until and until - time.monotonic())
     finally:
         signal.signal(signal.SIGINT, before)
     return failed if failed >= 0 else 1
 
 
-def _ended(process: subprocess.Popen[bytes], patient: bool, seconds: float = 15.0) -> None:
-    """Wait for it; what hangs in an exchange with one that failed does not hear that it should end."""
+def _ended(process: subprocess.Popen[bytes], seconds: float | None) -> None:
+    """Wait for it, then kill it: what hangs in an exchange with one that failed hears nothing else."""
     try:
-        process.wait(None if patient else seconds)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -245,5 +245,5 @@ def test_a_process_that_hangs_is_ended() -> None:
     process.stdout.readline()
     process.terminate()
     began = time.monotonic()
-    parallel._ended(process, patient=False, seconds=0.3)
+    parallel._ended(process, 0.3)
     assert process.returncode == -9 and 0.3 <= time.monotonic() - began < 30
