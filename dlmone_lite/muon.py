@@ -17,8 +17,8 @@ def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32, iteratio
     """Nearly the nearest semi-orthogonal matrices (N, a, b), by a quintic Newton-Schulz iteration in `dtype`.
 
     Coefficients from Jordan et al. 2024 (Muon): singular values end in about .7 to 1.2, which suffices.
-    Of wide matrices several iterations are made at once, see `_iterated`: two, or three in half precision. Its
-    errors add up: five at once can be far off.
+    Of wide matrices several iterations are made at once, see `_iterated`: two, or three in half precision,
+    whose errors add up: five at once can be far off.
     """
     tall = matrices.shape[1] > matrices.shape[2]
     x = (matrices.mT if tall else matrices).contiguous()
