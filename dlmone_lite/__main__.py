@@ -8,21 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from dlmone_lite import parallel
-from dlmone_lite.cli import (
-    bench,
-    demo,
-    distill,
-    doctor,
-    evaluate,
-    generate,
-    scores,
-    sharpen,
-    sweep,
-    train,
-    world,
-)
+from dlmone_lite.cli import bench, demo, distill, evaluate, generate, scores, sharpen, sweep, train, world
+from dlmone_lite.cli.doctor import doctor
 from dlmone_lite.errors import InputError
+from dlmone_lite.training import processes
 
 COMMANDS = (demo, generate, evaluate, train, sharpen, distill, world, sweep, scores, bench, doctor)
 ABOUT = (
@@ -78,7 +67,7 @@ def _fail(error: Exception, code: int) -> int:
     """One line on stderr, whatever the message held; of several processes one speaks."""
     if os.environ.get("RANK", "0") == "0":
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    parallel.leave()
+    processes.leave()
     return code
 
 

@@ -9,18 +9,25 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dlmone_lite import parallel
-from dlmone_lite.adversarial import discriminator_loss, generator_loss
+from dlmone_lite.corpora.pairs import PairedText
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
-from dlmone_lite.muon import Muon, split
-from dlmone_lite.pairs import PairedText
-from dlmone_lite.precision import compile_blocks
 from dlmone_lite.sample import anchor
-from dlmone_lite.sid import error_weight, over_target, score_estimator_loss, sid_loss
+from dlmone_lite.sid import (
+    discriminator_loss,
+    error_weight,
+    generator_loss,
+    over_target,
+    score_estimator_loss,
+    sid_loss,
+)
 from dlmone_lite.text import Batch, sent
-from dlmone_lite.training import EMA, Run, randn
-from dlmone_lite.updates import Part, parts, update_in_parts
+from dlmone_lite.training import processes
+from dlmone_lite.training.muon import Muon, split
+from dlmone_lite.training.precision import compile_blocks
+from dlmone_lite.training.run import EMA, Run
+from dlmone_lite.training.seeds import randn
+from dlmone_lite.training.update import Part, parts, update_in_parts
 
 Drawn = tuple[Batch, Tensor, Tensor, Tensor, Tensor]
 
@@ -178,7 +185,7 @@ class DistillRun(Run):
         """`draw` for the pairs `index`, or this process' share of them."""
         c, device = self.config, self.device
         shape = (len(index), self.data.codec.length, self.phi.config.embed_dim)
-        here = parallel.mine(len(index))  # all rows, unless several processes train
+        here = processes.mine(len(index))  # all rows, unless several processes train
         z, noise = (randn(shape, generator, device)[here] for _ in range(2))
         t = sent(torch.randint(c.t_min, c.t_max + 1, (len(index),), generator=generator)[here], device)
         batch = self.data.batch[index[here]].to(device)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.nearest import nearest_row
+from dlmone_lite.rounding import nearest_row
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Batch, Codec
 
@@ -49,10 +49,18 @@ PRESETS = {
     "classroom": ModelConfig(),
     "lite": ModelConfig(length=64, source_length=32, embed_dim=64, width=256, depth=5),
     "paper": ModelConfig(
-        length=128, source_length=64, embed_dim=128, width=768, depth=12, heads=12, dropout=0.1, rope=0.0,
-        discriminator="mean", network="bert",
+        length=128,
+        source_length=64,
+        embed_dim=128,
+        width=768,
+        depth=12,
+        heads=12,
+        dropout=0.1,
+        rope=0.0,
+        discriminator="mean",
+        network="bert",
     ),
-}  # fmt: skip
+}
 
 
 def preset(name: str, **changes: int | float | str | bool) -> ModelConfig:

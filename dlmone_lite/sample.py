@@ -150,16 +150,3 @@ def student(
         if trace is not None:
             trace(t, x, x0_hat)
     return anchor(x0_hat, clean, batch)
-
-
-def mbr(hypotheses: Sequence[str]) -> str:
-    """Minimum Bayes risk: the hypothesis with the largest summed BLEU against the others (DiffuSeq)."""
-    from dlmone_lite.metrics import bleu
-
-    if not hypotheses:
-        raise InputError("minimum Bayes risk needs at least one hypothesis")
-    scores = [
-        sum(bleu([h], [other]) for j, other in enumerate(hypotheses) if j != i)
-        for i, h in enumerate(hypotheses)
-    ]
-    return hypotheses[max(range(len(scores)), key=scores.__getitem__)]

@@ -8,6 +8,7 @@ sample itself, L2 = (f_phi - f_psi) . (f_phi - x_g). The loss is L2 - mu L1.
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -33,3 +34,13 @@ def sid_loss(x_g: Tensor, f_phi: Tensor, f_psi: Tensor, target: Tensor, mu: floa
 def score_estimator_loss(x_g: Tensor, f_psi: Tensor, target: Tensor) -> Tensor:
     """Denoising score matching of psi on student samples (B,): ||f_psi - x_g||^2, x_g constant."""
     return over_target((f_psi - x_g.detach()).square(), target)
+
+
+def discriminator_loss(real: Tensor, fake: Tensor, target: Tensor) -> Tensor:
+    """(BCE(real, 1) + BCE(fake, 0)) / 2 (B,), mean over target positions of logits (B, L)."""
+    return 0.5 * over_target(F.softplus(-real) + F.softplus(fake), target)
+
+
+def generator_loss(fake: Tensor, target: Tensor) -> Tensor:
+    """BCE(fake, 1) (B,): the student is rewarded where psi takes its noised samples for real ones."""
+    return over_target(F.softplus(-fake), target)

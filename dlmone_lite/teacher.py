@@ -8,17 +8,18 @@ from itertools import starmap
 import torch
 from torch import Tensor, nn
 
-from dlmone_lite import parallel
+from dlmone_lite.corpora.pairs import PairedText
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
-from dlmone_lite.muon import Muon, split
-from dlmone_lite.pairs import PairedText
-from dlmone_lite.precision import compile_blocks
 from dlmone_lite.rounding import clean_rounding_loss, rounding_loss
 from dlmone_lite.sample import anchor
 from dlmone_lite.text import Batch, sent
-from dlmone_lite.training import EMA, Run, randn
-from dlmone_lite.updates import Part, parts, update_in_parts
+from dlmone_lite.training import processes
+from dlmone_lite.training.muon import Muon, split
+from dlmone_lite.training.precision import compile_blocks
+from dlmone_lite.training.run import EMA, Run
+from dlmone_lite.training.seeds import randn
+from dlmone_lite.training.update import Part, parts, update_in_parts
 
 
 @dataclass
@@ -198,7 +199,7 @@ class TeacherRun(Run):
         t, importance = self.times.draw(len(index), generator)
         width = model.config.embed_dim * 2  # the first half is diffusion noise, the second sigma_0 noise
         noise = randn((len(index), self.data.codec.length, width), generator, device)
-        here = parallel.mine(len(index))  # all rows, unless several processes train
+        here = processes.mine(len(index))  # all rows, unless several processes train
         rows = self.data.rows(index[here])
         mine, unweighted = (t[here], noise[here], importance[here]), []
 
@@ -218,6 +219,6 @@ class TeacherRun(Run):
         batch = starmap(part, parts(len(rows[0]), c.micro_batch))
         values, norm = update_in_parts(optimisers, batch, self.step + 1, c.clip, self.scale)
         if c.t_sampling == "loss-aware":
-            self.times.record(t, parallel.gather(torch.cat(unweighted)).cpu())  # a GPU is waited for again
+            self.times.record(t, processes.gather(torch.cat(unweighted)).cpu())  # a GPU is waited for again
         self.ema.update(model, self.step + 1)
-        return values, {"teacher": norm}, int(rows[0].target.sum()) * parallel.world()
+        return values, {"teacher": norm}, int(rows[0].target.sum()) * processes.world()

@@ -9,7 +9,7 @@ import torch
 from tiny import normal
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
-from dlmone_lite.adversarial import discriminator_loss, generator_loss
+from dlmone_lite.sid import discriminator_loss, generator_loss
 
 TARGET = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 0, 0, 0], [1, 1, 1, 1, 1]], dtype=torch.bool)
 

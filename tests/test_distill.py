@@ -12,7 +12,7 @@ from tiny import ExactModel, make_codec, make_model, make_pairs, make_world, nor
 from dlmone_lite import distill, sample
 from dlmone_lite.distill import DistillConfig, DistillRun, psi_loss, theta_loss
 from dlmone_lite.errors import InputError
-from dlmone_lite.updates import apply_update, update_in_parts
+from dlmone_lite.training.update import apply_update, update_in_parts
 
 CUT = 6
 T = torch.tensor([1900, 1200, 300])
@@ -358,7 +358,9 @@ def test_restarting_psi_is_what_a_second_stage_does_to_it(codec, pairs):
     theta, average = copy.deepcopy(run.theta), copy.deepcopy(run.result)
     run.restart_psi()
     assert same_weights(run.psi, run.teacher) and not run.optimisers["psi"].state
-    assert same_weights(run.theta, theta) and same_weights(run.result, average) and run.optimisers["theta"].state
+    assert (
+        same_weights(run.theta, theta) and same_weights(run.result, average) and run.optimisers["theta"].state
+    )
     run.advance()
     assert not same_weights(run.psi, run.teacher), "its optimiser still trains it"
 

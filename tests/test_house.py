@@ -6,8 +6,9 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -23,14 +24,15 @@ PACKAGE = ROOT / "dlmone_lite"
 FILES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-# From the ground up; a room imports from rooms before it only. A folder is one room (its files may import
-# each other); a file whose name goes on after the room's, like figures_04.py, stands in `figures` as well.
+# From the ground up: a room imports from rooms before it only. A folder is one room, whose files may import
+# each other, but not in a circle. The method's own files are rooms of one file each, flat at the top.
 ROOMS = """
-    errors precision parallel schedule tweedie text layout exact grammar worldcheck worlds corpora metrics nearest model bert rounding sample
-    checkpoint muon updates training pairs teacher sid adversarial pool warmstart sharpen distill speed memory toy2d bayes degeneration lateness records scoreboard zoo generate pocket lab clinic cause
-    detectors sweeps atlas
-    plots figures widgets live exercises cli __main__
+    errors tweedie schedule text sid rounding files training corpora model exact sample teacher distill variants
+    checkpoints generation evaluation lab jobs figures panels exercises maintain cli __main__
 """.split()
+# The method, in the order in which it is best read; `text` is where words become embeddings' ids.
+CORE = "schedule tweedie text exact model rounding sample teacher sid distill".split()
+CORE_LINES, LIBRARY_LINES, TOP_FILES, FOLDER_FILES, FILE_LINES = 1500, 14_000, 15, 14, 350
 
 # Imported when a module is loaded; whatever else is needed is imported where it is used.
 EAGER = {"torch", "safetensors"}
@@ -75,24 +77,25 @@ def imports(node: ast.AST, deep: bool) -> Iterator[str]:
 
 
 def room(dotted: str) -> str:
-    """The room of `worlds`, `cli.train` or `figures_04.loss`."""
+    """The room of `model.Denoiser` or `corpora.world.World`."""
     first = dotted.split(".")[0]
-    owners = [name for name in ROOMS if first == name or first.startswith(f"{name}_")]
-    assert owners, f"{first!r} has no place in ROOMS: say in this test on what it stands"
-    return max(owners, key=len)
+    assert first in ROOMS, f"{first!r} has no place in ROOMS: say in this test on what it stands"
+    return first
 
 
-def rank(path: Path) -> int:
-    """Where a file stands; the package's own __init__ may import every room and nobody imports from it."""
-    name = path.relative_to(PACKAGE).with_suffix("").parts[0]
-    return len(ROOMS) if name == "__init__" else ROOMS.index(room(name))
+def inside(tree: ast.AST, deep: bool = True) -> list[str]:
+    """What `tree` imports from the package, without its name; what `__init__` offers counts as above all."""
+    names = [name.split(".", 1)[1] for name in imports(tree, deep) if name.startswith("dlmone_lite.")]
+    return [name if name.split(".")[0] in ROOMS else f"__main__.{name}" for name in names]
 
 
 def upward(path: Path, tree: ast.Module) -> list[str]:
     """Imports of `tree`, standing at `path`, that do not point downward."""
-    inside = [name.split(".", 1)[1] for name in imports(tree, deep=True) if name.startswith("dlmone_lite.")]
-    alone = path.parent == PACKAGE and path.stem in ROOMS  # nobody else is in the room
-    return [name for name in inside if ROOMS.index(room(name)) + alone > rank(path)]
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    if parts == ("__init__",):  # it may offer every room, and nobody imports from it
+        return []
+    rank = ROOMS.index(room(parts[0]))
+    return [name for name in inside(tree) if ROOMS.index(room(name)) + (len(parts) == 1) > rank]
 
 
 @ids
@@ -102,14 +105,76 @@ def test_imports_point_downward(path: Path) -> None:
 
 def test_an_upward_import_is_noticed() -> None:
     tree = ast.parse(
-        "def f():\n    from dlmone_lite.widgets import Panel\nfrom dlmone_lite import errors, model"
+        "def f():\n    from dlmone_lite.panels.panel import Panel\nfrom dlmone_lite import model"
     )
-    assert upward(PACKAGE / "model.py", tree) == ["widgets.Panel", "model"]
-    assert upward(PACKAGE / "cli" / "common.py", tree) == []
-    assert upward(PACKAGE / "widgets_more.py", tree) == []
-    assert upward(PACKAGE / "widgets.py", tree) == ["widgets.Panel"]
+    assert upward(PACKAGE / "model.py", tree) == ["panels.panel.Panel", "model"]
+    assert upward(PACKAGE / "cli" / "options.py", tree) == []
+    assert upward(PACKAGE / "panels" / "live.py", tree) == []
+    assert upward(PACKAGE / "sid.py", ast.parse("from dlmone_lite import World")) == ["__main__.World"]
     with pytest.raises(AssertionError, match="no place in ROOMS"):
-        upward(PACKAGE / "model.py", ast.parse("from dlmone_lite import __version__"))
+        upward(PACKAGE / "attic" / "box.py", tree)
+
+
+def file_of(dotted: str) -> Path | None:
+    """The file of `corpora.world.World` or `model.Denoiser`."""
+    parts = dotted.split(".")
+    places = [PACKAGE.joinpath(*parts[:k]) for k in range(len(parts), 0, -1)]
+    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    return next((file for file in files if file.is_file()), None)
+
+
+def circle(needs: dict[Any, set[Any]]) -> list[Any]:
+    """What is left when everything that needs nothing left is taken away, again and again."""
+    left = {name: set(others) for name, others in needs.items()}
+    while free := [name for name, others in left.items() if not others & left.keys()]:
+        for name in free:
+            del left[name]
+    return sorted(left)
+
+
+def test_no_circle_of_files() -> None:
+    needs = {path: {file_of(name) for name in inside(parse(path))} - {path} for path in FILES}
+    assert circle(needs) == []
+    assert circle({1: {2}, 2: {1}, 3: {1}, 4: set()}) == [1, 2, 3]
+
+
+def test_the_core_knows_nothing_of_what_is_around_it() -> None:
+    """Importing the distillation loads no checkpoint, variant or evaluation."""
+    program = "import sys, dlmone_lite.distill; print(*sorted(n for n in sys.modules if 'dlmone_lite.' in n))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    rooms = {name.split(".")[1] for name in done.stdout.split()}
+    assert rooms & {"checkpoints", "variants", "evaluation", "generation", "lab", "jobs"} == set()
+
+
+def lines_of(paths: Iterable[Path]) -> int:
+    return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
+
+
+def test_the_house_stays_small() -> None:
+    assert lines_of(PACKAGE / f"{name}.py" for name in CORE) <= CORE_LINES
+    assert lines_of(FILES) <= LIBRARY_LINES
+    assert len(list(PACKAGE.glob("*.py"))) <= TOP_FILES
+    folders = {path.parent for path in FILES} - {PACKAGE}
+    crowded = {folder.name: len(list(folder.glob("[!_]*.py"))) for folder in folders}
+    assert {name: count for name, count in crowded.items() if count > FOLDER_FILES} == {}
+    silent = [folder.name for folder in folders if not ast.get_docstring(parse(folder / "__init__.py"))]
+    assert silent == [], "a folder says in its __init__ what it is for"
+
+
+# Who may know where the repository lies and replace a file, and who may know the command line.
+ALONE = {
+    re.compile(r"__file__|\bos\.replace\b"): ("files.py",),
+    re.compile(r"\bargparse\b"): ("cli/", "maintain/", "__main__.py"),
+}
+
+
+@ids
+def test_some_things_are_done_in_one_place(path: Path) -> None:
+    name, text = path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")
+    for pattern, places in ALONE.items():
+        assert name.startswith(places) or not pattern.search(text), f"{pattern.pattern} belongs to {places}"
 
 
 @ids
@@ -128,9 +193,8 @@ def test_third_party_imports_are_declared(path: Path) -> None:
 
 
 def test_importing_the_package_costs_little_more_than_torch() -> None:
-    modules = [
-        f"dlmone_lite.{name}" for name in ROOMS if (PACKAGE / f"{name}.py").exists() and name != "__main__"
-    ]
+    names = [path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".") for path in FILES]
+    modules = [f"dlmone_lite.{name}" for name in names if not name.endswith(("__main__", "__init__"))]
     program = f"""
 import sys, time
 import torch
@@ -149,7 +213,7 @@ print(time.process_time() - start, sorted({HEAVY} & (set(sys.modules) - before))
 @ids
 def test_sizes(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert len(lines) < 250, f"{len(lines)} lines"
+    assert len(lines) <= FILE_LINES, f"{len(lines)} lines"
     assert [number for number, line in enumerate(lines, start=1) if len(line) > 110] == [], "lines over 110"
     functions = [n for n in ast.walk(parse(path)) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
     assert [f.name for f in functions if f.end_lineno - f.lineno >= 50] == [], (
@@ -180,17 +244,38 @@ def test_private_names_of_others_are_the_known_ones(path: Path) -> None:
 
 def test_a_private_name_is_noticed() -> None:
     tree = ast.parse(
-        "import torch.nn as nn\nfrom datasets._x import y\nfrom dlmone_lite.grammar import _Reader\n"
+        "import torch.nn as nn\nfrom datasets._x import y\nfrom dlmone_lite.corpora.grammar import _Reader\n"
         "nn._f()\nnn.Linear._g\n_Reader._h\nself._own\ny.__doc__"
     )
     assert private_names(tree) == ["datasets._x.y", "torch.nn.Linear._g", "torch.nn._f"]
     assert private_names(tree, anywhere=True) == sorted([*private_names(tree), "_Reader._h"])
 
 
-def test_every_room_has_a_test() -> None:
-    tests = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
-    rooms = {room(path.stem) for path in PACKAGE.glob("[a-z]*.py")}
-    assert {name for name in rooms if not any(f"{test}_".startswith(f"{name}_") for test in tests)} == set()
+@ids
+def test_tests_mirror_the_rooms(path: Path) -> None:
+    """tests/corpora has tests of dlmone_lite/corpora, and tests/test_model.py tests model.py."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    tests = ROOT / "tests"
+    if len(parts) == 1:
+        assert parts[0] in ("__init__", "__main__") or list(tests.glob(f"test_{parts[0]}*.py"))
+    else:
+        assert list((tests / parts[0]).glob("test_*.py"))
+
+
+def test_the_public_names_are_there_and_cost_nothing() -> None:
+    import dlmone_lite
+
+    for name in dlmone_lite.__all__:
+        assert getattr(dlmone_lite, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        dlmone_lite.nothing
+    program = "import time; b = time.perf_counter(); import dlmone_lite, sys; t = time.perf_counter() - b\n"
+    program += "print(t, 'torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    seconds, torch_too = done.stdout.split()
+    assert float(seconds) < 0.1 and torch_too == "False"
 
 
 def test_pins_lie_in_the_declared_ranges() -> None:

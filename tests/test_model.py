@@ -55,10 +55,14 @@ def test_block_is_torchs_pre_norm_encoder_layer():
     oracle = nn.TransformerEncoderLayer(16, 4, 48, 0.0, "gelu", batch_first=True, norm_first=True)
     attention = oracle.self_attn
     pairs = [
-        (attention.in_proj_weight, block.qkv.weight), (attention.in_proj_bias, block.qkv.bias),
-        (attention.out_proj.weight, block.proj.weight), (attention.out_proj.bias, block.proj.bias),
-        (oracle.linear1.weight, block.up.weight), (oracle.linear1.bias, block.up.bias),
-        (oracle.linear2.weight, block.down.weight), (oracle.linear2.bias, block.down.bias),
+        (attention.in_proj_weight, block.qkv.weight),
+        (attention.in_proj_bias, block.qkv.bias),
+        (attention.out_proj.weight, block.proj.weight),
+        (attention.out_proj.bias, block.proj.bias),
+        (oracle.linear1.weight, block.up.weight),
+        (oracle.linear1.bias, block.up.bias),
+        (oracle.linear2.weight, block.down.weight),
+        (oracle.linear2.bias, block.down.bias),
     ]
     with torch.no_grad():
         for norm in (block.norm1, block.norm2):

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from dlmone_lite import rounding
-from dlmone_lite.bert import network
+from dlmone_lite.checkpoints.checkpoint import network
 from dlmone_lite.model import preset
 
 
@@ -30,7 +30,7 @@ def test_parts_agree_with_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) 
 
     losses, gradient = losses_and_gradient(whole=True)
     for at_once in (2**21, 4 * 50, 1):  # one part, parts of four rows and a rest, a row each
-        monkeypatch.setattr("dlmone_lite.nearest.AT_ONCE", at_once)
+        monkeypatch.setattr("dlmone_lite.rounding.AT_ONCE", at_once)
         found, own = losses_and_gradient(whole=False)
         assert torch.allclose(found, losses, atol=1e-12) and torch.allclose(own, gradient, atol=1e-12)
     assert (losses > 0).all() and (gradient != 0).any()
@@ -61,7 +61,7 @@ def test_in_bfloat16_it_is_as_near_to_the_truth_as_autograds(monkeypatch: pytest
     ids = torch.randint(200, (64,), generator=generator)
     gradients = []
     for at_once, dtype in ((2**21, torch.float64), (2**21, torch.float32), (1, torch.float32)):
-        monkeypatch.setattr("dlmone_lite.nearest.AT_ONCE", at_once)
+        monkeypatch.setattr("dlmone_lite.rounding.AT_ONCE", at_once)
         words = table.to(dtype).requires_grad_(True)
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.float32):
             loss = rounding.surprise(words[ids], words, None, ids).mean()

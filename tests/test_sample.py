@@ -12,6 +12,7 @@ from tiny import make_codec, make_world, normal, random_table, rng
 
 from dlmone_lite import sample
 from dlmone_lite.errors import InputError
+from dlmone_lite.evaluation.metrics import mbr
 from dlmone_lite.exact import ExactDenoiser
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Batch
@@ -179,8 +180,15 @@ def test_marginals_of_a_point_mass_at_every_step(name, steps):
     """If all x0 are one point and the network knows it, x_t ~ N(alpha_t x0, sigma_t^2) at every visited t."""
     batch, clean = half(B=400, L=16, D=8)
     point, seen = torch.tensor(1.7), []
-    SAMPLERS[name](lambda x, t, b: point.expand_as(x), SCHEDULE, batch, clean, steps=steps, generator=rng(6),
-                   trace=lambda t, x, _: seen.append((t, x[batch.target])))
+    SAMPLERS[name](
+        lambda x, t, b: point.expand_as(x),
+        SCHEDULE,
+        batch,
+        clean,
+        steps=steps,
+        generator=rng(6),
+        trace=lambda t, x, _: seen.append((t, x[batch.target])),
+    )
     for t, x in seen:
         alpha, sigma = (float(v) for v in SCHEDULE(t))
         assert float(x.mean()) == pytest.approx(alpha * 1.7, abs=4 * sigma / math.sqrt(x.numel()) + 2e-3)
@@ -221,8 +229,15 @@ def test_ddim_from_given_noise():
 def test_variance_of_the_beta_sampler_follows_its_recursion():
     batch, clean = half(B=400, L=16, D=8)
     seen = []
-    SAMPLERS["beta"](lambda x, t, b: torch.zeros_like(x), SCHEDULE, batch, clean, steps=6, generator=rng(6),
-                     trace=lambda t, x, _: seen.append((t, float(x[batch.target].std()))))
+    SAMPLERS["beta"](
+        lambda x, t, b: torch.zeros_like(x),
+        SCHEDULE,
+        batch,
+        clean,
+        steps=6,
+        generator=rng(6),
+        trace=lambda t, x, _: seen.append((t, float(x[batch.target].std()))),
+    )
     variance = 1.0
     for (t, std), (s, _) in itertools.pairwise([*seen, (0, 0.0)]):
         assert std == pytest.approx(math.sqrt(variance), rel=4 / math.sqrt(2 * 400 * 8 * 8))
@@ -238,8 +253,16 @@ def test_beta_variance_is_diffuseqs_at_full_steps():
     schedule, seen = Schedule("sqrt", T), []
     batch, clean = half(B=2, L=4, D=3)
     clean, zero = clean.double(), lambda x, t, b: torch.zeros_like(x)
-    sample.ancestral(zero, schedule, batch, clean, steps=T, generator=rng(8), variance="beta",
-                     trace=lambda t, x, _: seen.append((t, x)))
+    sample.ancestral(
+        zero,
+        schedule,
+        batch,
+        clean,
+        steps=T,
+        generator=rng(8),
+        variance="beta",
+        trace=lambda t, x, _: seen.append((t, x)),
+    )
 
     def abar(s):
         return 1 - math.sqrt(s + 1e-4)
@@ -260,8 +283,15 @@ def test_ddim_without_noise_keeps_its_noise():
     """eta = 0: with a known x0 the sampler moves along alpha_t x0 + sigma_t eps, eps constant."""
     batch, clean = half()
     seen, x0 = [], 0.5
-    sample.ddim(lambda x, t, b: torch.full_like(x, x0), SCHEDULE, batch, clean, steps=5, generator=rng(9),
-                trace=lambda t, x, _: seen.append((t, x[batch.target])))
+    sample.ddim(
+        lambda x, t, b: torch.full_like(x, x0),
+        SCHEDULE,
+        batch,
+        clean,
+        steps=5,
+        generator=rng(9),
+        trace=lambda t, x, _: seen.append((t, x[batch.target])),
+    )
     eps = [(x - float(SCHEDULE(t)[0]) * x0) / float(SCHEDULE(t)[1]) for t, x in seen]
     for other in eps[1:]:
         assert torch.allclose(other, eps[0], atol=1e-4)
@@ -364,29 +394,34 @@ def test_student_in_several_steps_renoises_to_even_levels(t_init, steps):
 
 def test_mbr_by_hand():
     close = ["a b c d e f", "a b c d e g", "a b c d h f", "x y z u v w"]
-    assert sample.mbr(close) == "a b c d e f"  # shares most with the others; the outsider never wins
-    assert sample.mbr(close[::-1]) == "a b c d e f"
-    assert sample.mbr(["only one"]) == "only one"
-    assert sample.mbr(["p q r s", "x y z u", "x y z u"]) == "x y z u"  # two votes against one
+    assert mbr(close) == "a b c d e f"  # shares most with the others; the outsider never wins
+    assert mbr(close[::-1]) == "a b c d e f"
+    assert mbr(["only one"]) == "only one"
+    assert mbr(["p q r s", "x y z u", "x y z u"]) == "x y z u"  # two votes against one
     with pytest.raises(InputError, match="at least one"):
-        sample.mbr([])
+        mbr([])
 
 
 def test_mbr_maximises_nltks_summed_bleu():
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
     texts = [
-        "how do i learn to swim fast", "how can i learn to swim quickly", "how do i learn to cook fast",
-        "what is the way to swim", "how do i swim fast", "what is the way to learn to swim fast",
+        "how do i learn to swim fast",
+        "how can i learn to swim quickly",
+        "how do i learn to cook fast",
+        "what is the way to swim",
+        "how do i swim fast",
+        "what is the way to learn to swim fast",
     ]
     smooth = SmoothingFunction().method4
     scores = {
         h: sum(
             sentence_bleu([o.split()], h.split(), smoothing_function=smooth)
-            for j, o in enumerate(texts) if j != i
+            for j, o in enumerate(texts)
+            if j != i
         )
         for i, h in enumerate(texts)
     }
     ranked = sorted(scores, key=scores.get, reverse=True)
     assert scores[ranked[0]] - scores[ranked[1]] > 0.01
-    assert sample.mbr(texts) == ranked[0]
+    assert mbr(texts) == ranked[0]

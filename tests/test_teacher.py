@@ -8,12 +8,12 @@ import pytest
 import torch
 from tiny import SOURCES, make_codec, make_model, make_pairs, make_world, normal, rng
 
+from dlmone_lite.corpora.pairs import PairedText
 from dlmone_lite.errors import InputError
 from dlmone_lite.exact import ExactDenoiser
-from dlmone_lite.pairs import PairedText
 from dlmone_lite.sample import anchor
 from dlmone_lite.teacher import DIFFUSEQ, TeacherConfig, TeacherRun, TimeSampler, teacher_loss
-from dlmone_lite.updates import Diverged
+from dlmone_lite.training.update import Diverged
 
 T = torch.tensor([1950, 1700, 1400, 300])  # one level per row of `drawn`
 CUT = 6
@@ -300,7 +300,9 @@ def test_diffuseqs_choices_are_named():
 @pytest.mark.parametrize(
     "field, known",
     [
-        ("target", "stable, sample"), ("loss", "mse, ce"), ("optimiser", "muon, adamw"),
+        ("target", "stable, sample"),
+        ("loss", "mse, ce"),
+        ("optimiser", "muon, adamw"),
         ("t_sampling", "uniform, loss-aware, late"),
     ],
 )

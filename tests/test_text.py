@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dlmone_lite.corpora.word_pieces import WordPieces
 from dlmone_lite.errors import InputError
-from dlmone_lite.text import PAD, SEP, SPECIALS, UNK, Batch, Codec, Vocabulary, WordPieces
+from dlmone_lite.text import PAD, SEP, SPECIALS, UNK, Batch, Codec, Vocabulary
 
 WORDS = ["a", "cat", "dog", "runs", "new", "york", "?"]
 
@@ -54,10 +55,7 @@ def test_unknown_words_name_the_nearest(vocabulary):
 def test_layout_by_hand(codec):
     batch = codec.encode(["a cat", "new york dog"], ["dog runs a cat", "a"])
     assert codec.length == 9
-    assert batch.ids.tolist() == [
-        [3, 4, SEP, PAD, 5, 6, 3, 4, SEP],
-        [7, 8, 5, SEP, 3, SEP, PAD, PAD, PAD],
-    ]
+    assert batch.ids.tolist() == [[3, 4, SEP, PAD, 5, 6, 3, 4, SEP], [7, 8, 5, SEP, 3, SEP, PAD, PAD, PAD]]
     assert batch.target.tolist() == [[False] * 4 + [True] * 5] * 2  # [PAD] after the target is a target
     assert codec.decode(batch.ids) == ["dog runs a cat", "a"]
     assert codec.sources(batch) == ["a cat", "new york dog"]
@@ -155,7 +153,7 @@ def test_pieces_are_those_of_berts_tokenizer(pieces, tmp_path):
 
 @pytest.mark.parametrize("at_once", [1, 5, 12, 100])
 def test_many_sentences_are_cut_in_parts(pieces, at_once, monkeypatch):
-    monkeypatch.setattr("dlmone_lite.text.AT_ONCE", at_once)
+    monkeypatch.setattr("dlmone_lite.corpora.word_pieces.AT_ONCE", at_once)
     assert pieces.ids_of(LINES) == [pieces.ids(line) for line in LINES] and pieces.ids_of([]) == []
 
 

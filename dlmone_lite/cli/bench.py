@@ -8,24 +8,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dlmone_lite.cli.benchsize import bench_size
-from dlmone_lite.cli.common import (
-    Table,
-    check_output,
-    command,
-    command_line,
-    device_option,
-    environment,
-    positive,
-    step_list,
-    write_json,
-)
+from dlmone_lite.cli.bench_size import bench_size
+from dlmone_lite.cli.options import command, device_option, positive, step_list
 from dlmone_lite.errors import InputError
+from dlmone_lite.files import check_output, write_json
+from dlmone_lite.jobs.console import Table
+from dlmone_lite.jobs.provenance import command_line, environment
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from dlmone_lite.checkpoint import Checkpoint
+    from dlmone_lite.checkpoints.checkpoint import Checkpoint
 
 BATCHES = (1, 64)
 WARM_UP = 20  # untimed calls of the student before its timed ones
@@ -74,7 +67,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Time what the options say, print it, write it."""
-    from dlmone_lite.checkpoint import pick_device
+    from dlmone_lite.training.precision import pick_device
 
     check_output(args.json)
     if (args.teacher is None) != (args.student is None):
@@ -91,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
 
 def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
     """Both at batch 1 and 64."""
-    from dlmone_lite import zoo
+    from dlmone_lite.checkpoints import zoo
 
     teacher, student = zoo.load(args.teacher, device), zoo.load(args.student, device)
     if (teacher.role, student.role) != ("teacher", "student"):
@@ -132,9 +125,9 @@ def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
 
 def held_out(args: argparse.Namespace, teacher: Checkpoint) -> list[str]:
     """Sources that the networks did not train on, as many as the largest batch or as there are."""
-    from dlmone_lite.cli.tasks import known_task
-    from dlmone_lite.cli.texttask import CorpusTask
-    from dlmone_lite.generate import held_out_sources
+    from dlmone_lite.evaluation.measure import held_out_sources
+    from dlmone_lite.jobs.corpus_task import CorpusTask
+    from dlmone_lite.jobs.task import known_task
 
     task = known_task(argparse.Namespace(corpus=args.corpus, world=None), teacher, args.teacher)
     if isinstance(task, CorpusTask):
@@ -147,8 +140,8 @@ def stopwatch(checkpoint: Checkpoint, texts: list[str], steps: int) -> tuple[Cal
 
     Texts come back to the CPU, so a GPU has finished when the clock is read.
     """
-    from dlmone_lite.generate import generate
-    from dlmone_lite.precision import tried
+    from dlmone_lite.generation import generate
+    from dlmone_lite.training.precision import tried
 
     def timed(steps: int, precision: str, seed: int = 0) -> float:
         began = time.perf_counter()

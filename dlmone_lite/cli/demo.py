@@ -7,14 +7,15 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from dlmone_lite.cli.common import Table, command, count, device_option, fixed, positive
+from dlmone_lite.cli.options import command, count, device_option, positive
 from dlmone_lite.errors import InputError
+from dlmone_lite.jobs.console import Table, fixed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dlmone_lite.checkpoint import Checkpoint
-    from dlmone_lite.worlds import World
+    from dlmone_lite.checkpoints.checkpoint import Checkpoint
+    from dlmone_lite.corpora.world import World
 
 TEACHER_STEPS, STUDENT_STEPS, FULL = (1, 4, 16, 64, 256), (1, 2, 4), 2000
 EXAMPLES = """
@@ -50,10 +51,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the duel, row by row."""
     print(f"The world {args.world!r}: a teacher in many steps, its student in one.", flush=True)
-    from dlmone_lite import zoo
-    from dlmone_lite.checkpoint import pick_device
-    from dlmone_lite.generate import held_out_sources
-    from dlmone_lite.worlds import World
+    from dlmone_lite.checkpoints import zoo
+    from dlmone_lite.corpora.world import World
+    from dlmone_lite.evaluation.measure import held_out_sources
+    from dlmone_lite.training.precision import pick_device
 
     world, device = World.load(args.world), pick_device(args.device)
     teacher = zoo.load(args.teacher or f"{world.name}-teacher", device, world.name)
@@ -89,7 +90,7 @@ def tidy(sentence: str) -> str:
 
 def truth(world: World, source: str, samples: int) -> dict[str, float] | None:
     """The exact right targets of a source, if the world knows it; says what is known."""
-    from dlmone_lite.metrics import expected_distinct, tv_floor
+    from dlmone_lite.evaluation.metrics import expected_distinct, tv_floor
 
     print(f"source: {source}")
     try:
@@ -119,7 +120,7 @@ def truth_row(
 
 def scores(texts: list[str], support: Mapping[str, float] | None) -> list[str]:
     """The cells valid, distinct, coverage, TV."""
-    from dlmone_lite.metrics import coverage, total_variation, validity
+    from dlmone_lite.evaluation.metrics import coverage, total_variation, validity
 
     if support is None:
         return ["-", str(len(set(texts))), "-", "-"]
@@ -141,7 +142,7 @@ def row(
     args: argparse.Namespace,
 ) -> None:
     """Generate and time one sentence, then K more for the scores."""
-    from dlmone_lite.generate import generate
+    from dlmone_lite.generation import generate
 
     generate(checkpoint, [source], steps=min(nfe, 4), seed=args.seed)  # the first call of a size is slower
     began = time.perf_counter()

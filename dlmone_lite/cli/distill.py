@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlmone_lite import parallel
-from dlmone_lite.cli import loop, record
-from dlmone_lite.cli.common import command, positive
-from dlmone_lite.cli.settings import changed, listing
-from dlmone_lite.cli.tasks import Task, known_task
-from dlmone_lite.cli.train import check_evaluation, describe, finish, output, steps_and_settings, wrapper
+from dlmone_lite.cli.options import command, positive
 from dlmone_lite.errors import InputError
+from dlmone_lite.jobs import loop
+from dlmone_lite.jobs.provenance import describe, finish
+from dlmone_lite.jobs.settings import check_evaluation, listing, output
+from dlmone_lite.jobs.stages import a_teacher, loop_of, plan, student_to_start
+from dlmone_lite.jobs.state import clean
+from dlmone_lite.jobs.task import known_task
+from dlmone_lite.training import processes
 
 if TYPE_CHECKING:
-    from dlmone_lite.checkpoint import Checkpoint
-    from dlmone_lite.distill import DistillConfig
-    from dlmone_lite.model import Denoiser
-    from dlmone_lite.pairs import PairedText
-    from dlmone_lite.training import Run
-    from dlmone_lite.warmstart import WarmStartConfig
+    from dlmone_lite.training.run import Run
 
 EXAMPLES = """--teacher paraphrase-teacher --out runs/student.safetensors --set mu=1.0 b_d=0.5 b_g=0.5
 --teacher paraphrase-teacher --stages 2 --steps2 1000 --set2 mu=0.5 b_d=0.9 b_g=0.1 --out two.safetensors"""
@@ -79,24 +75,24 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int | None:
     """List the settings, start several processes, or distil."""
     from dlmone_lite.distill import DistillConfig
-    from dlmone_lite.warmstart import WarmStartConfig
+    from dlmone_lite.variants.warm_start import WarmStartConfig
 
     if args.settings:
         print(listing("--set, --set2", DistillConfig(), ("seed",)))
         print(listing("--set0", WarmStartConfig(), ("seed",)))
         return None
     if args.processes > 1 and "RANK" not in os.environ:
-        return parallel.launch(args.argv, args.processes)
+        return processes.launch(args.argv, args.processes)
     return distil(args)
 
 
 def distil(args: argparse.Namespace) -> None:
     """Distil and save."""
-    from dlmone_lite.checkpoint import pick_device
-    from dlmone_lite.worlds import World
+    from dlmone_lite.corpora.world import World
+    from dlmone_lite.training.precision import pick_device
 
     check_options(args)
-    out, device = output(args.out), parallel.begin(pick_device(args.device))
+    out, device = output(args.out), processes.begin(pick_device(args.device))
     for also in filter(None, (args.out_stage1, args.out_last)):
         output(also)
     named = World.load(args.world) if args.world else None
@@ -106,9 +102,9 @@ def distil(args: argparse.Namespace) -> None:
     like = a_teacher(args.like, device, teacher.world, "--like takes a teacher") if args.like else teacher
     stages = plan(args, out, teacher.model.schedule.T, start)
     check_evaluation(args, task, min(stage.config.t_init for stage in stages))
-    parallel.wait()  # all have looked, before one writes
+    processes.wait()  # all have looked, before one writes
     data, made = task.data()
-    if args.stages and args.keep == "best" and parallel.leads() and (aim := task.aim(like, args)):
+    if args.stages and args.keep == "best" and processes.leads() and (aim := task.aim(like, args)):
         print(aim)
     made["teacher"] = describe(args.teacher)
     if teacher.provenance.get("teacher"):  # a sharpened one: what made it is part of the student's making
@@ -128,43 +124,16 @@ def distil(args: argparse.Namespace) -> None:
         result = looped.wrap(looped.train(), {**made, **looped.notes})
         if looped.notes.get("time_to"):
             break
-        if later and stage.number == 1 and args.out_stage1 and parallel.leads():
+        if later and stage.number == 1 and args.out_stage1 and processes.leads():
             finish(args, Path(args.out_stage1), runs, result, task, device)
-    if parallel.leads():
+    if processes.leads():
         if args.out_last:
             last = looped.wrap(runs[-1].result, {**made, "kept": "last", "kept_step": runs[-1].step})
             finish(args, Path(args.out_last), runs, last, task, device)
         finish(args, out, runs, result, task, device)
         for stage in stages:
-            record.clean(stage.state)
-    parallel.end()
-
-
-@dataclass
-class Stage:
-    """One part of a distillation: 0 is the warm start, 1 and 2 are the paper's."""
-
-    number: int
-    config: WarmStartConfig | DistillConfig
-    state: Path
-
-    @property
-    def title(self) -> str:
-        """What the progress bar says."""
-        return f"stage {self.number}" if self.number else "warm start"
-
-    def begin(
-        self, teacher: Denoiser, data: PairedText, runs: list[Run], start: Denoiser | None = None
-    ) -> Run:
-        """The run of this stage, after `runs`; the first begins with the student `start`, if any."""
-        from dlmone_lite.distill import DistillRun
-        from dlmone_lite.warmstart import WarmStartRun
-
-        if self.number == 0:
-            return WarmStartRun(teacher, data, self.config)
-        if self.number == 2:
-            return runs[-1].second_stage(self.config)
-        return DistillRun(teacher, data, self.config, runs[-1].result if runs else start)
+            clean(stage.state)
+    processes.end()
 
 
 def check_options(args: argparse.Namespace) -> None:
@@ -185,65 +154,3 @@ def check_options(args: argparse.Namespace) -> None:
         raise InputError("--like belongs to --corpus; a world's students are compared with its truth")
     if args.stages:
         loop.check_keep(args)
-
-
-def a_teacher(name_or_file: str, device: str, world: str | None, said: str) -> Checkpoint:
-    """A teacher; another role is refused with what was wanted."""
-    from dlmone_lite import zoo
-
-    teacher = zoo.load(name_or_file, device, world)
-    if teacher.role != "teacher":
-        raise InputError(f"{name_or_file} is a {teacher.role}; {said}")
-    return teacher
-
-
-def student_to_start(args: argparse.Namespace, teacher: Checkpoint, device: str) -> Checkpoint | None:
-    """The student of --start, if it belongs to this teacher."""
-    from dlmone_lite import zoo
-
-    if not args.start:
-        return None
-    start = zoo.load(args.start, device, teacher.world)
-    if start.role != "student":
-        raise InputError(f"{args.start} is a {start.role}; --start takes a student")
-    if start.model.config != teacher.model.config or not start.model.words.equal(teacher.model.words):
-        raise InputError(f"{args.start} was not distilled from {args.teacher}: another shape or embedding")
-    return start
-
-
-def plan(args: argparse.Namespace, out: Path, T: int, start: Checkpoint | None = None) -> list[Stage]:
-    """The stages that the options ask for, in order."""
-    from dlmone_lite.distill import DistillConfig
-    from dlmone_lite.warmstart import WarmStartConfig
-
-    base, warm = DistillConfig(seed=args.seed), WarmStartConfig(seed=args.seed)
-    if start:
-        base = replace(base, t_init=start.sampling["t_init"])
-    one = changed(base, steps_and_settings(args.steps, args.set, base), T)
-    stages = [Stage(1, one, out.with_name(f"{out.name}.state"))] if args.stages else []
-    if args.warm_start:
-        zero = {"t_init": one.t_init, **steps_and_settings(args.warm_start, args.set0, warm, "--set0")}
-        stages.insert(0, Stage(0, changed(warm, zero, T), out.with_name(f"{out.name}.warm.state")))
-    if args.stages == 2:
-        two = {"seed": args.seed + 1}
-        two |= steps_and_settings(args.steps2, args.set2, base, "--set2")
-        stages.append(Stage(2, changed(one, two, T), out.with_name(f"{out.name}.stage2.state")))
-    for stage in stages:
-        stage.config = record.resumed(stage.config, record.claim(stage.state, args.resume))
-    return stages
-
-
-def loop_of(args: argparse.Namespace, stage: Stage, runs: list[Run], task: Task) -> loop.Loop:
-    """The loop of `stage`, whose run is the last of `runs`."""
-    return loop.Loop(
-        runs[-1],
-        stage.title,
-        stage.state,
-        wrapper(task, "student", {"t_init": stage.config.t_init}),
-        task,
-        args,
-        stage.number,
-        args.keep if stage.number else "last",
-        seconds_before=sum(run.seconds for run in runs[:-1]),
-        lookout=task.lookout(args) if stage.number else None,
-    )

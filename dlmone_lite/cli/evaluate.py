@@ -6,31 +6,18 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from dlmone_lite.cli.common import (
-    Table,
-    check_output,
-    command,
-    command_line,
-    count,
-    device_option,
-    environment,
-    fixed,
-    positive,
-    precision_option,
-    rows_bar,
-    step_list,
-    with_error,
-    write_json,
-)
-from dlmone_lite.cli.floor import floor
-from dlmone_lite.cli.tasks import known_task, reference
-from dlmone_lite.cli.textscores import corpus_scores
-from dlmone_lite.cli.texttask import SEEDS
+from dlmone_lite.cli.evaluate_corpus import corpus_scores
+from dlmone_lite.cli.options import command, count, device_option, positive, precision_option, step_list
 from dlmone_lite.errors import InputError
+from dlmone_lite.files import check_output, write_json
+from dlmone_lite.jobs.console import Table, fixed, rows_bar, with_error
+from dlmone_lite.jobs.corpus_task import SEEDS
+from dlmone_lite.jobs.provenance import command_line, environment
+from dlmone_lite.jobs.task import known_task, reference
 
 if TYPE_CHECKING:
-    from dlmone_lite.checkpoint import Checkpoint
-    from dlmone_lite.worlds import World
+    from dlmone_lite.checkpoints.checkpoint import Checkpoint
+    from dlmone_lite.corpora.world import World
 
 SETTINGS = ("sources", "samples", "split", "seed", "clamp", "batch_size", "precision")
 WORLD_COLUMNS = [("", -8), ("NFE", 5), ("validity", 13), ("TV", 13), ("floor", 6), ("excess", 6)]
@@ -103,11 +90,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print, write."""
-    from dlmone_lite import zoo
-    from dlmone_lite.bayes import perfect
-    from dlmone_lite.checkpoint import pick_device
-    from dlmone_lite.precision import precise
-    from dlmone_lite.worlds import World
+    from dlmone_lite.checkpoints import zoo
+    from dlmone_lite.corpora.world import World
+    from dlmone_lite.evaluation.bayes_floor import perfect
+    from dlmone_lite.training.precision import pick_device, precise
 
     check_output(args.json)
     if args.embeddings and not args.exact:
@@ -145,7 +131,7 @@ def run(args: argparse.Namespace) -> None:
 
 def scores(checkpoint: Checkpoint, world: World, args: argparse.Namespace, name: str) -> dict[str, Any]:
     """Both tables, one row for each number of steps."""
-    from dlmone_lite.generate import held_out_sources
+    from dlmone_lite.evaluation.measure import held_out_sources
     from dlmone_lite.sample import timesteps
 
     steps = args.steps or STEPS[checkpoint.role]
@@ -177,8 +163,8 @@ def world_table(
     name: str,
 ) -> tuple[list[dict[str, float]], dict[str, list[list[str]]]]:
     """The world scores for each number of steps, and `<name> <steps>` -> the first samples of each source."""
-    from dlmone_lite.generate import generate
-    from dlmone_lite.metrics import world_metrics
+    from dlmone_lite.evaluation.metrics import world_metrics
+    from dlmone_lite.generation import generate
 
     table = Table(*WORLD_COLUMNS)
     rows, first = [], {}
@@ -217,7 +203,7 @@ def world_table(
 def examined(texts: list[list[str]], world: World, sources: list[str], seed: int) -> dict[str, Any]:
     """The signs of degeneration that outputs show, and the failures they amount to; as many true samples
     tell what is usual."""
-    from dlmone_lite.degeneration import diagnose, signs
+    from dlmone_lite.evaluation.degeneration import diagnose, signs
 
     if len(sources) < 2 or len(texts[0]) < 2:  # too few to tell
         return {"signs": {}, "failures": []}
@@ -230,7 +216,7 @@ def field_table(
 ) -> dict[str, dict[str, float | None]]:
     """The field's scores of each entry, printed and returned."""
     print()
-    from dlmone_lite.generate import field_scores
+    from dlmone_lite.evaluation.measure import field_scores
 
     table, scored = Table(*FIELD_COLUMNS), {}
     for name, hypotheses in texts.items():
@@ -246,3 +232,23 @@ def truth(world: World, sources: list[str], seed: int, samples: int = SEEDS) -> 
 
     generator = random.Random(f"{world.name} truth {seed}")
     return [[world.sample(source, generator) for _ in range(samples)] for source in sources]
+
+
+def floor(checkpoint: Checkpoint, world: World, args: argparse.Namespace) -> dict[str, Any]:
+    """Table of the loss above the Bayes loss by tenths of t."""
+    from dlmone_lite.evaluation.bayes_floor import loss_by_decile
+
+    if checkpoint.role != "teacher":
+        raise InputError(
+            f"--floor compares a teacher's loss with the Bayes loss; this is a {checkpoint.role}"
+        )
+    sigma_0 = float(checkpoint.provenance.get("config", {}).get("sigma_0", 0.0))
+    result = loss_by_decile(checkpoint, world, args.draws, args.seed, args.split, sigma_0)
+    print(f"squared error per element, {args.draws} draws of {args.split} sources in each tenth of t")
+    table = Table(("t", -11), ("Bayes", 15), ("teacher", 15), ("above", 15), ("above/Bayes", 12))
+    for row in result["deciles"]:
+        cells = [f"{row[key]:.4f} ±{row[f'{key}_se']:.4f}" for key in ("bayes", "teacher", "excess")]
+        ratio = "-" if row["ratio"] is None else f"{row['ratio']:.1%}"
+        table.row(f"{row['t_from']}-{row['t_to']}", *cells, ratio)
+    print(f"a dash: Bayes loss below 5% of the embeddings' variance ({result['embedding_variance']:.2f})")
+    return result

@@ -6,8 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlmone_lite.cli.common import check_output, command, count, device_option, positive, rows_bar
+from dlmone_lite.cli.options import command, count, device_option, positive
 from dlmone_lite.errors import InputError
+from dlmone_lite.files import check_output
+from dlmone_lite.jobs.console import rows_bar
 
 if TYPE_CHECKING:
     from dlmone_lite.text import Codec
@@ -43,10 +45,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Read, generate, write."""
-    from dlmone_lite import zoo
-    from dlmone_lite.checkpoint import pick_device
-    from dlmone_lite.corpora import write_jsonl
-    from dlmone_lite.generate import generate
+    from dlmone_lite.checkpoints import zoo
+    from dlmone_lite.files import write_jsonl
+    from dlmone_lite.generation import generate
+    from dlmone_lite.training.precision import pick_device
 
     check_output(args.output)
     checkpoint = zoo.load(args.checkpoint, pick_device(args.device))
@@ -76,7 +78,7 @@ def default_steps(role: str) -> int:
 
 def read(path: str, codec: Codec) -> list[dict[str, Any]]:
     """The rows of a file whose sources the model can take; otherwise an InputError with the line."""
-    from dlmone_lite.corpora import read_jsonl
+    from dlmone_lite.files import read_jsonl
 
     rows = read_jsonl(path)
     text = Path(path).read_bytes().decode("utf-8-sig")

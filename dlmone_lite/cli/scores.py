@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dlmone_lite.cli.common import command
-from dlmone_lite.cli.results import markdown
+from dlmone_lite.cli.options import command
 from dlmone_lite.errors import InputError
+from dlmone_lite.jobs.console import markdown
 
 EXAMPLES = """
 --records runs/real"""
@@ -27,7 +27,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print both."""
-    from dlmone_lite.scoreboard import REAL, measured, table, zero_shot
+    from dlmone_lite.evaluation.published import REAL, measured, table, zero_shot
 
     folder = Path(args.records) if args.records else REAL
     rows = measured(folder)

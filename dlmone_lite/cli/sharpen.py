@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 
-from dlmone_lite import parallel
-from dlmone_lite.cli import loop, record
-from dlmone_lite.cli.common import command, positive
-from dlmone_lite.cli.distill import a_teacher
-from dlmone_lite.cli.settings import changed, listing
-from dlmone_lite.cli.tasks import known_task
-from dlmone_lite.cli.train import check_evaluation, describe, finish, output, steps_and_settings, wrapper
+from dlmone_lite.cli.options import command, positive
 from dlmone_lite.errors import InputError
+from dlmone_lite.jobs import loop
+from dlmone_lite.jobs.provenance import describe, finish, wrapper
+from dlmone_lite.jobs.settings import changed, check_evaluation, listing, output, steps_and_settings
+from dlmone_lite.jobs.stages import a_teacher
+from dlmone_lite.jobs.state import claim, clean, resumed
+from dlmone_lite.jobs.task import known_task
+from dlmone_lite.training import processes
 
 EXAMPLES = """--teacher runs/qqp-teacher.safetensors --corpus folder/qqp --out runs/qqp-sharp.safetensors
 --teacher runs/my.safetensors --steps 500 --set samples=4 sources=1000 --out runs/sharp.safetensors"""
@@ -46,46 +47,44 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int | None:
     """List the settings, start several processes, or sharpen."""
-    from dlmone_lite.sharpen import SharpenConfig
+    from dlmone_lite.variants.sharpen import SharpenConfig
 
     if args.settings:
         print(listing("--set", SharpenConfig(), ("seed",)))
         return None
     if args.processes > 1 and "RANK" not in os.environ:
-        return parallel.launch(args.argv, args.processes)
+        return processes.launch(args.argv, args.processes)
     return sharpen(args)
 
 
 def sharpen(args: argparse.Namespace) -> None:
     """Write the sentences, learn them, save."""
-    from dlmone_lite.checkpoint import pick_device
-    from dlmone_lite.sharpen import SharpenConfig, SharpenRun
-    from dlmone_lite.worlds import World
+    from dlmone_lite.corpora.world import World
+    from dlmone_lite.training.precision import pick_device
+    from dlmone_lite.variants.sharpen import SharpenConfig, SharpenRun
 
     if args.teacher is None or args.out is None:
         raise InputError("sharpen needs --teacher and --out; see python -m dlmone_lite sharpen --help")
     loop.check_keep(args)
-    out, device = output(args.out), parallel.begin(pick_device(args.device))
+    out, device = output(args.out), processes.begin(pick_device(args.device))
     named = World.load(args.world) if args.world else None
     teacher = a_teacher(args.teacher, device, named.name if named else None, "sharpen a teacher")
     task, base = known_task(args, teacher, args.teacher), SharpenConfig(seed=args.seed)
     config = changed(base, steps_and_settings(args.steps, args.set, base), teacher.model.schedule.T)
     check_evaluation(args, task, teacher.model.schedule.T)
     state = out.with_name(out.name + ".state")
-    config = record.resumed(config, record.claim(state, args.resume))
-    parallel.wait()  # all have looked, before one writes
+    config = resumed(config, claim(state, args.resume))
+    processes.wait()  # all have looked, before one writes
     data, made = task.data()
-    if args.keep == "best" and parallel.leads() and (aim := task.aim(teacher, args, within=0)):
+    if args.keep == "best" and processes.leads() and (aim := task.aim(teacher, args, within=0)):
         print(aim)
     made["teacher"] = {**describe(args.teacher), "command": teacher.provenance.get("command", "")}
     training = SharpenRun(teacher.model, data, config)
-    training.origin = {
-        "teacher": made["teacher"]["sha256"], "training data": made["data"]["train_sha256"]
-    }  # fmt: skip
+    training.origin = {"teacher": made["teacher"]["sha256"], "training data": made["data"]["train_sha256"]}
     wrap = wrapper(task, "teacher", {"clamp": 0})
     looped = loop.Loop(training, "sharpening", state, wrap, task, args, keep=args.keep)
     result = looped.train()
-    if parallel.leads():
+    if processes.leads():
         finish(args, out, [training], looped.wrap(result, {**made, **looped.notes}), task, device)
-        record.clean(state)
-    parallel.end()
+        clean(state)
+    processes.end()

@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dlmone_lite.cli.common import Table, check_output, command, fixed, positive
+from dlmone_lite.cli.options import command, positive
+from dlmone_lite.files import check_output
+from dlmone_lite.jobs.console import Table, fixed
 
 FOLDER = Path("runs") / "lab"  # teachers of the lab, made anew where they are missing
 EXAMPLES = """coefficients --list
@@ -44,8 +46,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     """Make the missing runs."""
     from dlmone_lite.errors import InputError, nearest
-    from dlmone_lite.records import pack, read_records, shipped
-    from dlmone_lite.sweeps import execute, plan, sweep
+    from dlmone_lite.files import pack, read_records, shipped
+    from dlmone_lite.lab.sweeps import execute, plan, sweep
 
     path = Path(args.out or f"runs/sweep-{args.name}.jsonl")
     specs = plan(args.name)
@@ -88,9 +90,9 @@ def run(args: argparse.Namespace) -> None:
 
 def summary(name: str, path: Path | None) -> None:
     """Print each arm's scores at one step, mean and standard deviation over seeds."""
-    from dlmone_lite.atlas import by_arm, score, spread
     from dlmone_lite.errors import InputError
-    from dlmone_lite.records import read_records, recorded
+    from dlmone_lite.files import read_records, recorded
+    from dlmone_lite.lab.lookup import by_arm, score, spread
 
     found = read_records(path) if path else recorded(name)
     found = [record for record in found if "final" in record]
@@ -109,16 +111,18 @@ def summary(name: str, path: Path | None) -> None:
 
 def judged(found: list[dict[str, Any]]) -> None:
     """Print how often the detectors are right, on seeds by which they were not tuned."""
-    from dlmone_lite import clinic, detectors
-    from dlmone_lite.records import recorded
+    from dlmone_lite.files import recorded
+    from dlmone_lite.lab import detector_rates, patients
 
-    mechanisms = {patient.name: patient.mechanism for patient in clinic.PATIENTS}
-    counts = detectors.named(detectors.of_seeds(found, range(1, 1000)), mechanisms)
+    mechanisms = {patient.name: patient.mechanism for patient in patients.PATIENTS}
+    counts = detector_rates.named(detector_rates.of_seeds(found, range(1, 1000)), mechanisms)
     for arm, count in counts.items():
         print(f"{arm}  {mechanisms[arm]:20} named in {count}")
-    total = detectors.Count(sum(c.right for c in counts.values()), sum(c.all for c in counts.values()))
+    total = detector_rates.Count(sum(c.right for c in counts.values()), sum(c.all for c in counts.values()))
     print(f"named in all: {total}")
     others = recorded("coefficients")
-    print(f"false alarms at healthy looks of the sweep coefficients: {detectors.false_alarms(others)}")
-    print(f"noticed, of its broken looks: {detectors.noticed(others)}")
-    print(f"warned at the first broken look or before, of its runs that break: {detectors.in_time(others)}")
+    print(f"false alarms at healthy looks of the sweep coefficients: {detector_rates.false_alarms(others)}")
+    print(f"noticed, of its broken looks: {detector_rates.noticed(others)}")
+    print(
+        f"warned at the first broken look or before, of its runs that break: {detector_rates.in_time(others)}"
+    )

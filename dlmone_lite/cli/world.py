@@ -6,11 +6,12 @@ import argparse
 import random
 from typing import TYPE_CHECKING
 
-from dlmone_lite.cli.common import check_output, command, count, positive, write_json
 from dlmone_lite.cli.demo import tidy
+from dlmone_lite.cli.options import command, count, positive
+from dlmone_lite.files import check_output, write_json
 
 if TYPE_CHECKING:
-    from dlmone_lite.worlds import World
+    from dlmone_lite.corpora.world import World
 
 EXAMPLES = """paraphrase --sample 5
 paraphrase --support "how can i learn french in a month ?" --json targets.json
@@ -40,7 +41,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Do what was asked; without anything asked, describe."""
-    from dlmone_lite.worlds import World
+    from dlmone_lite.corpora.world import World
 
     check_output(args.json)
     world = World.load(args.name)

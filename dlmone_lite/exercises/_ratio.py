@@ -40,10 +40,7 @@ def check_interval(answer: Any) -> None:
     singly = [fmean(each[i] for i in drawn) for drawn in DRAWS]
     alone = [fmean(STUDENT[i] for i in drawn) / fmean(TEACHER) for drawn in DRAWS]
     wrong = (
-        (
-            middle(singly),
-            "A mean of ratios lets a hopeless source count as much as any: divide the means.",
-        ),
+        (middle(singly), "A mean of ratios lets a hopeless source count as much as any: divide the means."),
         (middle(alone), "Both networks wrote for the same sources: draw them for the teacher, too."),
         (middle([1 / r for r in found]), "Those are teacher over student; asked is student over teacher."),
         (middle(found, 1.0), "Those are the smallest and the largest; leave 2.5 percent out on each side."),

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from dlmone_lite import metrics
+from dlmone_lite.evaluation import metrics
 from dlmone_lite.exercises import Exercise, Wrong, ask, question
 
 # The second case has a wrong sentence, a right one said twice and two right ones never said.
@@ -46,18 +46,27 @@ def _compare(function: Any, right: Any, mistakes: Mapping[str, Any]) -> None:
 
 
 def _check_validity(answer: Any) -> None:
-    _compare(answer, metrics.validity, {
-        "That is how many are right; a share is that number divided by how many samples there are.":
-            lambda s, p: sum(x in p for x in s),
-        "That is how much of the support was seen, coverage; validity asks how many samples are right.":
-            lambda s, p: len(set(s) & set(p)) / len(p),
-        "A sentence said twice counts twice: go through the samples themselves, not through set(samples).":
-            lambda s, p: len(set(s) & set(p)) / len(set(s)),
-        "You add up probabilities; every right sample counts the same, 1, however likely it is.":
-            lambda s, p: sum(p.get(x, 0.0) for x in s) / len(s),
-        "That is the share of wrong samples: turn it round.":
-            lambda s, p: sum(x not in p for x in s) / len(s),
-    })  # fmt: skip
+    _compare(
+        answer,
+        metrics.validity,
+        {
+            "That is how many are right; a share is that number divided by how many samples there are.": lambda s, p: (
+                sum(x in p for x in s)
+            ),
+            "That is how much of the support was seen, coverage; validity asks how many samples are right.": lambda s, p: (
+                len(set(s) & set(p)) / len(p)
+            ),
+            "A sentence said twice counts twice: go through the samples themselves, not through set(samples).": lambda s, p: (
+                len(set(s) & set(p)) / len(set(s))
+            ),
+            "You add up probabilities; every right sample counts the same, 1, however likely it is.": lambda s, p: (
+                sum(p.get(x, 0.0) for x in s) / len(s)
+            ),
+            "That is the share of wrong samples: turn it round.": lambda s, p: (
+                sum(x not in p for x in s) / len(s)
+            ),
+        },
+    )
 
 
 def _gaps(samples: list[str], support: Mapping[str, float]) -> dict[str, float]:
@@ -67,20 +76,30 @@ def _gaps(samples: list[str], support: Mapping[str, float]) -> dict[str, float]:
 
 
 def _check_tv(answer: Any) -> None:
-    _compare(answer, metrics.total_variation, {
-        "Twice too large: the mass that is missing in one place is surplus in another, hence the factor 1/2.":
-            lambda s, p: sum(map(abs, _gaps(s, p).values())),
-        "You leave out the wrong sentences: they have probability 0 and a frequency, and belong in the sum.":
-            lambda s, p: sum(abs(g) for x, g in _gaps(s, p).items() if x in p) / 2,
-        "You leave out right answers that were never said: go through support, not only the samples.":
-            lambda s, p: sum(abs(g) for x, g in _gaps(s, p).items() if x in s) / 2,
-        "You square the differences; total variation adds their absolute values.":
-            lambda s, p: sum(g * g for g in _gaps(s, p).values()) / 2,
-        "That is the largest single difference; total variation adds all of them and halves the sum.":
-            lambda s, p: max(map(abs, _gaps(s, p).values())),
-        "The differences cancel: take the absolute value of each before adding.":
-            lambda s, p: sum(_gaps(s, p).values()) / 2,
-    })  # fmt: skip
+    _compare(
+        answer,
+        metrics.total_variation,
+        {
+            "Twice too large: the mass that is missing in one place is surplus in another, hence the factor 1/2.": lambda s, p: (
+                sum(map(abs, _gaps(s, p).values()))
+            ),
+            "You leave out the wrong sentences: they have probability 0 and a frequency, and belong in the sum.": lambda s, p: (
+                sum(abs(g) for x, g in _gaps(s, p).items() if x in p) / 2
+            ),
+            "You leave out right answers that were never said: go through support, not only the samples.": lambda s, p: (
+                sum(abs(g) for x, g in _gaps(s, p).items() if x in s) / 2
+            ),
+            "You square the differences; total variation adds their absolute values.": lambda s, p: (
+                sum(g * g for g in _gaps(s, p).values()) / 2
+            ),
+            "That is the largest single difference; total variation adds all of them and halves the sum.": lambda s, p: (
+                max(map(abs, _gaps(s, p).values()))
+            ),
+            "The differences cancel: take the absolute value of each before adding.": lambda s, p: (
+                sum(_gaps(s, p).values()) / 2
+            ),
+        },
+    )
 
 
 EXERCISES = (

@@ -100,8 +100,7 @@ def _check_step(answer: Any) -> None:
         )
     if _close(got, a_s * x0_hat + s_s * noise):
         raise Wrong(
-            "That forgets x_t: it noises x0_hat afresh. q(x_s | x_t, x0_hat) stays near the x_t it came "
-            "from."
+            "That forgets x_t: it noises x0_hat afresh. q(x_s | x_t, x0_hat) stays near the x_t it came from."
         )
     beta = s_t**2 - (a_t / a_s * s_s) ** 2
     if _close(got, mean + beta**0.5 * noise):

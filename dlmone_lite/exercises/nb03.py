@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dlmone_lite.corpora.world import World, shared_vocabulary
+from dlmone_lite.evaluation.measure import held_out_sources
 from dlmone_lite.exact import GaussianMixture
 from dlmone_lite.exercises import Exercise, Wrong, ask, question
-from dlmone_lite.generate import held_out_sources
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Codec
-from dlmone_lite.worlds import World, shared_vocabulary
 
 SHARE, WIDTH = 0.85, 250  # exercise 03.3: this much of the choice, in at most so many steps
 

@@ -156,7 +156,7 @@ def _check_reverse_kl(answer: Any) -> None:
         (by((x_g - f_phi.detach()).square()), REGRESSES),
         (by((x_g - f_phi.detach()).square() / 2), REGRESSES),
         (torch.zeros_like(mine), "The gradient by x_g is zero: x_g itself must stand in the product."),
-    )  # fmt: skip
+    )
     for value, feedback in mistakes:
         if _close(mine, value):
             raise Wrong(feedback)

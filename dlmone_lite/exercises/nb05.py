@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dlmone_lite.adversarial import discriminator_loss
 from dlmone_lite.exercises import Exercise, Wrong, ask, question
 from dlmone_lite.exercises._sampler import check_refine
-from dlmone_lite.sid import over_target, sid_loss
+from dlmone_lite.sid import discriminator_loss, over_target, sid_loss
 
 
 def _normal(*shape: int, seed: int) -> Tensor:

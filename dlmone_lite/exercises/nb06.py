@@ -6,17 +6,12 @@ import math
 from collections import Counter
 from typing import Any
 
-from dlmone_lite.degeneration import Signs, variety
+from dlmone_lite.evaluation.degeneration import Signs, variety
 from dlmone_lite.exercises import Exercise, Wrong, ask, question
 
 # ---- 06.1
 
-SAMPLES = [
-    ["a"] * 8,
-    ["a", "b", "c", "d"] * 2,
-    ["a"] * 6 + ["b", "c"],
-    ["a b", "b a", "a b", "c"],
-]
+SAMPLES = [["a"] * 8, ["a", "b", "c", "d"] * 2, ["a"] * 6 + ["b", "c"], ["a b", "b a", "a b", "c"]]
 
 
 def _number(value: Any) -> float:
@@ -81,7 +76,7 @@ CASES = (  # signs, whether the detector should fire, what is wrong with one tha
         False,
         "It fires on a student that got better: fewer slips, so less variety, and as many modes as before.",
     ),
-)  # fmt: skip
+)
 
 
 def _check_detector(answer: Any) -> None:

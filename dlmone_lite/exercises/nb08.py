@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from dlmone_lite.evaluation.metrics import expected_distinct
 from dlmone_lite.exercises import Exercise, Wrong, ask, question
-from dlmone_lite.metrics import expected_distinct
 
 # ---- 08.1
 
@@ -60,7 +60,7 @@ def _check_mbr(answer: Any) -> None:
             _pick(case, lambda i, case=case: sum(_overlap(case[i], o) for o in case if o != case[i]))
             for case in CASES
         ],
-    }  # fmt: skip
+    }
     if got == right:
         return
     for feedback, values in wrong.items():

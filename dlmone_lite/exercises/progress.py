@@ -9,7 +9,8 @@ import os
 import pkgutil
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from dlmone_lite.files import ROOT
+
 VARIABLE = "DLMONE_PROGRESS"  # another place for the file
 
 

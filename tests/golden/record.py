@@ -23,20 +23,20 @@ FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent.parent
 if __name__ == "__main__":
     os.environ["OMP_NUM_THREADS"] = "1"
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 import torch  # noqa: E402
 from tiny import make_codec, make_model, make_pairs, make_world  # noqa: E402
 
-from dlmone_lite import zoo  # noqa: E402
 from dlmone_lite.__main__ import COMMANDS, main  # noqa: E402
+from dlmone_lite.checkpoints import zoo  # noqa: E402
 from dlmone_lite.distill import DistillConfig, DistillRun  # noqa: E402
-from dlmone_lite.generate import generate  # noqa: E402
-from dlmone_lite.sharpen import SharpenConfig, SharpenRun  # noqa: E402
+from dlmone_lite.generation import generate  # noqa: E402
+from dlmone_lite.lab.plane import ToyConfig, ToyRun  # noqa: E402
 from dlmone_lite.teacher import DIFFUSEQ, TeacherConfig, TeacherRun  # noqa: E402
-from dlmone_lite.toy2d import ToyConfig, ToyRun  # noqa: E402
-from dlmone_lite.training import Run  # noqa: E402
-from dlmone_lite.warmstart import WarmStartConfig, WarmStartRun  # noqa: E402
+from dlmone_lite.training.run import Run  # noqa: E402
+from dlmone_lite.variants.sharpen import SharpenConfig, SharpenRun  # noqa: E402
+from dlmone_lite.variants.warm_start import WarmStartConfig, WarmStartRun  # noqa: E402
 
 UPDATES = 3  # of each run
 SOURCES = 4  # of each checkpoint

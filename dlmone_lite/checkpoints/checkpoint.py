@@ -1,0 +1,78 @@
+"""Checkpoints: one safetensors file with weights, and its config, vocabulary and provenance as metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from dlmone_lite.corpora.word_pieces import WordPieces
+from dlmone_lite.errors import InputError
+from dlmone_lite.files import read_tensors, write_tensors
+from dlmone_lite.model import Denoiser, ModelConfig
+from dlmone_lite.text import Codec, Vocabulary
+from dlmone_lite.variants.bert import BertDenoiser
+from dlmone_lite.variants.diffuseq_codec import LAYOUTS
+
+FORMAT = "dlmone_lite 1"
+
+
+@dataclass
+class Checkpoint:
+    """A network with all that is needed to use it.
+
+    role is "teacher" or "student"; sampling holds what a sampler must know (a student's t_init, a
+    sharpened teacher's clamp 0: it is judged without); provenance says how it was made: command, seed, steps,
+    device, versions, data hash, metrics.
+    """
+
+    model: Denoiser
+    codec: Codec
+    world: str
+    role: str
+    sampling: dict[str, int] = field(default_factory=dict)
+    provenance: dict = field(default_factory=dict)
+
+
+def save(path: str | Path, checkpoint: Checkpoint, half: bool = False) -> None:
+    """Write a checkpoint atomically; `half` stores float16, half the size, read back as float32."""
+    codec = checkpoint.codec
+    metadata = {
+        "format": FORMAT,
+        "world": checkpoint.world,
+        "role": checkpoint.role,
+        "config": json.dumps(asdict(checkpoint.model.config)),
+        "codec": json.dumps({"source_length": codec.source_length, "target_length": codec.target_length}),
+        "layout": next(name for name, kind in LAYOUTS.items() if type(codec) is kind),
+        "vocabulary": json.dumps(codec.vocabulary.words),
+        "vocabulary_kind": "pieces" if isinstance(codec.vocabulary, WordPieces) else "words",
+        "sampling": json.dumps(checkpoint.sampling),
+        "provenance": json.dumps(checkpoint.provenance),
+    }
+    weights = checkpoint.model.state_dict()
+    write_tensors(path, {k: v.half() for k, v in weights.items()} if half else weights, metadata)
+
+
+def load(path: str | Path, device: str = "cpu") -> Checkpoint:
+    """Read a checkpoint into an evaluation-mode network on `device`."""
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{path} is no checkpoint of this library (format {FORMAT!r}); name another file")
+    try:
+        model = network(ModelConfig(**json.loads(metadata["config"])))
+        model.load_state_dict(tensors)
+        kind = WordPieces if metadata.get("vocabulary_kind") == "pieces" else Vocabulary
+        codec = LAYOUTS[metadata.get("layout", "aligned")](
+            kind(json.loads(metadata["vocabulary"])), **json.loads(metadata["codec"])
+        )
+        sampling, provenance = json.loads(metadata["sampling"]), json.loads(metadata["provenance"])
+        world, role = metadata["world"], metadata["role"]
+    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is incomplete or of another version ({error}); train it again") from error
+    model = model.to(device).eval().requires_grad_(False)
+    return Checkpoint(model, codec, world, role, sampling, provenance)
+
+
+def network(config: ModelConfig) -> Denoiser:
+    """A new network of that configuration."""
+    return {"prenorm": Denoiser, "bert": BertDenoiser}[config.network](config)

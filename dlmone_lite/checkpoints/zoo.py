@@ -1,0 +1,85 @@
+"""The shipped checkpoints by name; every file's hash is verified before it is read."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from dlmone_lite.checkpoints import checkpoint as ckpt
+from dlmone_lite.checkpoints.checkpoint import Checkpoint
+from dlmone_lite.corpora.world import World
+from dlmone_lite.errors import InputError, nearest
+from dlmone_lite.files import DATA, ROOT, digest
+
+FOLDER = DATA / "checkpoints"
+HASHES = FOLDER / "hashes.json"  # {file name: SHA-256}
+SUFFIX = ".safetensors"
+
+
+def hashes() -> dict[str, str]:
+    """{file name: SHA-256} of the shipped checkpoints."""
+    return json.loads(HASHES.read_text()) if HASHES.is_file() else {}
+
+
+def names() -> list[str]:
+    """Shipped checkpoints: `<world>-teacher`, `<world>-student-stage1`, `<world>-student`."""
+    return sorted(name.removesuffix(SUFFIX) for name in hashes())
+
+
+def path_of(name: str) -> Path:
+    """The file of a shipped checkpoint, whose hash is right; else an InputError."""
+    known = hashes()
+    if name + SUFFIX not in known:
+        shipped = ", ".join(names()) or "none"
+        raise InputError(
+            f"there is no checkpoint {name!r}{nearest(name, names())}; shipped: {shipped}, or give a file"
+        )
+    path = FOLDER / (name + SUFFIX)
+    if not path.is_file():
+        raise InputError(f"{path} is missing; restore it with: git checkout -- {path}")
+    if digest(path) != known[path.name]:
+        raise InputError(f"{path} was changed (wrong SHA-256); restore it with: git checkout -- {path}")
+    return path
+
+
+def load(name_or_file: str | Path, device: str = "cpu", world: str | None = None) -> Checkpoint:
+    """A shipped checkpoint by name, or any checkpoint file; with `world`, one of another world is refused."""
+    path = Path(name_or_file) if str(name_or_file).endswith(SUFFIX) else path_of(str(name_or_file))
+    loaded = ckpt.load(path, device)
+    if world is not None and loaded.world != world:
+        raise InputError(f"{name_or_file} is of the world {loaded.world!r}, not {world!r}; choose another")
+    return loaded
+
+
+def world(name: str | None = None) -> World:
+    """The world of the notebooks: a shipped one, or a .grammar file, whose path may start at the repository;
+    without a name the variable DLMONE_WORLD decides, else it is paraphrase."""
+    name = name or os.environ.get("DLMONE_WORLD") or "paraphrase"
+    there = not name.endswith(".grammar") or Path(name).is_file()
+    return World.load(name if there else ROOT / name)
+
+
+def course(name: str | None = None, device: str = "cpu") -> tuple[World, Checkpoint, Checkpoint]:
+    """(`world(name)`, its teacher, its student): shipped, or your own `runs/<world>-teacher.safetensors` and
+    `runs/<world>-student.safetensors`. InputError says what is missing, and the command that makes it."""
+    found, networks = world(name), []
+    grammar = name or os.environ.get("DLMONE_WORLD")
+    for role in ("teacher", "student"):
+        kind = f"{found.name}-{role}"
+        file = f"runs/{kind}{SUFFIX}"
+        if kind not in names() and not (ROOT / file).is_file():
+            made = f"train --world {grammar}"
+            if role == "student":
+                made = f"distill --world {grammar} --teacher runs/{found.name}-teacher{SUFFIX}"
+            raise InputError(
+                f"{file} is not there yet; make it with: python -m dlmone_lite {made} --out {file}"
+            )
+        networks.append(load(kind if kind in names() else ROOT / file, device, found.name))
+    return found, *networks
+
+
+def register(path: str | Path) -> None:
+    """Record the hash of a newly made checkpoint in the folder of shipped ones."""
+    known = {**hashes(), Path(path).name: digest(path)}
+    HASHES.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")

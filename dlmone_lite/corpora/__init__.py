@@ -1,0 +1,1 @@
+"""Where sentences come from: grammars and their worlds, real text, training pairs, word pieces."""

@@ -1,0 +1,1 @@
+"""Measuring: scores, the truth, degeneration, the Bayes floor, speed, memory, published results."""

@@ -1,0 +1,69 @@
+"""What a checkpoint is worth: scores against a world's truth, and the scores the field reports."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from dlmone_lite.checkpoints.checkpoint import Checkpoint
+from dlmone_lite.corpora.world import World
+from dlmone_lite.errors import InputError
+from dlmone_lite.evaluation import degeneration, metrics
+from dlmone_lite.generation import generate, generate_batch
+
+
+def held_out_sources(world: World, count: int, split: str = "test", seed: int = 0) -> list[str]:
+    """`count` sources of a split, the same ones for the same seed."""
+    sources = sorted(world.split_sources(split))
+    if not 1 <= count <= len(sources):
+        raise InputError(f"{world.name} has {len(sources)} {split} sources, asked for {count}")
+    return random.Random(seed).sample(sources, count)
+
+
+def measure(
+    checkpoint: Checkpoint,
+    world: World,
+    *,
+    steps: int,
+    sources: int = 64,
+    samples: int = 256,
+    split: str = "test",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    with_signs: bool = False,
+) -> dict[str, Any]:
+    """World metrics of a checkpoint on held-out sources (`metrics.world_metrics`), with NFE and seconds.
+
+    `with_signs` adds "signs", those of degeneration that outputs and embeddings show.
+    """
+    chosen = held_out_sources(world, sources, split)
+    began = time.perf_counter()
+    texts = generate(checkpoint, chosen, steps=steps, samples=samples, seed=seed, progress=progress)
+    seconds = time.perf_counter() - began
+    result = metrics.world_metrics(texts, [world.support(source) for source in chosen])
+    result = {"nfe": steps, "sources": sources, "samples": samples, **result, "seconds": seconds}
+    if with_signs:
+        batch = checkpoint.codec.encode(chosen).to(checkpoint.model.words.device)
+        rng = torch.Generator().manual_seed(seed)
+        x = generate_batch(checkpoint, batch, steps=steps, generator=rng).float()
+        between = degeneration.margin(x[batch.target], checkpoint.model.embedding())
+        result["signs"] = degeneration.signs(texts, chosen, margin=between).known()
+    return result
+
+
+def field_scores(texts: Sequence[Sequence[str]], references: Sequence[str]) -> dict[str, float | None]:
+    """The field's scores of a few hypotheses a source; the last two need at least two."""
+    flat = [hypothesis for hypotheses in texts for hypothesis in hypotheses]
+    targets = [target for target, hypotheses in zip(references, texts, strict=True) for _ in hypotheses]
+    several = len(texts[0]) > 1
+    return {
+        "bleu": metrics.bleu(flat, targets),
+        "rouge_l": metrics.rouge_l(flat, targets),
+        "dist_1": metrics.distinct_1(flat),
+        "self_bleu": metrics.self_bleu(texts) if several else None,
+        "div_4": metrics.div_4(texts) if several else None,
+    }

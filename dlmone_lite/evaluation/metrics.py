@@ -1,0 +1,257 @@
+"""Scores of generated text: the field's (plain strings in, numbers in 0..1 out) and, in a world, exact ones.
+
+The field's scores follow DiffuSeq's evaluation (`scripts/eval_seq2seq.py`): white-space words of lower-cased
+text, a mean over sentences. The world scores compare samples with a `support`, the exact finite distribution
+{target: probability} of one source, as whole strings.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, stdev
+from types import ModuleType
+
+from dlmone_lite.errors import InputError
+
+DEBERTA = "microsoft/deberta-xlarge-mnli"
+
+
+def _require(module: str, package: str, score: str) -> ModuleType:
+    """Import a scoring library where it is used; a missing one is the user's to install."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as e:
+        raise InputError(f"{score} cannot import {module} ({e}); try: pip install {package}") from e
+
+
+def _check(texts: Sequence, name: str, partner: Sequence | None = None) -> None:
+    """A string where a list belongs would be scored letter by letter, so it is refused."""
+    if isinstance(texts, str):
+        raise InputError(f"{name} is one string; pass a list of strings")
+    if not len(texts):
+        raise InputError(f"{name} is empty; there is nothing to score")
+    if partner is not None and len(texts) != len(partner):
+        raise InputError(f"{name} has {len(texts)} entries for {len(partner)} hypotheses; pass one for each")
+
+
+def _sentence_bleu(hypothesis: str, references: Iterable[str]) -> float:
+    translate = _require("nltk.translate.bleu_score", "nltk", "BLEU")
+    words = [reference.lower().split() for reference in references]
+    smooth = translate.SmoothingFunction().method4
+    return float(translate.sentence_bleu(words, hypothesis.lower().split(), smoothing_function=smooth))
+
+
+def bleu(
+    hypotheses: Sequence[str], references: Sequence[str | Sequence[str]], *, exchanged: bool = False
+) -> float:
+    """Mean sentence BLEU-4 in 0..1 (nltk, smoothing method4); a reference is a string or a list of strings.
+
+    `exchanged=True` scores each reference against the hypothesis, as DiffuSeq's script does, so it is the
+    setting to compare with its reported figures: there the brevity penalty falls on outputs that are longer
+    than the reference, not shorter. A right output of two or three words scores below 1 (smoothing).
+    Raises InputError for empty or unequal lists and for `exchanged` with several references.
+    """
+    _check(hypotheses, "hypotheses")
+    _check(references, "references", hypotheses)
+    scores = []
+    for i, (hypothesis, given) in enumerate(zip(hypotheses, references)):
+        several = [given] if isinstance(given, str) else list(given)
+        if not several or (exchanged and len(several) > 1):
+            wanted = "exactly one, as roles are exchanged" if exchanged else "at least one"
+            raise InputError(f"hypothesis {i} has {len(several)} references; give it {wanted}")
+        pair = (several[0], [hypothesis]) if exchanged else (hypothesis, several)
+        scores.append(_sentence_bleu(*pair))
+    return fmean(scores)
+
+
+def rouge_l(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """Mean ROUGE-L f-measure in 0..1 (`rouge-score`, no stemming: what DiffuSeq's torchmetrics computes).
+
+    It has its own words: lower-cased runs of a-z and 0-9, everything else separates.
+    """
+    _check(hypotheses, "hypotheses")
+    _check(references, "references", hypotheses)
+    scorer = _require("rouge_score.rouge_scorer", "rouge-score", "ROUGE-L").RougeScorer(["rougeL"])
+    return fmean(scorer.score(r, h)["rougeL"].fmeasure for h, r in zip(hypotheses, references))
+
+
+def bertscore(
+    hypotheses: Sequence[str], references: Sequence[str], *, model: str = DEBERTA, layers: int = 40
+) -> float:
+    """Mean BERTScore F1 with DiffuSeq's model; optional: needs the package `bert-score` and the weights.
+
+    `model` may be a local folder, `layers` is the hidden layer compared (the package uses 40 for this model).
+    An empty output counts 0. Raises InputError without package or weights.
+    """
+    _check(hypotheses, "hypotheses")
+    _check(references, "references", hypotheses)
+    package = _require("bert_score", "bert-score", "BERTScore")
+    try:
+        scorer = package.BERTScorer(model_type=model, num_layers=layers)
+    except OSError as e:  # what transformers raises for weights it can neither find nor download
+        raise InputError(f"BERTScore cannot load {model!r}; download it and pass its folder as model=") from e
+    # This tokenizer declares no length limit, and `tokenizers` overflows on the stand-in (bert_score #205).
+    scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, 512)
+    # The package means to give empty text 0 but stops at it under transformers 5, so it never sees any.
+    pairs = [(h, r) for h, r in zip(hypotheses, references) if h.strip() and r.strip()]
+    return float(scorer.score(*map(list, zip(*pairs)))[2].sum()) / len(hypotheses) if pairs else 0.0
+
+
+def copy_rate(hypotheses: Sequence[str], sources: Sequence[str]) -> float:
+    """Share of outputs that are their own source word for word (case and spacing aside)."""
+    _check(hypotheses, "hypotheses")
+    _check(sources, "sources", hypotheses)
+    return fmean(h.lower().split() == s.lower().split() for h, s in zip(hypotheses, sources))
+
+
+def _ngrams(text: str, n: int) -> list[tuple[str, ...]]:
+    words = text.lower().split()
+    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+def _distinct(texts: Iterable[str], n: int) -> float:
+    """Distinct n-grams over all n-grams of the texts together; 0 where there is none (as DiffuSeq)."""
+    grams = [gram for text in texts for gram in _ngrams(text, n)]
+    return len(set(grams)) / len(grams) if grams else 0.0
+
+
+def distinct_1(hypotheses: Sequence[str]) -> float:
+    """DiffuSeq's dist-1: distinct words over words of each sentence, averaged; an empty one counts 0."""
+    _check(hypotheses, "hypotheses")
+    return fmean(_distinct([hypothesis], 1) for hypothesis in hypotheses)
+
+
+def div_4(hypotheses_per_source: Sequence[Sequence[str]]) -> float:
+    """DiffuSeq's div-4: distinct over all 4-grams of the K hypotheses of a source, averaged over sources."""
+    _check(hypotheses_per_source, "hypotheses_per_source")
+    for hypotheses in hypotheses_per_source:
+        _check(hypotheses, "the list of hypotheses of a source")
+    return fmean(_distinct(hypotheses, 4) for hypotheses in hypotheses_per_source)
+
+
+def self_bleu(hypotheses_per_source: Sequence[Sequence[str]]) -> float:
+    """Mean BLEU of each hypothesis against each other one of its source, averaged over sources; high = alike.
+
+    Pairs one by one, as DiffuSeq does (not the others pooled as references); both directions of a pair count,
+    so the order of the hypotheses does not. Raises InputError for a source with fewer than two hypotheses.
+    """
+    _check(hypotheses_per_source, "hypotheses_per_source")
+    scores = []
+    for i, hypotheses in enumerate(hypotheses_per_source):
+        _check(hypotheses, "the list of hypotheses of a source")
+        k = len(hypotheses)
+        if k < 2:
+            raise InputError(f"source {i} has {k} hypothesis; self-BLEU needs at least two per source")
+        counts = Counter(hypotheses)  # samples repeat, so each distinct pair is scored once
+        times = {(a, b): counts[a] * (counts[b] - (a == b)) for a in counts for b in counts}
+        total = sum(n * _sentence_bleu(a, [b]) for (a, b), n in times.items() if n)
+        scores.append(total / (k * (k - 1)))
+    return fmean(scores)
+
+
+def _check_world(samples: Sequence[str], support: Mapping[str, float]) -> None:
+    _check(samples, "samples")
+    total = math.fsum(support.values())
+    if min(support.values(), default=-1.0) < 0 or not math.isclose(total, 1.0, abs_tol=1e-6):
+        raise InputError(f"the probabilities of a support must be >= 0 and sum to 1; these sum to {total:g}")
+
+
+def validity(samples: Sequence[str], support: Mapping[str, float]) -> float:
+    """Share of the samples that are right targets: inside the support, string for string."""
+    _check_world(samples, support)
+    return fmean(support.get(sample, 0.0) > 0 for sample in samples)
+
+
+def total_variation(samples: Sequence[str], support: Mapping[str, float]) -> float:
+    """Distance 1/2 sum |n_k/n - p_k| in 0..1 of samples and truth; wrong strings are mass outside it."""
+    _check_world(samples, support)
+    n, counts = len(samples), Counter(samples)
+    inside = math.fsum(abs(counts[target] / n - p) for target, p in support.items())
+    outside = sum(count for sample, count in counts.items() if sample not in support) / n
+    return 0.5 * (inside + outside)
+
+
+def tv_floor(support: Mapping[str, float], n: int) -> float:
+    """Exact expected total variation of n independent samples of the truth: a perfect model's score.
+
+    1/2 sum_k E|X_k/n - p_k| with X_k ~ Binomial(n, p_k), by de Moivre's closed form
+    E|X - np| = 2 m C(n, m) p^m (1-p)^(n-m+1), m = floor(np) + 1.
+    """
+    if n < 1:
+        raise InputError(f"the sampling floor needs at least one sample, not {n}")
+    total = 0.0
+    for p in support.values():
+        if not 0.0 < p < 1.0:
+            continue  # such a count does not vary
+        m = math.floor(n * p) + 1
+        log_choose = math.lgamma(n + 1) - math.lgamma(m + 1) - math.lgamma(n - m + 1)
+        total += 2 * m * math.exp(log_choose + m * math.log(p) + (n - m + 1) * math.log1p(-p)) / n
+    return 0.5 * total
+
+
+def tv_excess(tv: float, floor: float) -> float:
+    """Total variation beyond sampling noise: sqrt(max(0, tv^2 - floor^2)) (reconstruction).
+
+    The two add roughly in quadrature. Give it averages over sources: single values can lie below the floor.
+    """
+    return math.sqrt(max(0.0, tv * tv - floor * floor))
+
+
+def expected_distinct(support: Mapping[str, float], n: int) -> float:
+    """Expected number of distinct targets among n independent samples of the truth: sum_k 1 - (1 - p_k)^n."""
+    return math.fsum(1.0 - (1.0 - p) ** n for p in support.values())
+
+
+def coverage(samples: Sequence[str], support: Mapping[str, float]) -> float:
+    """Distinct right outputs over the number expected of as many true samples; near 1 if no mode is lost."""
+    _check_world(samples, support)
+    right = sum(support.get(sample, 0.0) > 0 for sample in set(samples))
+    return right / expected_distinct(support, len(samples))
+
+
+def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and its standard error over sources (nan for a single source, which cannot tell)."""
+    return fmean(values), stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def world_metrics(
+    samples_per_source: Sequence[Sequence[str]], supports: Sequence[Mapping[str, float]]
+) -> dict[str, float]:
+    """All world scores, averaged over sources; samples_per_source[i] belong to the source of supports[i].
+
+    Keys: validity, tv, coverage, distinct (different outputs, right or wrong), each with its standard error
+    over sources under `<key>_se`; tv_floor and distinct_truth, exact expectations for as many true samples;
+    tv_excess, of the averaged tv and floor.
+    """
+    _check(samples_per_source, "samples_per_source")
+    if len(supports) != len(samples_per_source):
+        raise InputError(f"{len(samples_per_source)} sources were sampled but {len(supports)} supports given")
+    pairs = list(zip(samples_per_source, supports))
+    values = {
+        "validity": [validity(*pair) for pair in pairs],
+        "tv": [total_variation(*pair) for pair in pairs],
+        "coverage": [coverage(*pair) for pair in pairs],
+        "distinct": [len(set(samples)) for samples, _ in pairs],
+    }
+    result: dict[str, float] = {}
+    for key, per_source in values.items():
+        result[key], result[f"{key}_se"] = _mean_and_error(per_source)
+    result["tv_floor"] = fmean(tv_floor(support, len(samples)) for samples, support in pairs)
+    result["tv_excess"] = tv_excess(result["tv"], result["tv_floor"])
+    result["distinct_truth"] = fmean(expected_distinct(support, len(samples)) for samples, support in pairs)
+    return result
+
+
+def mbr(hypotheses: Sequence[str]) -> str:
+    """Minimum Bayes risk: the hypothesis with the largest summed BLEU against the others (DiffuSeq)."""
+
+    if not hypotheses:
+        raise InputError("minimum Bayes risk needs at least one hypothesis")
+    scores = [
+        sum(bleu([h], [other]) for j, other in enumerate(hypotheses) if j != i)
+        for i, h in enumerate(hypotheses)
+    ]
+    return hypotheses[max(range(len(scores)), key=scores.__getitem__)]

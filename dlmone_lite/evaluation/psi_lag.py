@@ -1,0 +1,67 @@
+"""How far the score estimator psi is behind the student, measured without a truth."""
+
+from __future__ import annotations
+
+import copy
+import math
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from dlmone_lite.distill import DistillRun, psi_loss
+from dlmone_lite.sample import anchor
+from dlmone_lite.sid import over_target
+from dlmone_lite.training.seeds import generator_at
+
+
+@torch.no_grad()
+def lag(run: DistillRun, rows: int = 512, seed: int = 0) -> float:
+    """How far psi is behind the student: E[(f_phi - f_psi) . (f_psi - x_g)] / E ||f_phi - f_psi||^2.
+
+    For a psi that knows the student's distribution the numerator is 0 (the identity of `sid`); the ratio is
+    the share of SiD's signal that is owed to its error alone. nan while psi is still the teacher.
+    """
+    c, rng = run.config, torch.Generator().manual_seed(9_000_011 + seed)
+    batch = run.data.batch[run.data.draw(rows, rng)].to(run.device)
+    clean = run.phi.embed(batch.ids)
+    z, noise = (torch.randn(clean.shape, generator=rng).to(clean) for _ in range(2))
+    t = torch.randint(c.t_min, c.t_max + 1, (rows,), generator=rng).to(run.device)
+    x_g = run.generate(batch, clean, z)
+    x_t = anchor(run.phi.schedule.diffuse(x_g, t, noise), clean, batch)
+    f_phi, f_psi = run.phi(x_t, t, batch), run.psi(x_t, t, batch)
+    gap = over_target((f_phi - f_psi).square(), batch.target).mean()
+    residual = over_target((f_phi - f_psi) * (f_psi - x_g), batch.target).mean()
+    return float(residual / gap) if gap > 0 else math.nan
+
+
+def regret(run: DistillRun, updates: int = 100, rows: int = 1024, lr: float = 1e-3, seed: int = 0) -> float:
+    """The share of psi's loss that it would lose if the student stood still for `updates` updates.
+
+    The run is left as it is. What is noise in the loss is the same before and after: fresh samples of the
+    student, with the same t and noise.
+    """
+    c, psi = run.config, copy.deepcopy(run.psi)
+    learned = [p for p in psi.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(learned, lr=lr, betas=(c.beta1, c.beta2))
+
+    def loss(drawn: tuple) -> Tensor:
+        batch, clean, z, t, noise = drawn
+        with torch.no_grad():
+            x_g = run.generate(batch, clean, z)
+        return psi_loss(psi, x_g, clean, batch, t, noise, 0.0)["dsm"].mean()
+
+    @torch.no_grad()
+    def held_out() -> float:
+        draws = (run.draw(generator_at(9_000_023 + seed, i)) for i in range(max(1, rows // c.batch_size)))
+        return fmean(float(loss(drawn)) for drawn in draws)
+
+    before = held_out()
+    for i in range(updates):
+        gradients = torch.autograd.grad(
+            loss(run.draw(generator_at(9_000_029 + seed, i))), learned, allow_unused=True
+        )
+        for parameter, gradient in zip(learned, gradients):
+            parameter.grad = gradient
+        optimiser.step()
+    return 1 - held_out() / before

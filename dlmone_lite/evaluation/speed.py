@@ -1,0 +1,195 @@
+"""How fast this machine trains and writes: matrix products, training steps, sentences, plain baselines."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from dlmone_lite import sample
+from dlmone_lite.checkpoints.checkpoint import network
+from dlmone_lite.model import Denoiser, ModelConfig, time_features
+from dlmone_lite.teacher import TeacherConfig, TeacherRun, teacher_loss
+from dlmone_lite.text import Batch
+from dlmone_lite.training.precision import PRECISIONS, autocast
+
+BASELINES = ("torch.nn.TransformerEncoder", "transformers.BertModel")
+
+
+def waited(device: torch.device) -> float:
+    """The clock in seconds, read once a GPU has finished what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def median_seconds(work: Callable[[], object], device: torch.device, repeats: int, warmup: int = 2) -> float:
+    """Median duration of one call of `work`, after some to warm up."""
+    for _ in range(warmup):
+        work()
+    seconds = []
+    for _ in range(repeats):
+        began = waited(device)
+        work()
+        seconds.append(waited(device) - began)
+    return statistics.median(seconds)
+
+
+def matmul_peak(precision: str, device: torch.device, repeats: int = 10) -> float:
+    """Floating-point operations per second of the best of three shapes of square matrices."""
+    sizes = (2048, 4096, 8192) if device.type == "cuda" else (512, 1024, 2048)
+    rates = []
+    for n in sizes:
+        a, b = (torch.randn(n, n, device=device, dtype=PRECISIONS[precision]) for _ in range(2))
+        rates.append(2 * n**3 / median_seconds(lambda a=a, b=b: a @ b, device, repeats))
+    return max(rates)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes at most in use so far: a GPU's since `torch.cuda.reset_peak_memory_stats`, or the process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0  # not told there
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
+
+
+class RandomText:
+    """Pairs of random words in a network's shape, for a `TeacherRun`: speed hardly depends on what they say
+    (with real text, which repeats its words, a CPU is a little quicker: `clean_rounding_loss`).
+
+    The target is what follows the source's block; in DiffuSeq's layout, which has none, the second half.
+    """
+
+    def __init__(self, config: ModelConfig, rows: int = 1024):
+        self.codec = config  # of the codec, a run reads the length
+        generator = torch.Generator().manual_seed(0)
+        ids = torch.randint(3, config.vocab_size, (rows, config.length), generator=generator)
+        target = torch.zeros(ids.shape, dtype=torch.bool)
+        target[:, config.source_length or config.length // 2 :] = True
+        self.batch = Batch(ids, target)
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """n random row numbers."""
+        return torch.randint(len(self), (n,), generator=generator)
+
+    def rows(self, index: Tensor) -> tuple[Batch, Tensor, Tensor]:
+        """(batch, one reference a row, log of its share 0) of the rows `index`."""
+        batch = self.batch[index]
+        return batch, batch.ids[:, None, self.codec.source_length :], torch.zeros(len(batch), 1)
+
+
+class Plain(Denoiser):
+    """The network's shape, with its layers from a library: what one would write first."""
+
+    def __init__(self, config: ModelConfig, library: str):
+        super().__init__(replace(config, depth=0, network="prenorm", output="linear"))
+        W, expand, heads = config.width, config.expand, config.heads
+        if library == BASELINES[0]:
+            layer = nn.TransformerEncoderLayer(
+                W, heads, expand * W, config.dropout, "gelu", batch_first=True, norm_first=True
+            )
+            self.encoder = nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
+        else:
+            from transformers import BertConfig, BertModel
+
+            shape = {"hidden_size": W, "num_hidden_layers": config.depth, "num_attention_heads": heads}
+            shape |= {"intermediate_size": expand * W, "max_position_embeddings": max(512, config.length)}
+            dropout = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.dropout}
+            self.encoder = BertModel(BertConfig(vocab_size=1, **shape, **dropout), add_pooling_layer=False)
+        self.bert = library == BASELINES[1]
+
+    def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """The last layer's output (B, L, W)."""
+        level = self.schedule.ratio(t).clamp(min=1e-3).log().to(x_t.dtype)
+        h = self.up(x_t) + self.position[: x_t.shape[1]] + self.time(time_features(level, 64))[:, None]
+        return self.encoder(inputs_embeds=h).last_hidden_state if self.bert else self.encoder(h)
+
+
+@dataclass
+class Speed:
+    """Training at one precision: `seconds` a step of `positions` (rows x length), in whose network `flops`
+    operations of matrix products lie."""
+
+    name: str
+    precision: str
+    seconds: float
+    positions: int
+    flops: float
+
+    @property
+    def tokens(self) -> float:
+        """Positions of source and target a second."""
+        return self.positions / self.seconds
+
+    def share(self, peak: float) -> float:
+        """Of the machine's rate of matrix products, how much the network's products took up."""
+        return self.flops / self.seconds / peak
+
+
+def product_flops(model: Denoiser, data: RandomText, config: TeacherConfig) -> float:
+    """Operations of all matrix products of the loss for one batch, forward and backward.
+
+    A backward pass has two products for each of the forward's, so three times those; what is computed twice
+    to save memory counts once, and the optimiser's own products do not count. (Fused attention is not counted
+    everywhere, so that here it is written out.)
+    """
+    device, rows = model.words.device, config.batch_size
+    batch, references, share = data.rows(torch.arange(rows) % len(data.batch))
+    t = torch.full((rows,), 1000, device=device)
+    noise = torch.randn(rows, model.config.length, 2 * model.config.embed_dim, device=device)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        teacher_loss(model, batch.to(device), references.to(device), share.to(device), t, noise, config)
+    return 3.0 * counter.get_total_flops()
+
+
+def training_speed(
+    shape: ModelConfig, recipe: TeacherConfig, device: torch.device, repeats: int, library: str | None = None
+) -> Speed:
+    """Whole updates of a teacher: ours as `recipe` says, or a `library`'s layers (one of BASELINES) with the
+    same loss in float32 under AdamW."""
+    if library:
+        recipe = replace(recipe, precision="float32", optimiser="adamw", target="sample", compile=False)
+    data = RandomText(shape)
+    model = (Plain(shape, library) if library else network(shape)).to(device)
+    flops = product_flops(model.train(), data, recipe)
+    run = TeacherRun(model, data, replace(recipe, steps=10**6))
+    seconds = median_seconds(run.advance, device, repeats)
+    positions = recipe.batch_size * shape.length
+    name = library or ("dlmone_lite, compiled" if recipe.compile else "dlmone_lite")
+    return Speed(name, run.config.precision, seconds, positions, flops)
+
+
+@torch.no_grad()
+def writing_seconds(
+    shape: ModelConfig, device: torch.device, rows: int, nfe: int, role: str, precision: str, repeats: int
+) -> float:
+    """Median seconds in which a network of that shape writes `rows` rows of embeddings, by a teacher's
+    ancestral steps or a student's."""
+    model = network(shape).to(device).eval()
+    batch = RandomText(shape, rows).batch.to(device)
+    clean, schedule = model.embed(batch.ids), model.schedule
+    generator = torch.Generator(device).manual_seed(0)  # as `generate` has it
+
+    def write() -> None:
+        how = {"steps": nfe, "generator": generator}
+        with autocast(device, precision):
+            if role == "student":
+                sample.student(model, schedule, batch, clean, t_init=1490, **how)
+            else:
+                sample.ancestral(model, schedule, batch, clean, **how)
+
+    return median_seconds(write, device, repeats, warmup=1)

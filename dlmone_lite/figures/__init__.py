@@ -1,0 +1,1 @@
+"""The notebooks' figures, a file each; their common look is style.py."""

@@ -1,0 +1,249 @@
+"""Figures of notebook 00 and of the README: the duel of a teacher and its student, and a world's truth."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from dlmone_lite.checkpoints.checkpoint import Checkpoint
+from dlmone_lite.evaluation.metrics import coverage, total_variation, validity
+from dlmone_lite.figures import style
+from dlmone_lite.generation import generate_batch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOOKS = {"teacher": (style.BLUE, "o", ""), "student": (style.RED, "D", "//")}  # colour, marker, hatch
+LONGEST = 80  # characters of a sentence that fit beside its label
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One run of a duel: the sentence that x0_hat spells after each network call; seconds to text."""
+
+    role: str
+    readings: tuple[str, ...]
+    seconds: float
+
+    @property
+    def calls(self) -> int:
+        """Network evaluations (NFE)."""
+        return len(self.readings)
+
+    @property
+    def cost(self) -> str:
+        """`1 call`, `32 calls`."""
+        return f"{self.calls} call{'s' * (self.calls > 1)}"
+
+    @property
+    def sentence(self) -> str:
+        """What is read off in the end."""
+        return self.readings[-1]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What many samples of one source say: NFE, seconds a sentence, validity, coverage, total variation."""
+
+    role: str
+    calls: int
+    seconds: float
+    validity: float
+    coverage: float
+    tv: float
+
+
+def run_lane(checkpoint: Checkpoint, source: str, steps: int, seed: int) -> Lane:
+    """Sample one sentence, keep the reading of every call; lanes of one seed start from the same noise."""
+    model, codec = checkpoint.model, checkpoint.codec
+    batch = codec.encode([source]).to(model.words.device)
+
+    said: list[torch.Tensor] = []
+
+    def trace(t: int, x_t: torch.Tensor, x0_hat: torch.Tensor) -> None:
+        said.append(model.round(x0_hat))
+
+    began = time.perf_counter()
+    generate_batch(checkpoint, batch, steps=steps, generator=torch.Generator().manual_seed(seed), trace=trace)
+    readings = tuple(codec.decode(torch.cat(said).cpu()))  # on the CPU a GPU's work is known to be done
+    return Lane(checkpoint.role, readings, time.perf_counter() - began)
+
+
+def score(
+    role: str, calls: int, seconds: float, samples: Sequence[str], support: Mapping[str, float]
+) -> Score:
+    """The scores of a role's samples of one source."""
+    return Score(
+        role,
+        calls,
+        seconds,
+        validity(samples, support),
+        coverage(samples, support),
+        total_variation(samples, support),
+    )
+
+
+# ---- the duel
+
+
+def _verdict(sentence: str, support: Mapping[str, float]) -> str:
+    """Whether a sentence is right, with its exact probability."""
+    return f"✓ right (p = {support[sentence]:.2f})" if sentence in support else "✗ not a right answer"
+
+
+def _row(ax: Axes, y: float, label: str, sentence: str, final: str) -> None:
+    """A sentence in two layers of fixed-width type: words as in the final one, and other words."""
+    said, last = sentence.split(), final.split()
+    stays = [i < len(last) and word == last[i] for i, word in enumerate(said)]
+    ax.text(0.0, y, label, ha="left", va="center", color=style.GREY)
+    for keep, color, slant in ((True, style.BLACK, "normal"), (False, style.GREY, "italic")):
+        shown = " ".join(w if s is keep else " " * len(w) for w, s in zip(said, stays))
+        if len(shown) > LONGEST:
+            shown = shown[: LONGEST - 1] + "…"
+        if shown.strip():
+            ax.text(0.115, y, shown, va="center", color=color, family="DejaVu Sans Mono", style=slant)
+
+
+def _lanes(ax: Axes, source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> None:
+    """Both lanes as text: the teacher's reading after 1, 2, 4, ... calls, the student's after its one."""
+    shown = [n for n in (2**i for i in range(12)) if n < teacher.calls] + [teacher.calls]
+    rows = len(shown) + student.calls + 4.9
+    ax.set_axis_off()
+    ax.set(xlim=(0, 1), ylim=(rows - 0.5, -0.6))
+    ax.text(0.0, 0.0, "source", color=style.GREY, va="center")
+    ax.text(0.115, 0.0, source, va="center", family="DejaVu Sans Mono", weight="bold")
+    y = 1.3
+    for lane, counts in ((teacher, shown), (student, range(1, student.calls + 1))):
+        color = LOOKS[lane.role][0]
+        ax.text(0.0, y, f"{lane.role}: {lane.cost} of the network", color=color, weight="bold", va="center")
+        ax.text(1.0, y, _verdict(lane.sentence, support), color=color, weight="bold", va="center", ha="right")
+        for n in counts:
+            y += 1
+            _row(ax, y, f"call {n}", lane.readings[n - 1], lane.sentence)
+        y += 1.3
+    note = "black: as in the final sentence; grey italics: not so"
+    ax.text(1.0, y, note, color=style.GREY, ha="right", va="center")
+    for text in ax.texts:
+        text.set_in_layout(False)  # a long sentence must not squeeze the others
+
+
+def duel(source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> Figure:
+    """One sentence each: how the teacher's reading settles call by call, and the student's single call."""
+    from matplotlib import rc_context
+
+    fig, (ax,) = style.canvas(height=4.1)
+    with rc_context(style.STYLE):
+        _lanes(ax, source, teacher, student, support)
+    return fig
+
+
+def duel_alt(source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> str:
+    """What `duel` shows, in words."""
+    ends = "; ".join(
+        f"the {lane.role} writes '{lane.sentence}' ({lane.cost}), "
+        + ("a right answer" if lane.sentence in support else "not a right answer")
+        for lane in (teacher, student)
+    )
+    return f"The duel for the source '{source}': {ends}."
+
+
+# ---- many samples
+
+
+def _bars(ax: Axes, title: str, values: Mapping[str, float], digits: int, log: bool = False) -> None:
+    """One small panel: a bar for each role, with its value."""
+    for i, (role, value) in enumerate(values.items()):
+        color, _, hatch = LOOKS[role]
+        ax.bar(i, value, color=color, hatch=hatch, edgecolor="white", width=0.7)
+        shown = f"{value:,.{digits}f}" if value < 100 else f"{value:,.0f}"
+        label = ax.annotate(shown, (i, value), (0, 3), textcoords="offset points", ha="center")
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+    if log:
+        ax.set_yscale("log")
+        low = min(values.values()) / 3
+        ax.set_ylim(low, max(values.values()) * 4)
+    else:
+        ax.margins(y=0.18)
+    ax.set_title(title, fontsize=11)
+    ax.set_xticks(range(len(values)), list(values))
+    ax.set_yticks([])
+    ax.minorticks_off()
+    ax.spines["left"].set_visible(False)
+    ax.grid(False)
+
+
+def _scores(axes: Sequence[Axes], scores: Sequence[Score], floor: float) -> None:
+    """Cost on the left, quality and diversity on the right."""
+    _bars(axes[0], "network calls", {s.role: s.calls for s in scores}, 0, log=True)
+    _bars(axes[1], "ms a sentence", {s.role: 1000 * s.seconds for s in scores}, 1, log=True)
+    _bars(axes[2], "right, of 100", {s.role: 100 * s.validity for s in scores}, 0)
+    _bars(axes[3], "variety (coverage)", {s.role: s.coverage for s in scores}, 2)
+    _bars(axes[4], "TV to the truth", {s.role: s.tv for s in scores}, 2)
+    for ax, ideal in ((axes[2], 100.0), (axes[3], 1.0), (axes[4], floor)):
+        ax.axhline(ideal, color=style.BLACK, linestyle="--", linewidth=1.2)
+
+
+def scoreboard(scores: Sequence[Score], floor: float) -> Figure:
+    """Cost, quality and diversity side by side; dashed: what samples of the exact truth would score."""
+    from matplotlib import rc_context
+
+    fig, axes = style.canvas(1, 5, height=2.6)
+    with rc_context(style.STYLE):
+        _scores(axes, scores, floor)
+        fig.supxlabel("dashed: as many samples of the exact truth", fontsize=11)
+    return fig
+
+
+def whole_duel(
+    source: str,
+    teacher: Lane,
+    student: Lane,
+    support: Mapping[str, float],
+    scores: Sequence[Score],
+    floor: float,
+) -> Figure:
+    """`duel` above `scoreboard`: the README's picture."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(style.STYLE):
+        fig = Figure(figsize=(style.WIDTH, 6.6), dpi=style.DPI, layout="constrained")
+        above, below = fig.subfigures(2, 1, height_ratios=[1.5, 1.0])
+        _lanes(above.subplots(), source, teacher, student, support)
+        _scores(below.subplots(1, 5), scores, floor)
+        below.supxlabel("many samples of this source; dashed: as many of the exact truth", fontsize=11)
+    return fig
+
+
+# ---- a world's truth
+
+
+def truth(support: Mapping[str, float], samples: Mapping[str, Sequence[str]]) -> Figure:
+    """All right answers of a source with their exact probabilities, and how often each role wrote them."""
+    from matplotlib import rc_context
+
+    names = [*support, "anything else (wrong)"]
+    fig, (ax,) = style.canvas(height=0.9 + 0.3 * len(names))
+    with rc_context(style.STYLE):
+        ax.barh(range(len(names)), [*support.values(), 0.0], color="#cfcfcf", label="exact probability")
+        for i, (role, texts) in enumerate(samples.items()):
+            counts = Counter(text if text in support else names[-1] for text in texts)
+            color, marker, _ = LOOKS[role]
+            heights = [j + (i - (len(samples) - 1) / 2) * 0.3 for j in range(len(names))]
+            shares = [counts[name] / len(texts) for name in names]
+            label = f"{role}, of {len(texts)}"
+            ax.plot(shares, heights, color=color, marker=marker, linestyle="", label=label)
+        ax.set_yticks(range(len(names)), names)
+        ax.invert_yaxis()
+        ax.grid(axis="y", visible=False)
+        ax.set(xlabel="share of the answers", xlim=(0, None))
+        ax.locator_params(axis="x", nbins=6)
+        if samples:
+            fig.legend(loc="outside upper right", ncols=1 + len(samples))
+    return fig

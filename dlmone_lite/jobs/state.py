@@ -1,0 +1,84 @@
+"""What keeps a training run safe: deferred Ctrl-C, a log that survives a kill, rules for its saved state."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dlmone_lite.errors import InputError
+
+if TYPE_CHECKING:
+    pass
+
+Config = TypeVar("Config")
+
+
+class Stopper:
+    """Turns the first Ctrl-C (or SIGTERM) into a flag: no update is cut in half. The second stops at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Stopper:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        os.write(
+            2, b"\nfinishing this step, then saving; once more to stop at once\n"
+        )  # print may not be re-entered
+
+
+def claim(state: Path, resume: bool) -> dict[str, Any] | None:
+    """The saved configuration under --resume, None without a state; an unfinished run is not overwritten."""
+    if not state.is_file():
+        if resume:
+            print(f"note: there is no {state}; starting anew", file=sys.stderr)
+        return None
+    if not resume:
+        raise InputError(f"{state} holds an unfinished run; go on with --resume, or delete it to start anew")
+    from dlmone_lite.files import read_tensors
+
+    try:
+        return json.loads(read_tensors(state)[1]["training_state"])["config"]
+    except (KeyError, json.JSONDecodeError) as error:
+        raise InputError(f"{state} holds no training state; delete it and start anew") from error
+
+
+def resumed(config: Config, saved: dict[str, Any] | None) -> Config:
+    """The configuration to go on with: the command line's, but the precision that "auto" found before."""
+    if saved is None:
+        return config
+    if getattr(config, "precision", None) == "auto" and "precision" in saved:
+        config = replace(config, precision=saved["precision"])
+    for name, value in asdict(config).items():
+        if name in saved and saved[name] != value:
+            print(f"note: {name} was {saved[name]}, goes on with {value}", file=sys.stderr)
+    return config
+
+
+def clean(state: Path) -> None:
+    """Remove the training state of a finished run."""
+    for path in (state, best_of(state)):
+        path.unlink(missing_ok=True)
+
+
+def best_of(state: Path) -> Path:
+    """Where the best network of an unfinished run is kept."""
+    return state.with_name(state.name + ".best")

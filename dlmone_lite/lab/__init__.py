@@ -1,0 +1,1 @@
+"""The laboratory: the plane, small runs under watch, sweeps of them, broken students."""

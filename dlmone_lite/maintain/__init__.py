@@ -1,0 +1,1 @@
+"""For maintainers: results and README from records, the repository's address; no command of the kit."""

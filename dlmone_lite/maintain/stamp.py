@@ -1,0 +1,120 @@
+"""`python -m dlmone_lite.maintain.stamp`: the repository's address and the set-up cell, into every notebook.
+
+By hand the address is written in pyproject.toml alone. A notebook opened on Colab has no package beside it:
+its badge and its set-up cell must carry the address in full, and this writes both. It is for maintainers, and
+for those who fork the kit: with an address, as in `stamp https://github.com/me/kit`, it writes that one into
+pyproject.toml first. Nothing else in a notebook changes by a byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dlmone_lite.errors import InputError
+from dlmone_lite.files import ROOT
+
+PROJECT, NOTEBOOKS = ROOT / "pyproject.toml", ROOT / "notebooks"
+ADDRESS = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+)")
+LINE = re.compile(r'^Repository = "([^"]*)"$', re.MULTILINE)
+BADGE = re.compile(r"(colab\.research\.google\.com/github/)[^/\s]+/[^/\s]+(/blob/main/notebooks/[\w.-]+)")
+MARK = "google.colab"  # what a set-up cell mentions and no other cell does
+SETUP = """import sys
+
+if "google.colab" in sys.modules:  # on Colab: fetch the kit and what Colab lacks; elsewhere nothing happens
+    !test -d kit || git clone -q --depth 1 {address} kit
+    %pip install -q rouge-score
+    sys.path.insert(0, "kit")"""
+
+
+def _checked(address: str) -> str:
+    """The address, if Colab can open notebooks from it."""
+    if not ADDRESS.fullmatch(address) or address.endswith(".git"):
+        raise InputError(f"{address!r} is no address like https://github.com/owner/name; give one like it")
+    return address
+
+
+def address(project: Path = PROJECT) -> str:
+    """The repository's address, from pyproject.toml."""
+    found = LINE.findall(project.read_text(encoding="utf-8"))
+    if len(found) != 1:
+        raise InputError(f'{project.name} needs one line `Repository = "https://github.com/owner/name"`')
+    return _checked(found[0])
+
+
+def set_address(new: str, project: Path = PROJECT) -> None:
+    """Write another address into pyproject.toml."""
+    address(project)  # the line is there
+    text = LINE.sub(f'Repository = "{_checked(new)}"', project.read_text(encoding="utf-8"))
+    project.write_text(text, encoding="utf-8", newline="\n")
+
+
+def setup_cell(address: str) -> str:
+    """The first code cell of every notebook: on Colab it fetches the kit, elsewhere it does nothing."""
+    return SETUP.format(address=address)
+
+
+def _dump(notebook: dict[str, Any]) -> str:
+    """A notebook as `nbformat` and Jupyter write it, with its keys in the order they came in."""
+    return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
+
+
+def stamped(text: str, address: str, name: str) -> str:
+    """The text of the notebook called `name` with this address in its badge and set-up cell."""
+    notebook = json.loads(text)
+    if _dump(notebook) != text:  # writing it would change more than was asked for
+        raise InputError(f"{name} is not laid out as Jupyter writes notebooks; open and save it there once")
+    texts = [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+    setups = [
+        cell for cell in notebook["cells"] if cell["cell_type"] == "code" and MARK in "".join(cell["source"])
+    ]
+    opening = "".join(texts[0]["source"]) if texts else ""
+    if len(BADGE.findall(opening)) != 1 or len(setups) != 1:
+        raise InputError(f"{name} needs one Colab badge in its first text and one cell that mentions {MARK}")
+    owner = _checked(address).removeprefix("https://github.com/")
+    opening = BADGE.sub(lambda found: f"{found[1]}{owner}{found[2]}", opening)
+    texts[0]["source"] = opening.splitlines(keepends=True)
+    setups[0]["source"] = setup_cell(address).splitlines(keepends=True)
+    return _dump(notebook)
+
+
+def stamp(folder: Path = NOTEBOOKS, project: Path = PROJECT) -> list[Path]:
+    """Stamp every notebook of a folder with pyproject's address; returns those that changed.
+
+    All are read and checked before the first is written: a mistake leaves every file as it was.
+    """
+    where, new = address(project), {}
+    for path in sorted(folder.glob("*.ipynb")):
+        text = path.read_bytes().decode("utf-8")
+        if (after := stamped(text, where, path.name)) != text:
+            new[path] = after
+    for path, after in new.items():
+        path.write_bytes(after.encode("utf-8"))
+    return list(new)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Stamp all notebooks; with an address, write it into pyproject.toml first."""
+    parser = argparse.ArgumentParser(prog="python -m dlmone_lite.maintain.stamp", description=__doc__)
+    parser.add_argument("address", nargs="?", help="default: the one in pyproject.toml")
+    new = parser.parse_args(argv).address
+    try:
+        if new is not None:
+            set_address(new, PROJECT)
+        changed = stamp(NOTEBOOKS, PROJECT)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for path in changed:
+        print(f"stamped: {path.name}")
+    print(f"{address(PROJECT)}: {len(changed)} notebooks changed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The notebooks' panels: controls beside a figure, still or while something trains."""

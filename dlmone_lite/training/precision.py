@@ -1,0 +1,98 @@
+"""Number formats and memory: what this machine multiplies faster, and how it is told to."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from functools import cache
+
+import torch
+from torch import nn
+
+from dlmone_lite.errors import InputError
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def tried(device: torch.device) -> list[str]:
+    """The precisions that may be the fastest there; a CPU is never quick in float16."""
+    return [name for name in PRECISIONS if name != "float16" or device.type != "cpu"]
+
+
+def fast_precision(device: torch.device, width: int = 256) -> torch.dtype:
+    """What this machine multiplies clearly faster than float32 (it measures): bfloat16, or float16 on a GPU
+    that is slow in bfloat16; else float32. On a GPU in the feed-forward layers of networks of that width: of
+    narrow ones it hardly computes more than it starts to, which takes as long in any precision."""
+    rows, width, out, calls = (2048, 256, 256, 1) if device.type == "cpu" else (4096, width, 4 * width, 20)
+    a, b = torch.randn(rows, width, device=device), torch.randn(width, out, device=device)
+    seconds = {}
+    for name in tried(device):
+        x, y = a.to(PRECISIONS[name]), b.to(PRECISIONS[name])
+        for repeat in range(4):
+            if repeat == 1:  # the first call warms up
+                began = time.perf_counter()
+            for _ in range(calls):  # for each wait
+                z = x @ y
+            float(z[0, 0])
+        seconds[name] = time.perf_counter() - began
+    fast = (name for name, took in seconds.items() if took < 0.6 * seconds["float32"])
+    return PRECISIONS[next(fast, "float32")]
+
+
+def precise(name: str, device: torch.device, width: int = 256) -> str:
+    """The precision called `name`, where "auto" is what this machine does faster in networks of that width;
+    unknown: InputError."""
+    if name == "auto":
+        fast = fast_precision(device, width)
+        return next(name for name, dtype in PRECISIONS.items() if dtype == fast)
+    if name not in PRECISIONS:
+        raise InputError(f"unknown precision {name!r}; known: auto, {', '.join(PRECISIONS)}")
+    return name
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which networks are evaluated with their matrix products in `precision`."""
+    return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "float32")
+
+
+def compile_blocks(networks: Iterable[nn.Module], backend: str = "inductor") -> None:
+    """Let torch.compile fuse what lies between the matrix products of these networks' blocks.
+
+    The first call then takes a minute. Weights and saved states stay as they are.
+    """
+    for network in networks:
+        on_gpu = next(network.parameters()).is_cuda
+        known = ("cc", "gcc", "clang") if on_gpu else ("c++", "g++", "clang++", "cl")
+        own, language = os.environ.get("CC" if on_gpu else "CXX", ""), "C" if on_gpu else "C++"
+        if not any(map(shutil.which, (own, *known))):
+            raise InputError(f"compile=true needs a {language} compiler, and none was found; leave it out")
+        for block in network.blocks:
+            block.compile(backend=backend)
+
+
+@cache
+def reuse_memory() -> None:
+    """Let glibc keep freed memory instead of returning it at each step and asking for it again."""
+    if sys.platform == "linux":
+        try:
+            mallopt = ctypes.CDLL(None).mallopt
+        except AttributeError:  # another C library
+            return
+        for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+            mallopt(option, 2**31 - 1)
+
+
+def pick_device(name: str | None = None) -> str:
+    """`name`, or the GPU if there is one, or the CPU; a device that is not there is an InputError."""
+    if name is None or name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        known = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        raise InputError(f"there is no device {name!r} here; available: {', '.join(known)}") from error
+    return name

@@ -1,0 +1,115 @@
+"""DiffuSeq's own network: a BERT encoder from scratch between two small projections, embeddings left free.
+
+Follows the published code of DiffuSeq (arXiv 2210.08933) and BERT (arXiv 1810.04805); the encoder equals
+`transformers`' BertModel weight for weight.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlmone_lite.model import Denoiser, ModelConfig, attend
+from dlmone_lite.rounding import nearest_row
+from dlmone_lite.schedule import Schedule
+
+EPS = 1e-12  # of BERT's normalisations
+POSITIONS = 512  # as many as BERT has, however long the sentences are
+
+
+class BertBlock(nn.Module):
+    """A layer of BERT: what is normalised is the sum, after each of its two parts (post-norm)."""
+
+    def __init__(self, width: int, heads: int, expand: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norm1, self.norm2 = nn.LayerNorm(width, EPS), nn.LayerNorm(width, EPS)
+        self.up, self.down = nn.Linear(width, expand * width), nn.Linear(expand * width, width)
+
+    def sum(self, h: Tensor) -> Tensor:
+        """h (B, L, W) -> the last sum (B, L, W), which `norm2` has still to normalise."""
+        B, L, W = h.shape
+        qkv = self.qkv(h).view(B, L, 3, self.heads, W // self.heads)
+        drop = self.dropout if self.training else 0.0
+        mixed = attend(*qkv.permute(2, 0, 3, 1, 4), drop).transpose(1, 2).reshape(B, L, W)
+        h = self.norm1(h + F.dropout(self.proj(mixed), drop))
+        return h + F.dropout(self.down(F.gelu(self.up(h))), drop)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """h (B, L, W) -> (B, L, W)."""
+        return self.norm2(self.sum(h))
+
+
+class BertDenoiser(Denoiser):
+    """The contract of `Denoiser` with DiffuSeq's parts; the network `"bert"` of `ModelConfig`.
+
+    Embeddings are free, so the nearest one is sought by distance. t reaches the network as t * 1000 / T. The
+    features of the last layer are taken before its normalisation: their mean over channels is SiDA's
+    real-or-fake logit, and after it would be the same everywhere. (That DLM-One does so is a reconstruction.)
+    """
+
+    def __init__(self, config: ModelConfig):
+        nn.Module.__init__(self)
+        self.config, self.schedule = config, Schedule(config.schedule, config.T)
+        D, W = config.embed_dim, config.width
+        self.words = nn.Parameter(torch.randn(config.vocab_size, D))
+        self.word_bias = nn.Parameter(torch.zeros(config.vocab_size))  # of the tied rounding head
+        self.position = nn.Parameter(torch.empty(max(POSITIONS, config.length), W))
+        self.up = nn.Sequential(nn.Linear(D, W), nn.Tanh(), nn.Linear(W, W))
+        self.time = nn.Sequential(nn.Linear(D, 4 * D), nn.SiLU(), nn.Linear(4 * D, W))
+        self.norm = nn.LayerNorm(W, EPS)
+        self.blocks = nn.ModuleList(
+            BertBlock(W, config.heads, config.expand, config.dropout) for _ in range(config.depth)
+        )
+        self.down = nn.Sequential(nn.Linear(W, W), nn.Tanh(), nn.Linear(W, D))
+        nn.init.normal_(self.position, std=0.02)
+        for block in self.blocks:  # as BERT; which weights DiffuSeq starts from is a reconstruction
+            for layer in (block.qkv, block.proj, block.up, block.down):
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        self.add_verdict()
+
+    def scaled(self, words: Tensor) -> Tensor:
+        """Raw embeddings (..., D) as they are."""
+        return words
+
+    def round(self, x: Tensor) -> Tensor:
+        """The nearest embedding of every position, x (..., D) -> ids (...)."""
+        return nearest_row(x, self.words)
+
+    def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """The last sum of the last layer (B, L, W)."""
+        time = self.time(sinusoids(t * (1000.0 / self.config.T), self.config.embed_dim))
+        h = self.up(x_t) + self.position[: x_t.shape[1]] + time[:, None]
+        h = F.dropout(self.norm(h), self.config.dropout, self.training)
+        for block in self.blocks[:-1]:
+            h = block(h)
+        return self.blocks[-1].sum(h)
+
+    def features(self, h: Tensor) -> Tensor:
+        """The encoder's output (B, L, W) from `hidden`."""
+        return self.blocks[-1].norm2(h)
+
+    def logits(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
+        """Word logits (B, L, V) of the estimate, by the rounding head."""
+        return self.scores(self.read(x_t, t, h))
+
+    def head(self) -> tuple[Tensor, Tensor | None]:
+        """What scores words: their embeddings (V, D) as they are, and a bias (V,)."""
+        return self.words, self.word_bias
+
+    def read(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
+        """x0_hat (B, L, D) from `hidden`."""
+        return self.down(self.features(h)).to(x_t.dtype)
+
+
+def sinusoids(t: Tensor, width: int) -> Tensor:
+    """Cosines and sines (B, width) of t (B,), at frequencies from 1 down to 1/10000 (DDPM's code)."""
+    half = width // 2
+    frequencies = torch.exp(-math.log(10_000) * torch.arange(half, device=t.device) / half)
+    angle = t.float()[:, None] * frequencies
+    return torch.cat([angle.cos(), angle.sin()], -1)

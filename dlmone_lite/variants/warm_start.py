@@ -1,0 +1,193 @@
+"""The student's warm start: a regression from noise onto the teacher's own sentences, before any score.
+
+Not in DLM-One. DMD (Yin et al. 2023) regresses on the end of the teacher's deterministic path from the same
+noise; where one sentence ends there and the next begins is an intricate surface in all dimensions of the
+noise, too fine for one call. Here one coordinate decides, by monotone optimal transport (`Pool`).
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from dlmone_lite.corpora.pairs import PairedText, one_row_each
+from dlmone_lite.errors import InputError
+from dlmone_lite.model import Denoiser
+from dlmone_lite.sample import ancestral, anchor, snr_timesteps
+from dlmone_lite.text import Batch, sent
+from dlmone_lite.training import processes
+from dlmone_lite.training.muon import Muon, split
+from dlmone_lite.training.run import EMA, Run
+from dlmone_lite.training.seeds import generator_at, on_device, randn
+from dlmone_lite.training.update import apply_update
+from dlmone_lite.variants.sentence_pool import Pool
+
+
+@dataclass
+class WarmStartConfig:
+    """One warm start: `steps` updates of ||G(sigma z, t_init) - x||^2, x the sentence that z stands for.
+
+    A share `keep` of the rows is denoising, ||G(alpha_t x + sigma_t z, t) - x||^2 at lower t: it is what more
+    than one step of the student needs, and is forgotten without.
+
+    First the teacher writes `samples` sentences for each of `sources` training sources (0: all), in `nfe`
+    ancestral steps, evenly in log SNR, with x0_hat on its nearest embeddings if `clamp`. At the step number
+    `share_step` its x0_hat tell the sentences' shares.
+    """
+
+    steps: int = 4000
+    batch_size: int = 128
+    keep: float = 0.125
+    sources: int = 0
+    samples: int = 48  # each only has to be found once: its share comes from the mean
+    nfe: int = 6
+    clamp: bool = False
+    share_step: int = 1
+    reread_at: float = 0.5  # share of the updates after which the student's mean tells the shares; 0: never
+    lr: float = 2e-3  # of Adam
+    lr_muon: float = 0.015  # of the blocks' matrices
+    momentum: float = 0.9  # of Muon
+    lr_shape: str = "linear"
+    warmup: int = 20
+    clip: float = 1.0
+    ema: float = 0.99
+    t_init: int = 1490
+    precision: str = "auto"
+    seed: int = 0
+
+
+class WarmStartRun(Run):
+    """Fit a copy of `teacher` to its own sentences; iterate for `Step`s after `prepare`.
+
+    `.result` is the averaged (EMA) student. The score that picks a sentence is the noise of the first target
+    position along the pool's direction.
+    """
+
+    kind = "warm-start"
+    rows_at_once = 512  # of the teacher's sampling
+
+    def __init__(self, teacher: Denoiser, data: PairedText, config: WarmStartConfig):
+        if not data.codec.source_length:
+            raise InputError("a warm start needs the aligned layout, not DiffuSeq's; leave it out")
+        config = replace(config)
+        self.phi = copy.deepcopy(teacher).eval().requires_grad_(False)
+        self.theta = copy.deepcopy(teacher).eval().requires_grad_(True)
+        self.theta.words.requires_grad_(False)
+        self.ema, self.data = EMA(self.theta, config.ema), data
+        hidden, rest = split(self.theta)
+        optimisers = {
+            "adam": torch.optim.Adam(rest, betas=(0.0, 0.99), fused=True),
+            "muon": Muon(hidden, momentum=config.momentum, weight_decay=0.0),
+        }
+        rows = one_row_each(data, config.sources, generator_at(config.seed, 0))
+        self.pool = Pool(rows, config.samples, data.references.shape[-1], teacher.config.embed_dim)
+        self.pool.to(teacher.words.device)
+        modules = {"theta": self.theta, "ema": self.ema.model, "pool": self.pool}
+        super().__init__(config, modules, optimisers)
+        optimisers["muon"].dtype = self.dtype
+
+    @property
+    def result(self) -> Denoiser:
+        return self.ema.model
+
+    @torch.no_grad()
+    def prepare(self) -> Iterator[tuple[int, int]]:
+        """The teacher writes the pool, in parts; yields (sources done, sources in all)."""
+        c, pool, phi = self.config, self.pool, self.phi
+        at_once = max(1, self.rows_at_once // c.samples)
+        while not pool.full:
+            began, start = time.perf_counter(), int(pool.filled) + processes.rank() * at_once
+            ids, mean = pool.ids[:0], phi.words.new_zeros(0, pool.ids.shape[-1], phi.words.shape[-1])
+            if start < len(pool.rows):  # else other processes write the last ones
+                rows = pool.rows[start : start + at_once].cpu()
+                ids, mean = self.written(self.data.batch[rows], generator_at(c.seed, -1 - start))
+            pool.put(*(processes.together(part, at_once) for part in (ids, mean)), phi.embedding())
+            if pool.full:
+                pool.sort(phi.embedding())
+            self.seconds += time.perf_counter() - began
+            yield int(pool.filled), len(pool.rows)
+
+    def written(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """For s sources the teacher's sentences, ids (s, n, L_t), and the mean of its x0_hat (s, L_t, D) at
+        the step at which their shares are read."""
+        c, phi = self.config, self.phi
+        times, means = snr_timesteps(phi.schedule, c.nfe), []
+
+        def read_mean(t: int, x_t: Tensor, x0_hat: Tensor) -> None:
+            if t == times[c.share_step]:
+                means[:] = [x0_hat.float()]
+
+        shape = (len(batch), c.samples, self.pool.ids.shape[-1])
+        batch = batch.repeat(c.samples).to(self.device)
+        clean = phi.embed(batch.ids)
+        with self.autocast():
+            how = {"steps": times, "generator": on_device(generator, self.device), "trace": read_mean}
+            x = ancestral(phi, phi.schedule, batch, clean, **how, clamp=phi.clamp if c.clamp else None)
+        mean = means[0][batch.target].view(*shape, -1).mean(1)
+        return phi.round(x.float())[batch.target].view(shape), mean
+
+    @torch.no_grad()
+    def reread(self, generator: torch.Generator, quantiles: int = 32) -> None:
+        """The shares once more, off the mean of the averaged student at evenly spread scores.
+
+        What the teacher said of like sources differs by its errors; the student has learned what they have
+        in common, and a border between two sentences that it can predict is one that it can draw sharply.
+        """
+        phi, pool = self.phi, self.pool
+        score = torch.special.ndtri((torch.arange(quantiles) + 0.5) / quantiles).to(self.device)
+        at_once = max(1, self.rows_at_once // quantiles)
+        for start in range(0, len(pool.rows), at_once):
+            here = slice(start, start + at_once)
+            rows = pool.rows[here].cpu()
+            batch = self.data.batch[rows].repeat(quantiles).to(self.device)
+            clean = phi.embed(batch.ids)
+            z = randn(clean.shape, generator, self.device)
+            first = clean.shape[1] - pool.ids.shape[-1]
+            z[:, first] += (score.repeat(len(rows)) - z[:, first] @ pool.direction)[:, None] * pool.direction
+            t = torch.full((len(batch),), self.config.t_init, device=self.device)
+            with self.autocast():
+                x_g = self.ema.model(
+                    anchor(phi.schedule.diffuse(0 * z, t, z), clean, batch), t, batch
+                ).float()
+            mean = x_g[:, first:].unflatten(0, (len(rows), quantiles)).mean(1)
+            pool.reread(here, mean, phi.embedding())
+
+    def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
+        c, phi, pool, device = self.config, self.phi, self.pool, self.device
+        if not pool.full:
+            raise InputError("the warm start has no sentences yet; exhaust prepare() first")
+        if self.step and self.step == round(c.reread_at * c.steps):
+            self.reread(generator_at(c.seed, -len(pool.rows) - 1))
+        which = torch.randint(len(pool.rows), (c.batch_size,), generator=generator)
+        batch = self.data.batch[pool.rows.cpu()[which]]
+        z = randn((*batch.ids.shape, phi.config.embed_dim), generator, device)
+        lower = torch.randint(
+            1, c.t_init * 7 // 8 + 1, (len(batch),), generator=generator
+        )  # as in eight steps
+        other = torch.randn(len(batch), generator=generator)
+        keep, tokens = round(c.keep * len(batch)), int(batch.target.sum())
+        kept, lower, other, which = (
+            sent(one, device) for one in (torch.arange(len(batch)) < keep, lower, other, which)
+        )
+        batch, t = batch.to(device), torch.where(kept, lower, c.t_init)
+        clean, cut = phi.embed(batch.ids), batch.ids.shape[1] - pool.ids.shape[-1]
+        score = torch.where(kept, other, z[:, cut] @ pool.direction)
+        wanted = clean.clone()
+        wanted[:, cut:] = phi.embedding()[pool.pick(which, score)]
+        known = wanted * kept[:, None, None]  # the others start from nothing but noise
+        with self.autocast():
+            x_g = self.theta(anchor(phi.schedule.diffuse(known, t, z), clean, batch), t, batch)
+        errors = (x_g - wanted)[:, cut:].square().mean((1, 2))
+        loss, terms = errors.mean(), {"regression": errors[keep:].mean()}
+        if c.keep:
+            terms["denoising"] = errors[:keep].mean()
+        adam, muon = self.optimisers["adam"], self.optimisers["muon"]
+        optimisers = {adam: self.lr(), muon: c.lr_muon * self.lr_factor()}
+        values, norm = apply_update(optimisers, loss, terms, self.step + 1, c.clip, self.scale)
+        self.ema.update(self.theta, self.step + 1)
+        return values, {"theta": norm}, tokens

@@ -1,0 +1,209 @@
+"""Exercises: stubs are not attempted, solutions pass, each planted mistake gets the feedback meant for it."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from dlmone_lite import exercises
+from dlmone_lite.errors import InputError
+from dlmone_lite.exercises import Exercise, check, get, hint, progress, reveal, solution
+from dlmone_lite.files import ROOT
+
+MODULES = sorted(path.stem for path in (ROOT / "dlmone_lite" / "exercises").glob("nb*.py"))
+
+
+def exercises_of(module: str) -> tuple[Exercise, ...]:
+    return importlib.import_module(f"dlmone_lite.exercises.{module}").EXERCISES
+
+
+def planted_in(module: str) -> dict[str, list[tuple[Any, str]]]:
+    path = ROOT / "tests" / "exercises" / "planted" / f"{module}.py"
+    spec = importlib.util.spec_from_file_location(f"planted_{module}", path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded.WRONG
+
+
+ALL = [exercise for module in MODULES for exercise in exercises_of(module)]
+PLANTED = [
+    pytest.param(name, wrong, piece, id=f"{name}-{i}")
+    for module in MODULES
+    for name, cases in planted_in(module).items()
+    for i, (wrong, piece) in enumerate(cases)
+]
+
+
+def is_question(exercise: Exercise) -> bool:
+    return not exercise.name.split(".")[1].isdigit()
+
+
+def said(capsys: pytest.CaptureFixture[str], name: str, answer: Any) -> str:
+    check(name, answer)
+    return capsys.readouterr().out
+
+
+def raises_not_implemented(*arguments: Any) -> None:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_a_stub_is_not_attempted(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
+    stubs: list[Any] = [None, ...]
+    if not is_question(exercise) and "def " in exercise.solution:
+        stubs += [raises_not_implemented, lambda *arguments: None, lambda *arguments: ...]
+    for stub in stubs:
+        out = said(capsys, exercise.name, stub)
+        assert out == f"{exercise.name}: not attempted yet. {exercise.task}\n"
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_the_solution_is_right(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    exec("import math\nimport torch\nimport torch.nn.functional as F\n" + exercise.solution, names)
+    assert said(capsys, exercise.name, names[exercise.variable]) == f"{exercise.name}: {exercise.praise}\n"
+
+
+@pytest.mark.parametrize(("name", "wrong", "piece"), PLANTED)
+def test_a_planted_mistake_gets_its_own_feedback(
+    name: str, wrong: Any, piece: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = said(capsys, name, wrong)
+    assert out.startswith(f"{name}: not yet. ") and piece in out
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_hints_and_mistakes_are_there(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(set(exercise.hints)) == 2 and all(exercise.hints)
+    if not is_question(exercise):
+        planted = planted_in(f"nb{exercise.name.split('.')[0]}")
+        assert len(planted.get(exercise.name, [])) >= 2, "plant at least two wrong answers"
+        return
+    right = exercise.solution.split("'")[1]
+    replies = {said(capsys, exercise.name, letter) for letter in "abc" if letter != right}
+    assert len(replies) == 2 and all("not yet" in reply and "not one of" not in reply for reply in replies)
+    assert "not one of the choices" in said(capsys, exercise.name, "z")
+    assert all(f"({letter})" in exercise.task for letter in "abc"), "the task names the choices (a), (b), (c)"
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_a_strange_answer_is_no_crash(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
+    for strange in ("words", {"a": 1}, object(), lambda *arguments: "words", lambda *arguments: {"a": 1}):
+        assert said(capsys, exercise.name, strange).startswith(f"{exercise.name}: not yet. ")
+
+
+def test_names_are_unique_and_found() -> None:
+    names = [exercise.name for exercise in ALL]
+    assert len(names) == len(set(names))
+    for module in MODULES:
+        for exercise in exercises_of(module):
+            assert exercise.name.startswith(module[2:] + ".") and get(exercise.name) is exercise
+
+
+def test_every_exercise_is_asked_once_in_its_notebook_under_its_own_variable() -> None:
+    """So a printed solution can be pasted over the stub of its cell."""
+    asked: dict[str, tuple[str, str, bool]] = {}
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            for name, variable in re.findall(r'^check\("([^"]+)", (\w+)\)', cell.source, re.MULTILINE):
+                assert name not in asked, f"{name} is asked twice"
+                stub = re.search(rf"^({variable} = |def {variable}\()", cell.source, re.MULTILINE)
+                asked[name] = path.name[:2], variable, bool(stub)
+    assert asked == {e.name: (e.name[:2], e.variable, True) for e in ALL}
+
+
+def test_an_unknown_name_says_what_there_is() -> None:
+    with pytest.raises(InputError, match=r"01\.9.*01\.1"):
+        get("01.9")
+    with pytest.raises(InputError, match="look like 01.1"):
+        get("77.1")
+
+
+def test_hints_come_one_by_one(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exercises, "_SHOWN", exercises._Shown())
+    shown = []
+    for _ in range(3):
+        hint("01.1")
+        shown.append(capsys.readouterr().out)
+    first, second = get("01.1").hints
+    assert first in shown[0] and "again" in shown[0] and second not in shown[0]
+    assert shown[1] == shown[2] == f"Hint 2 of 2: {second}\n"
+    solution("01.1")
+    assert capsys.readouterr().out.strip() == get("01.1").solution.strip()
+
+
+def test_reveal_judges_a_guess(capsys: pytest.CaptureFixture[str]) -> None:
+    for guess, truth, within, piece in [
+        (None, 0.5, 0.1, "No guess yet. It is 0.5."),
+        (0.55, 0.5, 0.1, "well judged"),
+        (0.7, 0.5, 0.1, "not what"),
+        (1900, 1920.0, 50, "it is 1920: well judged"),
+        ("Middle", "middle", 0.0, "well judged"),
+        ("left", "middle", 0.0, "it is middle: not what"),
+    ]:
+        reveal(guess, truth, within)
+        assert piece in capsys.readouterr().out
+
+
+# ---- progress
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where progress is kept in this test."""
+    monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "new" / "progress.json"))
+    return progress.place()
+
+
+def test_what_is_solved_is_kept_and_shown(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    progress.progress()
+    before = capsys.readouterr().out
+    assert re.search(rf"so far: 0 of {len(ALL)}\n", before) and "open:" not in before
+    assert before.splitlines()[0].startswith("00 start here") and not kept.exists()
+    check("00.a", "b"), check("00.b", "a"), check("00.a", "c")
+    assert list(progress.solved()) == ["00.a"], "only right answers; a later wrong one takes nothing away"
+    capsys.readouterr()
+    progress.progress()
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"00 start here +\[..#\.\] 1 of 4  open: 00.1, 00.2, 00.b", first)
+    assert last == f"solved in the course so far: 1 of {len(ALL)}"
+
+
+def test_the_course_is_all_exercises_in_order() -> None:
+    assert [name for names in progress.course().values() for name in names] == [e.name for e in ALL]
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"solved": 3}', '"x"', ""])
+def test_a_damaged_file_is_put_aside(kept: Path, capsys: pytest.CaptureFixture[str], damaged: str) -> None:
+    kept.parent.mkdir()
+    kept.write_text(damaged, encoding="utf-8")
+    check("00.a", "b")
+    assert "progress.json.damaged" in capsys.readouterr().out and list(progress.solved()) == ["00.a"]
+    assert kept.with_name("progress.json.damaged").read_text(encoding="utf-8") == damaged
+
+
+def test_a_disk_that_refuses_costs_only_the_note(
+    kept: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check("00.a", "b")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(progress.os, "replace", full)
+    check("00.b", "c")
+    out = capsys.readouterr().out
+    assert "00.b: Right" in out and "00.b is not remembered" in out and "No space left" in out
+    assert list(progress.solved()) == ["00.a"] and [p.name for p in kept.parent.iterdir()] == [kept.name]
+
+
+def test_the_file_lies_where_git_ignores_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(progress.VARIABLE)
+    assert progress.place() == ROOT / "runs" / "progress.json"
+    assert "/runs/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()

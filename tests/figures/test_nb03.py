@@ -1,0 +1,163 @@
+"""Figures of notebook 03: what stands in them is what was given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlmone_lite.errors import InputError
+from dlmone_lite.figures import nb03 as figures
+from dlmone_lite.figures import nb03 as runs
+from dlmone_lite.figures import style
+from dlmone_lite.figures.nb03 import Reading
+from dlmone_lite.training.run import Step
+
+LEVELS = [{"t": 200, "bayes": 0.0, "excess": 0.01}, {"t": 1900, "bayes": 0.2, "excess": 0.05}]
+DECILES = [{"t_from": 1, "t_to": 1000, "bayes": 0.1, "excess": 0.3}]
+DECILES += [{"t_from": 1001, "t_to": 2000, "bayes": 0.5, "excess": 0.1}]
+ROW = {"validity": 0.9, "tv": 0.3, "tv_floor": 0.1, "coverage": 0.8}
+ROW |= {"validity_se": 0.01, "tv_se": 0.02, "coverage_se": 0.03}
+
+
+def texts(fig: Any) -> list[str]:
+    """Every text drawn in the axes of a figure."""
+    return [text.get_text() for ax in fig.axes for text in ax.texts]
+
+
+def step(number: int, evaluation: dict[str, float] | None = None) -> Step:
+    return Step(number, {"denoising": 1 / number}, {}, 0.1, 0.0, 0, evaluation)
+
+
+def test_the_excess_stands_on_the_floor() -> None:
+    fig = figures.loss_above_floor(LEVELS)
+    left, right = fig.axes
+    floor, excess = left.containers
+    assert [bar.get_height() for bar in floor] == [0.0, 0.2]
+    assert [bar.get_height() for bar in excess] == [0.01, 0.05]
+    assert [bar.get_y() for bar in excess] == [0.0, 0.2]
+    assert [label.get_text() for label in left.get_xticklabels()] == ["200", "1900"]
+    assert right.get_yscale() == "log" and list(right.lines[1].get_ydata()) == [0.01, 0.05]
+    assert style.html(fig, "bars")  # a floor of 0 on a log scale does not stop it
+
+
+def readings(words: list[str]) -> list[Reading]:
+    return [Reading(2000 - i, tuple(w.split()), (0.5,) * len(w.split())) for i, w in enumerate(words)]
+
+
+def test_words_come_line_by_line() -> None:
+    fig = figures.words_from_noise(readings(["what noise", "what is", "what is it", "what is it"]), "title")
+    assert texts(fig)[::2] == ["what noise", "what is", "what is it", "what is it"]
+    assert texts(fig)[1::2] == ["t=2000", "t=1999", "t=1998", "t=1997"]
+    assert style.html(fig, "words")
+
+
+def test_of_many_readings_most_are_from_before_the_sentence_stood() -> None:
+    fig = figures.words_from_noise(
+        readings([f"word {i}" for i in range(20)] + ["done"] * 60), "title", rows=12
+    )
+    lines = texts(fig)[::2]
+    assert len(lines) == 12 and lines[0] == "word 0" and lines[7] == "word 19" and lines[8:] == ["done"] * 4
+    assert texts(fig)[-1] == "t=1921"
+
+
+def test_a_sentence_that_is_too_long_is_cut_between_words() -> None:
+    fig = figures.words_from_noise(readings(["strawberries " * 12]), "title")
+    (line,) = texts(fig)[::2]
+    assert set(line.split()) == {"strawberries"} and len(line) <= figures.LONGEST
+
+
+def test_surer_words_are_darker() -> None:
+    fig = figures.words_from_noise([Reading(5, ("faint", "sure"), (0.1, 1.0))], "title")
+    faint, sure = fig.axes[0].collections[0].get_facecolors()
+    assert sure[:3].sum() < faint[:3].sum()
+
+
+def test_gradient_bars() -> None:
+    fig = figures.gradient_noise([1850, 1980], {"sample": [2.0, 4.0], "stable": [1.0, 0.5]})
+    assert [[bar.get_height() for bar in group] for group in fig.axes[0].containers] == [
+        [2.0, 4.0],
+        [1.0, 0.5],
+    ]
+
+
+def test_modes_and_densities() -> None:
+    fig = figures.where_modes_fall(
+        [0, 1000, 2000], {"open": [0, 0.1, 1]}, [0, 1000, 2000], {"late": [0.5, 1.5]}
+    )
+    left, right = fig.axes
+    assert list(left.lines[0].get_ydata()) == [0, 0.1, 1]
+    assert list(right.patches[0].get_data().values) == [0.5, 1.5]
+
+
+def test_scores_against_steps() -> None:
+    fig = figures.against_the_truth([1, 4], {"teacher": [ROW, ROW], "perfect denoiser": [ROW, ROW]})
+    assert [list(ax.lines[0].get_ydata()) for ax in fig.axes] == [[0.9, 0.9], [0.3, 0.3], [0.8, 0.8]]
+    (floor,) = (line for line in fig.axes[1].lines if str(line.get_label()).startswith("floor"))
+    assert list(floor.get_ydata()) == [0.1, 0.1]
+    (low, high) = fig.axes[1].collections[0].get_segments()[0][:, 1]
+    assert (low, high) == pytest.approx((0.26, 0.34)), "two standard errors up and down"
+
+
+def test_the_wrong_update_is_dotted() -> None:
+    fig = figures.stride_damage([4], {"teacher": {"both ends": [ROW], "t - 1": [ROW]}})
+    for ax in fig.axes:
+        assert [line.get_linestyle() for line in ax.lines][:2] == ["-", ":"]
+    assert [text.get_text() for text in fig.legends[0].texts][:2] == ["teacher: both ends", "teacher: t - 1"]
+
+
+# ---- runs
+
+
+def test_rows_survive_being_flat() -> None:
+    assert runs.deepen(runs.flat(DECILES)) == DECILES
+    assert runs.mean_excess(runs.flat(DECILES)) == pytest.approx(0.2)
+
+
+def test_live_figure() -> None:
+    assert "press Start" in texts(runs.live([]))
+    fig = runs.live([step(1), step(2)])
+    assert list(fig.axes[0].lines[0].get_ydata()) == [1.0, 0.5] and not fig.axes[1].containers
+    fig = runs.live([step(1, runs.flat(DECILES[:1])), step(2, runs.flat(DECILES)), step(3)])
+    floor, excess = fig.axes[1].containers
+    assert [bar.get_height() for bar in floor] == [0.1, 0.5] and [bar.get_y() for bar in excess] == [0.1, 0.5]
+    assert "after 2 steps" in fig.axes[1].get_title() and style.html(fig, "live")
+
+
+RECORD = [
+    {"step": 1, "losses": {"denoising": 1.0}},
+    {"step": 2, "losses": {"denoising": 0.5}, "evaluation": ROW},
+]
+
+
+def test_recorded_runs_are_found(tmp_path: Path) -> None:
+    assert runs.recorded(tmp_path / "nowhere", "world-teacher") == []
+    (tmp_path / "other-teacher.json").write_text(json.dumps(RECORD))
+    (tmp_path / "world-teacher.json").write_text(json.dumps({"checkpoint": "x", "steps": [1, 2]}))
+    assert runs.recorded(tmp_path, "world-teacher") == []
+    (tmp_path / "world-teacher.jsonl").write_text("".join(json.dumps(row) + "\n" for row in RECORD))
+    assert runs.recorded(tmp_path, "world-teacher") == RECORD
+    (tmp_path / "world-teacher.json").write_text(json.dumps({"config": {}, "run": {"history": RECORD[1:]}}))
+    assert runs.recorded(tmp_path, "world-teacher") == RECORD[1:]
+
+
+def test_records_by_steps_must_be_of_one_size(tmp_path: Path) -> None:
+    def write(name: str, samples: int, steps: list[int]) -> Path:
+        settings = {"sources": 4, "samples": samples, "split": "test"}
+        record = {"settings": settings, "world_scores": [{"nfe": k, **ROW} for k in steps]}
+        (tmp_path / name).write_text(json.dumps(record))
+        return tmp_path / name
+
+    few, many, other = write("a", 64, [1, 2]), write("b", 64, [64]), write("c", 16, [8])
+    assert list(runs.by_steps(few, many)) == [1, 2, 64] and runs.by_steps(many)[64]["tv"] == 0.3
+    with pytest.raises(InputError, match="different sizes"):
+        runs.by_steps(few, other)
+
+
+def test_recorded_run_figure() -> None:
+    left, right = runs.recorded_run(RECORD).axes
+    assert list(left.lines[0].get_ydata()) == [1.0, 0.5]
+    assert [list(line.get_ydata()) for line in right.lines] == [[0.9], [0.3], [0.8]]
+    assert not runs.recorded_run(RECORD[:1]).axes[1].lines

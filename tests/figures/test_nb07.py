@@ -1,0 +1,34 @@
+"""What the figures of notebook 07 draw is what they are given."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlmone_lite.figures import nb07 as figures
+
+ENDS = {"one": {"validity": [0.9, 0.7], "tv_excess": [0.1, 0.3], "coverage": [1.0, 0.8]}}
+
+
+def test_recipes_draws_every_seed_and_the_mean() -> None:
+    fig = figures.recipes({**ENDS, "two": ENDS["one"]})
+    for axes, mean in zip(fig.axes, (0.8, 0.2, 0.9)):
+        dots = [drawn for drawn in axes.get_lines() if drawn.get_linestyle() == "None"]
+        bars = [drawn for drawn in axes.get_lines() if drawn.get_linestyle() != "None"]
+        assert len(dots) == len(bars) == 2 and list(bars[0].get_xdata()) == pytest.approx([mean, mean])
+    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["one", "two"]
+
+
+def test_courses_marks_the_switch() -> None:
+    curves = ([0, 400, 800], [[0.9, 0.8, 0.7], [0.9, 0.6, 0.5]])
+    fig = figures.courses({"a": {"validity": curves, "coverage": curves}}, switch=400)
+    for axes in fig.axes:
+        assert any(list(drawn.get_xdata()) == [400, 400] for drawn in axes.get_lines())
+        (mean,) = (drawn for drawn in axes.get_lines() if drawn.get_label() == "a")
+        assert list(mean.get_ydata()) == pytest.approx([0.9, 0.7, 0.6])
+
+
+@pytest.mark.parametrize("switch", [0, 40])
+def test_live_marks_a_switch_if_there_is_one(switch: int) -> None:
+    begins = {"validity": 0.9, "coverage": 0.8, "tv_excess": 0.1}
+    (axes,) = figures.live([{"step": 20, **begins}], begins, switch).axes
+    assert len(axes.texts) == bool(switch)

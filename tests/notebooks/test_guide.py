@@ -1,0 +1,274 @@
+"""The instructor's guide and the notation sheet tell the truth about the notebooks and the code.
+
+INSTRUCTORS.md: `## NN title · M minutes` is the section of notebook NN, M the minutes that its first cell
+names. In a section
+- `- *Point.*` and the other PARTS start an entry, each once;
+- [n] `code`: the code cell with execution count n holds this code; a bare [n] is refused;
+- **words** are a panel's title, a control's label or a button there; "section n" is one of its headings;
+- `≈ 0.97` is a number of that notebook's committed outputs;
+- `NN.a`: b is the right letter, `name`: "value" a prediction and what the outputs reveal, `solution("NN.1")`
+  an exercise; all of the notebook, none missing;
+- no other code.
+Elsewhere code occurs in the README, the notebooks or the package, or is a path; **words.** with a full stop
+are a lead-in, others as above. Plans are tables whose minutes join up to the number that stands above them.
+
+NOTATION.md: each row of a table has `file.py: name`, defined in that file, and a line of that definition.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from dlmone_lite.exercises import Exercise, _module
+from dlmone_lite.files import ROOT
+
+PACKAGE, FOLDER = ROOT / "dlmone_lite", ROOT / "notebooks"
+GUIDE = (FOLDER / "INSTRUCTORS.md").read_text(encoding="utf-8")
+NOTATION = (FOLDER / "NOTATION.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PARTS = ("Point", "Ask first", "Demo", "What goes wrong", "Answers", "If it breaks")
+BUTTONS = {"Start", "Stop", "Reset"}
+SYMBOLS = (
+    r"x_t$ x_0$ \alpha_t \sigma_t \hat x_0 score $t_\text{init} \phi$ \theta$ \psi$ \mu$ $b_d $b_g $w$ "
+    r"$L_\psi $L_\theta $D(x_t)$ NFE TV floor excess coverage validity"
+).split()
+
+
+class Notebook:
+    """What the guide may speak of: code cells by count, all code and text, everything that is printed."""
+
+    def __init__(self, path: Path):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        of = {kind: [c for c in cells if c["cell_type"] == kind] for kind in ("code", "markdown")}
+        self.cells = {c["execution_count"]: "".join(c["source"]) for c in of["code"]}
+        self.code = "\n".join(self.cells.values())
+        self.text = "\n".join("".join(c["source"]) for c in of["markdown"])
+        self.printed = "\n".join(printed(output) for c in of["code"] for output in c["outputs"])
+
+    @cached_property
+    def labels(self) -> set[str]:
+        """Titles of panels, labels of controls, names of buttons."""
+        made = re.findall(r"(?:slider|choice|switch|Panel)\(\s*\"([^\"]+)\"", self.code)
+        actions = " ".join(re.findall(r"actions=\{(.*?)\}", self.code, re.DOTALL))
+        buttons = BUTTONS if "LivePanel(" in self.code else {"Reset"}
+        return {*made, *re.findall(r"\"([^\"]+)\":", actions), *buttons}
+
+    @cached_property
+    def predictions(self) -> set[str]:
+        """Variables that wait for a guess: None at first, and never an exercise's answer."""
+        checked = set(re.findall(r"check\(\"[\d.a-z]+\", (\w+)\)", self.code))
+        return set(re.findall(r"^(\w+) = None\b", self.code, re.MULTILINE)) - checked
+
+
+def printed(output: dict) -> str:
+    """Text of an output: streams, and HTML without its tags but with the pictures' alt texts."""
+    html = "".join(output.get("data", {}).get("text/html", ""))
+    alts = " ".join(re.findall(r'alt="([^"]*)"', html))
+    return "".join(output.get("text", "")) + " " + alts + " " + re.sub(r"<[^>]*>", " ", html)
+
+
+NOTEBOOKS = {path.name[:2]: Notebook(path) for path in sorted(FOLDER.glob("*.ipynb"))}
+ALL_CODE = "\n".join([README, *(n.code + n.text for n in NOTEBOOKS.values())])
+ALL_CODE += "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+ALL_LABELS = set().union(*(n.labels for n in NOTEBOOKS.values()))
+
+
+def exercises(number: str) -> dict[str, Exercise]:
+    module = _module(f"{number}.1")
+    return {e.name: e for e in module.EXERCISES} if module else {}
+
+
+def differ(what: str, said: list[str], there: set[str]) -> Iterator[str]:
+    if sorted(said) != sorted(there):
+        yield f"{what}: the guide has {sorted(said)}, the notebook {sorted(there)}"
+
+
+def answers(number: str, section: str, notebook: Notebook) -> Iterator[str]:
+    """Letters, predictions, solutions."""
+    known = exercises(number)
+    letters = dict(re.findall(r"`(\d\d\.[a-z])`: ([a-z])\b", section))
+    right = {n: e.solution[-2] for n, e in known.items() if n[-1].isalpha()}
+    yield from differ("questions", list(letters), set(right))
+    yield from (f"{n} is not {x}" for n, x in letters.items() if right.get(n, x) != x)
+    solved = re.findall(r'`solution\("([^"]+)"\)`', section)
+    yield from differ("exercises", solved, set(known) - set(right))
+    guesses = re.findall(r'`(\w+)`: "([^"]+)"', section)
+    yield from differ("predictions", list({name for name, _ in guesses}), notebook.predictions)
+    for name, value in guesses:
+        revealed = f"It is {value}." if f"reveal({name}" in notebook.code else value
+        if revealed not in notebook.printed:
+            yield f"{name}: the outputs do not reveal {value}"
+
+
+def of_section(number: str, section: str, notebook: Notebook) -> Iterator[str]:
+    """Complaints about the section of one notebook."""
+    yield from differ("parts", [p for p in re.findall(r"^- \*([^*]+)\.\*", section, re.M) if p in PARTS],
+                      set(PARTS))  # fmt: skip
+    for count, code in re.findall(r"\[(\d+)\](?!\()(?: `([^`]+)`)?", section):
+        if not code or code not in notebook.cells.get(int(count), ""):
+            yield f"cell [{count}] does not hold {code or 'anything named'}"
+    yield from (f"no panel has {b!r}" for b in re.findall(r"\*\*([^*]+)\*\*", section)
+                if b not in notebook.labels)  # fmt: skip
+    for value in re.findall(r"≈ (-?\d+(?:\.\d+)?)", section):
+        if not re.search(rf"(?<![\d.]){re.escape(value)}(?!\d|\.\d)", notebook.printed):
+            yield f"≈ {value} is in no output"
+    if re.search(r"≈(?! -?\d)", section):
+        yield "≈ without a number"
+    for place in re.findall(r"section (\d+)", section):
+        if f"## {place}. " not in notebook.text:
+            yield f"there is no section {place}"
+    yield from answers(number, section, notebook)
+    rest = re.sub(r"\[\d+\] `[^`]+`", "", section)
+    fine = {*exercises(number), *notebook.predictions, *(f'solution("{n}")' for n in exercises(number))}
+    yield from (f"unchecked code {c}" for c in re.findall(r"`([^`]+)`", rest) if c not in fine)
+
+
+def elsewhere(text: str) -> Iterator[str]:
+    """Complaints about the parts that belong to no notebook."""
+    for code in re.findall(r"`([^`]+)`", text):
+        path = code.removeprefix("git checkout -- ")
+        if code != "≈" and code not in ALL_CODE and not (ROOT / path).exists():
+            yield f"unknown code {code}"
+    for bold in re.findall(r"\*\*([^*]+)\*\*", text):
+        if not bold.endswith(".") and bold not in ALL_LABELS:
+            yield f"no panel has {bold!r}"
+    if re.search(r"≈ \d", text):
+        yield "a number of no notebook"
+
+
+def plan(text: str) -> Iterator[str]:
+    """The minutes of one plan join up, and its notebooks exist."""
+    rows = re.findall(r"^\| (\d+)–(\d+) \| *(\d*) *\|", text, re.MULTILINE)
+    ends = [0, *(int(end) for _, end, _ in rows)]
+    total = int(re.search(r"(\d+) minutes", text)[1])
+    if [int(start) for start, _, _ in rows] != ends[:-1] or ends[-1] != total:
+        yield f"minutes do not join up to {total}"
+    yield from (f"no notebook {n}" for _, _, n in rows if n and n not in NOTEBOOKS)
+
+
+def links(text: str) -> Iterator[str]:
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if not link.startswith("https://") and not (FOLDER / link).is_file():
+            yield f"the link {link} leads nowhere"
+
+
+def guide(text: str) -> list[str]:
+    """Every complaint about the guide."""
+    found = list(links(text))
+    heads = []
+    for part in re.split(r"^## ", text, flags=re.MULTILINE):
+        head = re.match(r"(\d\d) .*?(\d+) minutes\n", part)
+        if not head:
+            found += [*elsewhere(part), *(plan(part) if part.startswith("Plan") else [])]
+        elif head[1] in NOTEBOOKS:
+            notebook = NOTEBOOKS[head[1]]
+            if f"about {head[2]} minutes" not in notebook.text:
+                found.append(f"{head[1]} does not take {head[2]} minutes")
+            found += [f"{head[1]}: {line}" for line in of_section(head[1], part, notebook)]
+        heads += [head[1]] if head else []
+    found += differ("sections", heads, set(NOTEBOOKS))
+    words = len(re.findall(r"[^\s|]*\w[^\s|]*", text))
+    return found + ([f"{words} words: too long to be read"] if words > 2500 * len(NOTEBOOKS) / 6 else [])
+
+
+def definition(tree: ast.AST, name: str) -> ast.AST | None:
+    """The node that defines the dotted name."""
+    for part in name.split("."):
+        for node in ast.iter_child_nodes(tree):
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            if getattr(node, "name", None) == part or part in [getattr(t, "id", None) for t in targets]:
+                break
+        else:
+            return None
+        tree = node
+    return tree
+
+
+def notation(text: str) -> list[str]:
+    """Every complaint about the sheet."""
+    found = list(links(text))
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    rows = [row for row in rows if row[0] != "symbol" and not row[0].startswith("---")]
+    found += [f"no row for {s}" for s in SYMBOLS if not any(s in row[0] for row in rows)]
+    found += [f"the row of {row[0]} names no code" for row in rows if not re.search(r"`\S+\.py: ", row[-2])]
+    for file, name, line in re.findall(r"`(\S+\.py): ([\w.]+)`(?: \| `([^`]+)`)?", text):
+        source = (PACKAGE / file).read_text(encoding="utf-8") if (PACKAGE / file).is_file() else ""
+        node = definition(ast.parse(source), name)
+        body = " ".join((node and ast.get_source_segment(source, node) or "").split())
+        if not node:
+            found.append(f"{file} defines no {name}")
+        elif line not in body:
+            found.append(f"{file}: {name} has no line {line}")
+    return found
+
+
+def test_the_guide_is_true() -> None:
+    assert guide(GUIDE) == []
+
+
+def test_the_notation_is_true() -> None:
+    assert notation(NOTATION) == []
+
+
+def test_both_are_linked_from_readme_and_map() -> None:
+    for name in ("INSTRUCTORS.md", "NOTATION.md"):
+        assert f"(notebooks/{name})" in README and f"({name})" in NOTEBOOKS["00"].text
+
+
+# The checks can fail: each planted mistake is named.
+
+MISTAKES = [  # what stands there, what is put in its place, what must be complained about
+    ("## 02 Sentences in space ·", "## 12 Sentences in space ·", "sections: "),
+    ("40 minutes", "35 minutes", "01 does not take 35 minutes"),
+    ("(NOTATION.md)", "(NOTATIONS.md)", "leads nowhere"),
+    ("- *Point.* A noisy", "- *Pointe.* A noisy", "02: parts: "),
+    ("[12] `reveal`", "[13] `reveal`", "cell [13] does not hold reveal"),
+    ("[12] `reveal`", "[12]", "cell [12] does not hold anything"),
+    ("**A line of words**", "**A row of words**", "01: no panel has 'A row of words'"),
+    ("**teacher's calls**", "**teacher's steps**", "00: no panel has"),
+    ("**Start** in **Train", "**Go** in **Train", "03: no panel has 'Go'"),
+    ("≈ 97 of 100", "≈ 96 of 100", "00: ≈ 96 is in no output"),
+    ("≈ 97 of 100", "≈ many of 100", "≈ without a number"),
+    ("out section 3", "out section 33", "01: there is no section 33"),
+    ("`04.b`: c", "`04.b`: a", "04.b is not a"),
+    ("`04.b`: c", "", "04: questions: "),
+    ('`solution("05.3")`', '`solution("05.4")`', "05: exercises: "),
+    ('`guess_mu`: "0.5"', '`guess_mu`: "0.7"', "guess_mu: the outputs do not reveal 0.7"),
+    ('`guess_half`: "1.4".', "", "02: predictions: "),
+    ("one linear head on", "one linear `hat` on", "05: unchecked code hat"),
+    ("`DLMONE_BUDGET=full`", "`DLMONE_BUGDET=full`", "unknown code DLMONE_BUGDET=full"),
+    ("lie in `data/`", "lie in `dates/`", "unknown code dates/"),
+    ("**Reset** brings", "**Restart** brings", "no panel has 'Restart'"),
+    ("| 12–20 |", "| 13–20 |", "minutes do not join up to 50"),
+    ("| 45–50 | 06 |", "| 45–50 | 16 |", "no notebook 16"),
+    ("With more time:", "With more time: " + 999 * "word ", "too long"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "complaint"), MISTAKES)
+def test_a_planted_mistake_in_the_guide_is_named(old: str, new: str, complaint: str) -> None:
+    assert old in GUIDE, "the guide has changed: plant another mistake"
+    assert any(complaint in line for line in guide(GUIDE.replace(old, new, 1)))
+
+
+SLIPS = [
+    ("`sid.py: sid_loss`", "`sids.py: sid_loss`", "sids.py defines no sid_loss"),
+    ("`sid.py: sid_loss`", "`sid.py: sid_lost`", "sid.py defines no sid_lost"),
+    ("DistillConfig.t_init", "DistillConfig.t_start", "distill.py defines no DistillConfig.t_start"),
+    ("t_init: int = 1490", "t_init: int = 1500", "has no line t_init: int = 1500"),
+    ("`sid.py: sid_loss`", "the loss", "names no code"),
+    ("| excess |", "| surplus |", "no row for excess"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "complaint"), SLIPS)
+def test_a_planted_mistake_in_the_notation_is_named(old: str, new: str, complaint: str) -> None:
+    assert old in NOTATION, "the sheet has changed: plant another mistake"
+    assert any(complaint in line for line in notation(NOTATION.replace(old, new, 1)))
