@@ -67,7 +67,7 @@ def _fail(error: Exception, code: int) -> int:
     """One line on stderr, whatever the message held; of several processes one speaks."""
     if os.environ.get("RANK", "0") == "0":
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-    processes.leave()
+    processes.abort()
     return code
 
 

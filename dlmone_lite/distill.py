@@ -21,13 +21,13 @@ from dlmone_lite.sid import (
     score_estimator_loss,
     sid_loss,
 )
-from dlmone_lite.text import Batch, sent
+from dlmone_lite.text import Batch, to_device
 from dlmone_lite.training import processes
 from dlmone_lite.training.muon import Muon, split
 from dlmone_lite.training.precision import compile_blocks
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import randn
-from dlmone_lite.training.update import Part, parts, update_in_parts
+from dlmone_lite.training.update import Part, accumulated_step, parts
 
 Drawn = tuple[Batch, Tensor, Tensor, Tensor, Tensor]
 
@@ -185,9 +185,9 @@ class DistillRun(Run):
         """`draw` for the pairs `index`, or this process' share of them."""
         c, device = self.config, self.device
         shape = (len(index), self.data.codec.length, self.phi.config.embed_dim)
-        here = processes.mine(len(index))  # all rows, unless several processes train
+        here = processes.own_rows(len(index))  # all rows, unless several processes train
         z, noise = (randn(shape, generator, device)[here] for _ in range(2))
-        t = sent(torch.randint(c.t_min, c.t_max + 1, (len(index),), generator=generator)[here], device)
+        t = to_device(torch.randint(c.t_min, c.t_max + 1, (len(index),), generator=generator)[here], device)
         batch = self.data.batch[index[here]].to(device)
         return batch, self.phi.embed(batch.ids), z, t, noise
 
@@ -204,13 +204,13 @@ class DistillRun(Run):
             used.append(self.data.draw(c.batch_size, generator))
             drawn = self.noised(used[-1], generator)
             batch = (self.psi_part(share, *(x[some] for x in drawn)) for share, some in self.parts(drawn))
-            values, norms["psi"] = update_in_parts(self.rates("psi"), batch, step, c.clip, self.scale)
+            values, norms["psi"] = accumulated_step(self.rates("psi"), batch, step, c.clip, self.scale)
             losses.update(values)
         if step > c.psi_warmup:
             used.append(self.data.draw(c.batch_size, generator))
             drawn = self.noised(used[-1], generator)
             batch = (self.theta_part(share, *(x[some] for x in drawn)) for share, some in self.parts(drawn))
-            values, norms["theta"] = update_in_parts(self.rates("theta"), batch, step, c.clip, self.scale)
+            values, norms["theta"] = accumulated_step(self.rates("theta"), batch, step, c.clip, self.scale)
             losses.update(values)
             self.ema.update(self.theta, step)
         tokens = sum(int(self.data.batch.target[index].sum()) for index in used)  # of the CPU's copy

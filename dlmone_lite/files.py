@@ -1,4 +1,4 @@
-"""The records of the laboratory's runs: JSON lines, measurements at four digits."""
+"""Files, read and written in one place: the repository's root, atomic writes, JSON, tables, tensors, records."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent  # of the repository: the one place that knows
 DATA = ROOT / "data"

@@ -11,7 +11,7 @@ from dlmone_lite import sample
 from dlmone_lite.checkpoints.checkpoint import Checkpoint
 from dlmone_lite.errors import InputError
 from dlmone_lite.text import Batch
-from dlmone_lite.training.precision import autocast, precise, reuse_memory
+from dlmone_lite.training.precision import autocast, resolve_precision, reuse_memory
 
 
 @torch.no_grad()
@@ -76,7 +76,7 @@ def generate(
         raise InputError(f"steps must be at least 1, got {steps}")
     reuse_memory()
     device = checkpoint.model.words.device
-    precision = precise(precision, device, checkpoint.model.config.width)
+    precision = resolve_precision(precision, device, checkpoint.model.config.width)
     batch = checkpoint.codec.encode(sources).repeat(samples)
     texts: list[str] = []
     for start in range(0, len(batch), batch_size):

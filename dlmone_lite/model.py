@@ -159,9 +159,9 @@ class Denoiser(nn.Module):
             for layer in (block.proj, block.down):
                 nn.init.normal_(layer.weight, std=0.5 / math.sqrt(2 * config.depth * layer.in_features))
                 nn.init.zeros_(layer.bias)
-        self.add_verdict()
+        self.add_discriminator_head()
 
-    def add_verdict(self) -> None:
+    def add_discriminator_head(self) -> None:
         """With a discriminator of the kind "head": one linear layer, which starts undecided."""
         if self.config.discriminator == "head":
             self.verdict = nn.Linear(self.config.width, 1)
@@ -170,27 +170,27 @@ class Denoiser(nn.Module):
 
     def embedding(self) -> Tensor:
         """All word embeddings (V, D), of norm sqrt(D)."""
-        return self.scaled(self.words)
+        return self.normalise(self.words)
 
-    def scaled(self, words: Tensor) -> Tensor:
+    def normalise(self, words: Tensor) -> Tensor:
         """Raw embeddings (..., D), moved onto the sphere."""
         return F.normalize(words, dim=-1) * math.sqrt(self.config.embed_dim)
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, L) -> (B, L, D)."""
-        return self.scaled(self.words[ids])
+        return self.normalise(self.words[ids])
 
     def round(self, x: Tensor) -> Tensor:
         """Nearest embedding of every position, x (..., D) -> ids (...): with equal norms, largest product."""
         return nearest_row(x, self.embedding(), equal_norms=True)
 
-    def head(self) -> tuple[Tensor, Tensor | None]:
+    def rounding_head(self) -> tuple[Tensor, Tensor | None]:
         """What scores words: `embedding()` (V, D), and no bias."""
         return self.embedding(), None
 
-    def scores(self, x: Tensor) -> Tensor:
+    def rounding_logits(self, x: Tensor) -> Tensor:
         """How well each word fits at a position, x (..., D) -> (..., V): logits of the rounding loss."""
-        table, bias = self.head()
+        table, bias = self.rounding_head()
         return x @ table.T if bias is None else x @ table.T + bias
 
     def clamp(self, x: Tensor) -> Tensor:
@@ -221,9 +221,9 @@ class Denoiser(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, batch: Batch) -> Tensor:
         """x_t (B, L, D), t (B,) in 0..T -> x0_hat (B, L, D)."""
-        return self.read(x_t, t, self.hidden(x_t, t))
+        return self.x0_from_hidden(x_t, t, self.hidden(x_t, t))
 
-    def read(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
+    def x0_from_hidden(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """x0_hat (B, L, D) from the residual stream h (B, L, W)."""
         if self.config.output == "linear":
             return self.down(self.norm(h)).to(x_t.dtype)
@@ -233,13 +233,13 @@ class Denoiser(nn.Module):
     def denoise_and_discriminate(self, x_t: Tensor, t: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """(x0_hat (B, L, D), logits (B, L) of real or fake): psi is its own discriminator (SiDA)."""
         h = self.hidden(x_t, t)
-        return self.read(x_t, t, h), self.verdicts(h)
+        return self.x0_from_hidden(x_t, t, h), self.discriminator_logits(h)
 
     def discriminate(self, x_t: Tensor, t: Tensor) -> Tensor:
         """The real-or-fake logits alone (B, L)."""
-        return self.verdicts(self.hidden(x_t, t))
+        return self.discriminator_logits(self.hidden(x_t, t))
 
-    def verdicts(self, h: Tensor) -> Tensor:
+    def discriminator_logits(self, h: Tensor) -> Tensor:
         """Real-or-fake logits (B, L) from the residual stream h (B, L, W).
 
         SiDA takes the channel mean (after normalisation it would be constant), which at this width learns

@@ -13,13 +13,13 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.rounding import clean_rounding_loss, rounding_loss
 from dlmone_lite.sample import anchor
-from dlmone_lite.text import Batch, sent
+from dlmone_lite.text import Batch, to_device
 from dlmone_lite.training import processes
 from dlmone_lite.training.muon import Muon, split
 from dlmone_lite.training.precision import compile_blocks
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import randn
-from dlmone_lite.training.update import Part, parts, update_in_parts
+from dlmone_lite.training.update import Part, accumulated_step, parts
 
 
 @dataclass
@@ -134,7 +134,7 @@ def teacher_loss(
     the noisy x0 against its ids (keeps embeddings apart); prior: ||alpha_T x0||^2, the mean left at t = T.
     """
     cut = batch.ids.shape[1] - references.shape[-1]
-    ids, (table, bias) = batch.ids, model.head()
+    ids, (table, bias) = batch.ids, model.rounding_head()
     emb = table[ids]  # (B, L, D)
     half = noise.shape[-1] // 2
     x0 = emb + config.sigma_0 * noise[..., half:] if config.sigma_0 else emb
@@ -157,7 +157,7 @@ def teacher_loss(
         wanted = (weights[..., None, None] * points).sum(1)
         if config.target == "stable" and config.sigma_0:  # the mean of the embeddings' own noise
             wanted = wanted + alpha * config.sigma_0**2 / noisy**2 * (x_t[:, cut:] - alpha * wanted)
-        denoising = (model.read(x_t, t, h)[:, cut:] - wanted).square().mean((-2, -1))
+        denoising = (model.x0_from_hidden(x_t, t, h)[:, cut:] - wanted).square().mean((-2, -1))
     x0 = x0[:, cut:]
     if config.sigma_0 or ids.device.type != "cpu":
         rounding = rounding_loss(x0, table, bias, ids[:, cut:])
@@ -199,13 +199,13 @@ class TeacherRun(Run):
         t, importance = self.times.draw(len(index), generator)
         width = model.config.embed_dim * 2  # the first half is diffusion noise, the second sigma_0 noise
         noise = randn((len(index), self.data.codec.length, width), generator, device)
-        here = processes.mine(len(index))  # all rows, unless several processes train
+        here = processes.own_rows(len(index))  # all rows, unless several processes train
         rows = self.data.rows(index[here])
         mine, unweighted = (t[here], noise[here], importance[here]), []
 
         def part(share: float, some: slice) -> Part:
             batch = rows[0][some].to(device)
-            references, log_share, t, noise, weight = (sent(x[some], device) for x in (*rows[1:], *mine))
+            references, log_share, t, noise, weight = (to_device(x[some], device) for x in (*rows[1:], *mine))
             with self.autocast():
                 terms = teacher_loss(model, batch, references, log_share, t, noise, c)
             unweighted.append(terms["denoising"].detach())
@@ -217,8 +217,10 @@ class TeacherRun(Run):
         rates = {"adamw": self.lr(), "muon": c.lr_muon * self.lr_factor()}
         optimisers = {optimiser: rates[name] for name, optimiser in self.optimisers.items()}
         batch = starmap(part, parts(len(rows[0]), c.micro_batch))
-        values, norm = update_in_parts(optimisers, batch, self.step + 1, c.clip, self.scale)
+        values, norm = accumulated_step(optimisers, batch, self.step + 1, c.clip, self.scale)
         if c.t_sampling == "loss-aware":
-            self.times.record(t, processes.gather(torch.cat(unweighted)).cpu())  # a GPU is waited for again
+            self.times.record(
+                t, processes.all_gather_rows(torch.cat(unweighted)).cpu()
+            )  # a GPU is waited for again
         self.ema.update(model, self.step + 1)
-        return values, {"teacher": norm}, int(rows[0].target.sum()) * processes.world()
+        return values, {"teacher": norm}, int(rows[0].target.sum()) * processes.world_size()

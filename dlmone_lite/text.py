@@ -87,14 +87,14 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        return Batch(sent(self.ids, device), sent(self.target, device))
+        return Batch(to_device(self.ids, device), to_device(self.target, device))
 
     def repeat(self, k: int) -> Batch:
         """Every row k times, one after the other (B * k rows)."""
         return Batch(self.ids.repeat_interleave(k, 0), self.target.repeat_interleave(k, 0))
 
 
-def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
     """The tensor on another device; to a GPU from pinned memory, so that nobody waits for the copy."""
     if torch.device(device).type == "cuda" and not tensor.is_cuda:
         tensor = tensor.pin_memory()

@@ -12,7 +12,7 @@ from tiny import ExactModel, make_codec, make_model, make_pairs, make_world, nor
 from dlmone_lite import distill, sample
 from dlmone_lite.distill import DistillConfig, DistillRun, psi_loss, theta_loss
 from dlmone_lite.errors import InputError
-from dlmone_lite.training.update import apply_update, update_in_parts
+from dlmone_lite.training.update import accumulated_step, optimiser_step
 
 CUT = 6
 T = torch.tensor([1900, 1200, 300])
@@ -202,7 +202,7 @@ def test_theta_step_leaves_phi_and_psi_alone(codec, pairs):
     batch, clean, z, t, noise = run.draw(rng(1))
     terms = theta_loss(run.phi, run.psi, run.generate(batch, clean, z), clean, batch, t, noise, run.config)
     loss = sum(v.mean() for v in terms.values())
-    apply_update(run.rates("theta"), loss, {"loss": loss}, 1, 1.0)
+    optimiser_step(run.rates("theta"), loss, {"loss": loss}, 1, 1.0)
     assert no_gradients(run.phi, run.psi)
     assert unchanged(run.phi, phi) and unchanged(run.psi, psi) and not unchanged(run.theta, theta)
     moved = {name for name, p in run.theta.named_parameters() if not torch.equal(p, theta[name])}
@@ -219,7 +219,7 @@ def test_psi_step_leaves_theta_and_phi_alone(codec, pairs):
     loss = sum(v.mean() for v in terms.values())
     to_theta = torch.autograd.grad(loss, x_g, retain_graph=True, allow_unused=True)[0]
     assert to_theta is None  # the sample is a constant for psi
-    apply_update(run.rates("psi"), loss, {"loss": loss}, 1, 1.0)
+    optimiser_step(run.rates("psi"), loss, {"loss": loss}, 1, 1.0)
     assert no_gradients(run.phi, run.theta)
     assert unchanged(run.phi, phi) and unchanged(run.theta, theta) and not unchanged(run.psi, psi)
 
@@ -232,12 +232,12 @@ def test_every_update_of_a_run_touches_one_network(codec, pairs, monkeypatch, op
 
     def watched(*everything):
         before = {name: snapshot(m) for name, m in networks.items()}
-        result = update_in_parts(*everything)
+        result = accumulated_step(*everything)
         log.append([name for name, m in networks.items() if not unchanged(m, before[name])])
         assert no_gradients(*networks.values())
         return result
 
-    monkeypatch.setattr(distill, "update_in_parts", watched)
+    monkeypatch.setattr(distill, "accumulated_step", watched)
     first, second = run.advance(), run.advance()
     assert log == [["psi"], ["psi"], ["psi"], ["psi"], ["theta"]]
     assert set(first.losses) == {"dsm", "discriminator"} and set(first.grad_norms) == {"psi"}

@@ -22,10 +22,10 @@ def test_parts_agree_with_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) 
     def losses_and_gradient(whole: bool) -> tuple[torch.Tensor, torch.Tensor]:
         x = model.embed(ids) + noise
         if whole:
-            losses = F.cross_entropy(model.scores(x).flatten(0, 1), ids.flatten(), reduction="none")
+            losses = F.cross_entropy(model.rounding_logits(x).flatten(0, 1), ids.flatten(), reduction="none")
             losses = losses.view(3, 7).mean(-1)
         else:
-            losses = rounding.rounding_loss(x, *model.head(), ids)
+            losses = rounding.rounding_loss(x, *model.rounding_head(), ids)
         return losses, torch.autograd.grad((weights * losses).sum(), model.words)[0]
 
     losses, gradient = losses_and_gradient(whole=True)
@@ -43,7 +43,7 @@ def test_without_noise_each_word_is_computed_once(name: str, monkeypatch: pytest
     computed: list[int] = []
     plain = rounding.surprise
     monkeypatch.setattr(rounding, "surprise", lambda x, *rest: computed.append(len(x)) or plain(x, *rest))
-    table, bias = model.head()
+    table, bias = model.rounding_head()
     whole = rounding.rounding_loss(table[ids], table, bias, ids)
     once = rounding.clean_rounding_loss(table, bias, ids)
     assert computed == [ids.numel(), len(ids.unique())] and computed[1] <= 9

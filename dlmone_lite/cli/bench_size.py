@@ -71,12 +71,12 @@ def training_table(
 ) -> list[Speed]:
     """Ours in what is faster here (compiled first, if the recipe is) and in float32, then the baselines."""
     from dlmone_lite.evaluation.speed import BASELINES, training_speed
-    from dlmone_lite.training.precision import precise
+    from dlmone_lite.training.precision import resolve_precision
 
     table = Table(
         ("", -27), ("precision", -9), ("ms", 9), ("positions/s", 11), ("of products", 11), ("ours is", 8)
     )
-    fast = precise(recipe.precision, device, shape.width)
+    fast = resolve_precision(recipe.precision, device, shape.width)
     own = dict.fromkeys([(fast, recipe.compile), (fast, False), ("float32", False)])  # the same only once
     cases = [*((*one, None) for one in own), *(("float32", False, library) for library in BASELINES)]
     speeds: list[Speed] = []

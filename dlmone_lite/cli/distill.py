@@ -92,7 +92,7 @@ def distil(args: argparse.Namespace) -> None:
     from dlmone_lite.training.precision import pick_device
 
     check_options(args)
-    out, device = output(args.out), processes.begin(pick_device(args.device))
+    out, device = output(args.out), processes.init(pick_device(args.device))
     for also in filter(None, (args.out_stage1, args.out_last)):
         output(also)
     named = World.load(args.world) if args.world else None
@@ -102,9 +102,9 @@ def distil(args: argparse.Namespace) -> None:
     like = a_teacher(args.like, device, teacher.world, "--like takes a teacher") if args.like else teacher
     stages = plan(args, out, teacher.model.schedule.T, start)
     check_evaluation(args, task, min(stage.config.t_init for stage in stages))
-    processes.wait()  # all have looked, before one writes
+    processes.barrier()  # all have looked, before one writes
     data, made = task.data()
-    if args.stages and args.keep == "best" and processes.leads() and (aim := task.aim(like, args)):
+    if args.stages and args.keep == "best" and processes.is_main() and (aim := task.aim(like, args)):
         print(aim)
     made["teacher"] = describe(args.teacher)
     if teacher.provenance.get("teacher"):  # a sharpened one: what made it is part of the student's making
@@ -124,16 +124,16 @@ def distil(args: argparse.Namespace) -> None:
         result = looped.wrap(looped.train(), {**made, **looped.notes})
         if looped.notes.get("time_to"):
             break
-        if later and stage.number == 1 and args.out_stage1 and processes.leads():
+        if later and stage.number == 1 and args.out_stage1 and processes.is_main():
             finish(args, Path(args.out_stage1), runs, result, task, device)
-    if processes.leads():
+    if processes.is_main():
         if args.out_last:
             last = looped.wrap(runs[-1].result, {**made, "kept": "last", "kept_step": runs[-1].step})
             finish(args, Path(args.out_last), runs, last, task, device)
         finish(args, out, runs, result, task, device)
         for stage in stages:
             clean(stage.state)
-    processes.end()
+    processes.shutdown()
 
 
 def check_options(args: argparse.Namespace) -> None:

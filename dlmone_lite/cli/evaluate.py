@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> None:
     from dlmone_lite.checkpoints import zoo
     from dlmone_lite.corpora.world import World
     from dlmone_lite.evaluation.bayes_floor import perfect
-    from dlmone_lite.training.precision import pick_device, precise
+    from dlmone_lite.training.precision import pick_device, resolve_precision
 
     check_output(args.json)
     if args.embeddings and not args.exact:
@@ -112,7 +112,9 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("--clamp belongs to a teacher's sampler; a student has no such step")
     if args.exact and args.precision != "float32":
         raise InputError("the exact denoiser needs --precision float32; leave the option out")
-    args.precision = precise(args.precision, checkpoint.model.words.device, checkpoint.model.config.width)
+    args.precision = resolve_precision(
+        args.precision, checkpoint.model.words.device, checkpoint.model.config.width
+    )
     result: dict[str, Any] = {"command": command_line(args.argv), "checkpoint": origin, "world": task.name}
     result |= {"trained_on": checkpoint.world} if args.zero_shot else {}
     result |= {"role": "exact" if args.exact else checkpoint.role, "provenance": checkpoint.provenance}

@@ -66,7 +66,7 @@ def sharpen(args: argparse.Namespace) -> None:
     if args.teacher is None or args.out is None:
         raise InputError("sharpen needs --teacher and --out; see python -m dlmone_lite sharpen --help")
     loop.check_keep(args)
-    out, device = output(args.out), processes.begin(pick_device(args.device))
+    out, device = output(args.out), processes.init(pick_device(args.device))
     named = World.load(args.world) if args.world else None
     teacher = a_teacher(args.teacher, device, named.name if named else None, "sharpen a teacher")
     task, base = known_task(args, teacher, args.teacher), SharpenConfig(seed=args.seed)
@@ -74,9 +74,9 @@ def sharpen(args: argparse.Namespace) -> None:
     check_evaluation(args, task, teacher.model.schedule.T)
     state = out.with_name(out.name + ".state")
     config = resumed(config, claim(state, args.resume))
-    processes.wait()  # all have looked, before one writes
+    processes.barrier()  # all have looked, before one writes
     data, made = task.data()
-    if args.keep == "best" and processes.leads() and (aim := task.aim(teacher, args, within=0)):
+    if args.keep == "best" and processes.is_main() and (aim := task.aim(teacher, args, within=0)):
         print(aim)
     made["teacher"] = {**describe(args.teacher), "command": teacher.provenance.get("command", "")}
     training = SharpenRun(teacher.model, data, config)
@@ -84,7 +84,7 @@ def sharpen(args: argparse.Namespace) -> None:
     wrap = wrapper(task, "teacher", {"clamp": 0})
     looped = loop.Loop(training, "sharpening", state, wrap, task, args, keep=args.keep)
     result = looped.train()
-    if processes.leads():
+    if processes.is_main():
         finish(args, out, [training], looped.wrap(result, {**made, **looped.notes}), task, device)
         clean(state)
-    processes.end()
+    processes.shutdown()

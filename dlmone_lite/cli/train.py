@@ -64,14 +64,14 @@ def run(args: argparse.Namespace) -> int | None:
             + listing("--set-model", preset(args.preset), FOLLOWS if args.corpus else FIXED_MODEL)
         )
         return
-    device, task = processes.begin(pick_device(args.device)), new_task(args, shape_of(args))
+    device, task = processes.init(pick_device(args.device)), new_task(args, shape_of(args))
     out = output(args.out or f"runs/{task.name}-teacher.safetensors")
     shape, base = sized(shape_of(args), task.codec), recipe(args)
     config = changed(base, steps_and_settings(args.steps, args.set, base), shape.T)
     check_evaluation(args, task, shape.T)
     state = out.with_name(out.name + ".state")
     config = resumed(config, claim(state, args.resume))
-    processes.wait()  # all have looked, before one writes
+    processes.barrier()  # all have looked, before one writes
     data, made = task.data()
     seed_weights(args.seed)
     training = TeacherRun(network(shape).to(device), data, config)
@@ -79,10 +79,10 @@ def run(args: argparse.Namespace) -> int | None:
     looped = loop.Loop(training, "teacher", state, wrapper(task, "teacher", {}), task, args)
     made.update(preset=args.preset)
     result = looped.train()
-    if processes.leads():
+    if processes.is_main():
         finish(args, out, [training], looped.wrap(result, {**made, **looped.notes}), task, device)
         clean(state)
-    processes.end()
+    processes.shutdown()
 
 
 def recipe(args: argparse.Namespace) -> TeacherConfig:

@@ -61,7 +61,7 @@ class CorpusTask:
         from dlmone_lite.corpora.real_text import fitting, load
 
         sources, targets, counts = fitting(load(self.place, "train"), self.codec)
-        if processes.leads():
+        if processes.is_main():
             print(f"{self.name}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
         seen = hashlib.sha256("\n".join(f"{a}\t{b}" for a, b in zip(sources, targets)).encode()).hexdigest()
         return PairedText(sources, targets, self.codec), {"data": {**counts, "train_sha256": seen}}

@@ -124,13 +124,13 @@ class Loop:
 
                 self.best = load(best_of(self.state)).provenance
             self.saved = self.run.step
-        elif processes.leads():
+        elif processes.is_main():
             best_of(self.state).unlink(missing_ok=True)
             self.save()
 
     def save(self) -> None:
         """Write the training state; of several processes one does."""
-        if processes.leads():
+        if processes.is_main():
             self.run.save(self.state)
         self.saved = self.run.step
 
@@ -141,7 +141,7 @@ class Loop:
         from dlmone_lite.training.update import Diverged
 
         self.open()
-        run, leads = self.run, processes.leads()
+        run, leads = self.run, processes.is_main()
         again = bool(run.step or self.seconds_before)
         log = Log(self.args.log if leads else None, self.stage, run.step, again)
         bar = tqdm(
@@ -177,16 +177,16 @@ class Loop:
 
     def stop_if(self, asked: bool) -> None:
         """Save and stop, if Ctrl-C asked for it, here or in another process."""
-        if processes.agreed(asked):
+        if processes.any_process(asked):
             self.save()
-            processes.end()
+            processes.shutdown()
             raise KeyboardInterrupt(
                 f"{self.title} at step {self.run.step} of {self.run.total}; go on with --resume"
             )
 
     def advance(self, log: Log, bar: tqdm) -> None:
         """One update and what is due after it. The state comes last: a resumed run repeats what was lost."""
-        run, every = self.run, self.args.eval_every if processes.leads() else 0
+        run, every = self.run, self.args.eval_every if processes.is_main() else 0
         due = every and ((run.step + 1) % every == 0 or run.step + 1 == run.total)
         step = run.advance(self.evaluate if due and self.task.held_out("valid") else None)
         log.write(step)
@@ -197,7 +197,7 @@ class Loop:
             self.judge(step, bar.write)
         if run.step % self.args.save_every == 0:
             self.save()
-            if bar.disable and processes.leads():  # no terminal: a line now and then
+            if bar.disable and processes.is_main():  # no terminal: a line now and then
                 bar.write(f"{self.title} step {run.step} of {run.total}: {losses}")
 
     def evaluate(self, network: Denoiser) -> dict[str, Any]:

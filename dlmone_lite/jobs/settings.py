@@ -123,7 +123,7 @@ def check_evaluation(args: argparse.Namespace, task: Task, longest: int) -> None
         raise InputError(f"--eval-steps is at most {longest} here, not {args.eval_steps}")
     if args.time_to is not None and not args.eval_every:
         raise InputError("--time-to looks at evaluations; give --eval-every a number")
-    if args.time_to is not None and processes.world() > 1:
+    if args.time_to is not None and processes.world_size() > 1:
         raise InputError("--time-to is for one process; leave it out under torchrun")
     if args.time_to is not None and args.corpus:
         raise InputError("--time-to waits for a validity, which a corpus does not have; leave it out")

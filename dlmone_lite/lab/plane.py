@@ -19,7 +19,7 @@ from dlmone_lite.sid import error_weight, generator_loss, over_target
 from dlmone_lite.text import Batch
 from dlmone_lite.training.run import Run
 from dlmone_lite.training.seeds import generator_at, seed_weights
-from dlmone_lite.training.update import apply_update
+from dlmone_lite.training.update import optimiser_step
 
 CENTRES = [[-1.6, 0.2], [-0.6, 1.5], [1.2, 1.1], [1.5, -0.9], [-0.3, -1.5]]
 SHARES = [0.35, 0.1, 0.25, 0.1, 0.2]
@@ -202,7 +202,7 @@ class ToyRun(Run):
         terms = psi_loss(self.psi, x_g, real, self.batch, t, noise, c.b_d)
         terms = {name: term.mean() for name, term in terms.items()}
         loss = terms["dsm"] + c.b_d * terms.get("discriminator", 0.0)
-        return apply_update({self.optimisers["psi"]: c.lr_psi}, loss, terms, self.step + 1, c.clip)
+        return optimiser_step({self.optimisers["psi"]: c.lr_psi}, loss, terms, self.step + 1, c.clip)
 
     def theta_terms(self, x_g: Tensor, t: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Named terms (N,) of theta, each divided by w."""
@@ -221,7 +221,7 @@ class ToyRun(Run):
         terms = self.theta_terms(self.theta(self.z), t, noise)
         terms = {name: term.mean() for name, term in terms.items()}
         loss = terms[c.divergence] + c.b_g * terms.get("generator", 0.0)
-        return apply_update({self.optimisers["theta"]: c.lr}, loss, terms, self.step + 1, c.clip)
+        return optimiser_step({self.optimisers["theta"]: c.lr}, loss, terms, self.step + 1, c.clip)
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         losses, norms = {}, {}

@@ -23,7 +23,7 @@ def tried(device: torch.device) -> list[str]:
     return [name for name in PRECISIONS if name != "float16" or device.type != "cpu"]
 
 
-def fast_precision(device: torch.device, width: int = 256) -> torch.dtype:
+def fastest_precision(device: torch.device, width: int = 256) -> torch.dtype:
     """What this machine multiplies clearly faster than float32 (it measures): bfloat16, or float16 on a GPU
     that is slow in bfloat16; else float32. On a GPU in the feed-forward layers of networks of that width: of
     narrow ones it hardly computes more than it starts to, which takes as long in any precision."""
@@ -43,11 +43,11 @@ def fast_precision(device: torch.device, width: int = 256) -> torch.dtype:
     return PRECISIONS[next(fast, "float32")]
 
 
-def precise(name: str, device: torch.device, width: int = 256) -> str:
+def resolve_precision(name: str, device: torch.device, width: int = 256) -> str:
     """The precision called `name`, where "auto" is what this machine does faster in networks of that width;
     unknown: InputError."""
     if name == "auto":
-        fast = fast_precision(device, width)
+        fast = fastest_precision(device, width)
         return next(name for name, dtype in PRECISIONS.items() if dtype == fast)
     if name not in PRECISIONS:
         raise InputError(f"unknown precision {name!r}; known: auto, {', '.join(PRECISIONS)}")

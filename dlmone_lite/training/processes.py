@@ -75,7 +75,7 @@ def _group() -> Any:
     return dist if dist.is_available() and dist.is_initialized() else None
 
 
-def begin(device: str) -> str:
+def init(device: str) -> str:
     """Join the others if this is one of several processes -> its device (`cuda`: a GPU for each)."""
     if "LOCAL_RANK" not in os.environ or _group():
         return device
@@ -98,14 +98,14 @@ def begin(device: str) -> str:
     return device
 
 
-def end() -> None:
+def shutdown() -> None:
     """Leave together: one that goes while another still speaks to it takes it down."""
-    wait()
+    barrier()
     if group := _group():
         group.destroy_process_group()
 
 
-def leave() -> None:
+def abort() -> None:
     """Without the others, after a mistake: threads that outlive the interpreter may abort its exit. (NCCL
     would first wait for the others, who wait for this one.)"""
     if "torch.distributed" in sys.modules and (group := _group()):  # else help would wait for torch
@@ -113,13 +113,13 @@ def leave() -> None:
             group.destroy_process_group()
 
 
-def world() -> int:
+def world_size() -> int:
     """How many processes train together; 1 if this one is alone."""
     group = _group()
     return group.get_world_size() if group else 1
 
 
-def leads() -> bool:
+def is_main() -> bool:
     """Whether this process evaluates, prints and writes."""
     return rank() == 0
 
@@ -130,48 +130,48 @@ def rank() -> int:
     return group.get_rank() if group else 0
 
 
-def mine(rows: int) -> slice:
+def own_rows(rows: int) -> slice:
     """This process' share of a batch; InputError if it cannot be shared evenly."""
-    if rows % world():
-        raise InputError(f"a batch of {rows} cannot be shared by {world()} processes; choose a multiple")
-    share = rows // world()
+    if rows % world_size():
+        raise InputError(f"a batch of {rows} cannot be shared by {world_size()} processes; choose a multiple")
+    share = rows // world_size()
     return slice(rank() * share, (rank() + 1) * share)
 
 
-def average(tensors: list[Tensor]) -> None:
+def all_reduce_mean(tensors: list[Tensor]) -> None:
     """Replace each tensor by its mean over all processes, in place, in one exchange."""
     if group := _group():
         import torch
 
         flat = torch.cat([tensor.flatten().float() for tensor in tensors])
         group.all_reduce(flat)
-        means = flat.div(world()).split([tensor.numel() for tensor in tensors])
+        means = flat.div(world_size()).split([tensor.numel() for tensor in tensors])
         for tensor, mean in zip(tensors, means, strict=True):
             tensor.copy_(mean.view_as(tensor))
 
 
-def gather(share: Tensor) -> Tensor:
+def all_gather_rows(share: Tensor) -> Tensor:
     """The shares of all processes, one after the other (equal sizes along the first dimension)."""
     if not (group := _group()):
         return share
     import torch
 
-    parts = [torch.empty_like(share) for _ in range(world())]
+    parts = [torch.empty_like(share) for _ in range(world_size())]
     group.all_gather(parts, share.contiguous())
     return torch.cat(parts)
 
 
-def together(own: Tensor, rows: int) -> Tensor:
+def all_gather_uneven(own: Tensor, rows: int) -> Tensor:
     """What all processes made, one after the other: each `rows` rows, the last ones perhaps fewer or none."""
-    if world() == 1:
+    if world_size() == 1:
         return own
     made = own.new_zeros(1)[0].long() + len(own)
     filled = own.new_zeros(rows, *own.shape[1:])
     filled[: len(own)] = own
-    return gather(filled)[: int(gather(made[None]).sum())]
+    return all_gather_rows(filled)[: int(all_gather_rows(made[None]).sum())]
 
 
-def decided(choice: int) -> int:
+def broadcast(choice: int) -> int:
     """The first process' choice, for all."""
     if not (group := _group()):
         return choice
@@ -180,7 +180,7 @@ def decided(choice: int) -> int:
     return int(told)
 
 
-def agreed(asked: bool) -> bool:
+def any_process(asked: bool) -> bool:
     """Whether any process was asked to stop: then all do, after the same update."""
     if not (group := _group()):
         return asked
@@ -195,7 +195,7 @@ def _flag(value: int) -> Tensor:
     return torch.tensor(int(value), device="cuda" if _group().get_backend() == "nccl" else "cpu")
 
 
-def wait() -> None:
+def barrier() -> None:
     """Until all processes are here."""
     if group := _group():
         group.barrier()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import read_tensors, write_tensors
 from dlmone_lite.training import processes
-from dlmone_lite.training.precision import PRECISIONS, autocast, precise, reuse_memory
+from dlmone_lite.training.precision import PRECISIONS, autocast, resolve_precision, reuse_memory
 from dlmone_lite.training.seeds import generator_at
 from dlmone_lite.training.update import LossScale
 
@@ -78,9 +78,11 @@ class Run:
         self.origin: dict[str, str] = {}  # what the run starts from, by name: a state of another is refused
         self.device = next(next(iter(modules.values())).parameters()).device
         known, shapes = list(PRECISIONS), [m.config for m in modules.values() if hasattr(m, "words")]
-        own = precise(config.precision, self.device, max((shape.width for shape in shapes), default=256))
+        own = resolve_precision(
+            config.precision, self.device, max((shape.width for shape in shapes), default=256)
+        )
         config.precision = known[
-            processes.decided(known.index(own))
+            processes.broadcast(known.index(own))
         ]  # each process may have measured another
         self.dtype = PRECISIONS[config.precision]
         self.scale = LossScale() if self.dtype == torch.float16 else None

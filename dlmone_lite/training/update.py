@@ -47,7 +47,7 @@ def parts(rows: int, at_once: int) -> Iterator[tuple[float, slice]]:
         yield (stop - start) / rows, slice(start, stop)
 
 
-def apply_update(
+def optimiser_step(
     optimisers: dict[torch.optim.Optimizer, float],
     loss: Tensor,
     terms: dict[str, Tensor],
@@ -59,17 +59,17 @@ def apply_update(
 
     Returns the terms and the gradient's norm before clipping. Only these parameters get gradients.
     """
-    return update_in_parts(optimisers, [(1.0, loss, terms)], step, clip, scale)
+    return accumulated_step(optimisers, [(1.0, loss, terms)], step, clip, scale)
 
 
-def update_in_parts(
+def accumulated_step(
     optimisers: dict[torch.optim.Optimizer, float],
     batch: Iterable[Part],
     step: int,
     clip: float,
     scale: LossScale | None = None,
 ) -> tuple[dict[str, float], float]:
-    """`apply_update` of a batch that comes in parts, each made when the one before is back-propagated and
+    """`optimiser_step` of a batch that comes in parts, each made when the one before is back-propagated and
     forgotten: the gradients of the whole at the memory of a part (gradient accumulation).
 
     A GPU is waited for once, when terms and norm are read. With a `scale` an update whose gradient overflows
@@ -77,9 +77,9 @@ def update_in_parts(
     """
     parameters = [p for optimiser in optimisers for group in optimiser.param_groups for p in group["params"]]
     total = _back_propagated(parameters, batch, scale.value if scale else 1.0)
-    processes.average(list(total.values()))
+    processes.all_reduce_mean(list(total.values()))
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    processes.average(gradients)
+    processes.all_reduce_mean(gradients)
     norm = nn.utils.get_total_norm(gradients)
     *values, size = read([*total.values(), norm])
     for name, value in zip(total, values, strict=True):

@@ -71,9 +71,9 @@ class BertDenoiser(Denoiser):
             for layer in (block.qkv, block.proj, block.up, block.down):
                 nn.init.normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
-        self.add_verdict()
+        self.add_discriminator_head()
 
-    def scaled(self, words: Tensor) -> Tensor:
+    def normalise(self, words: Tensor) -> Tensor:
         """Raw embeddings (..., D) as they are."""
         return words
 
@@ -96,13 +96,13 @@ class BertDenoiser(Denoiser):
 
     def logits(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """Word logits (B, L, V) of the estimate, by the rounding head."""
-        return self.scores(self.read(x_t, t, h))
+        return self.rounding_logits(self.x0_from_hidden(x_t, t, h))
 
-    def head(self) -> tuple[Tensor, Tensor | None]:
+    def rounding_head(self) -> tuple[Tensor, Tensor | None]:
         """What scores words: their embeddings (V, D) as they are, and a bias (V,)."""
         return self.words, self.word_bias
 
-    def read(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
+    def x0_from_hidden(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """x0_hat (B, L, D) from `hidden`."""
         return self.down(self.features(h)).to(x_t.dtype)
 

@@ -117,7 +117,7 @@ class SharpenRun(TeacherRun):
             ids = own.batch.ids[:0, None].expand(-1, c.samples, -1).to(self.device)
             if start < len(own.ids):  # else other processes write the last ones
                 ids = self.written(own.batch[start : start + at_once], generator_at(c.seed, -1 - start))
-            own.put(processes.together(ids, at_once))
+            own.put(processes.all_gather_uneven(ids, at_once))
             self.seconds += time.perf_counter() - began
             yield int(own.filled), len(own.ids)
 

@@ -19,12 +19,12 @@ from dlmone_lite.corpora.pairs import PairedText, one_row_each
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.sample import ancestral, anchor, snr_timesteps
-from dlmone_lite.text import Batch, sent
+from dlmone_lite.text import Batch, to_device
 from dlmone_lite.training import processes
 from dlmone_lite.training.muon import Muon, split
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import generator_at, on_device, randn
-from dlmone_lite.training.update import apply_update
+from dlmone_lite.training.update import optimiser_step
 from dlmone_lite.variants.sentence_pool import Pool
 
 
@@ -106,7 +106,7 @@ class WarmStartRun(Run):
             if start < len(pool.rows):  # else other processes write the last ones
                 rows = pool.rows[start : start + at_once].cpu()
                 ids, mean = self.written(self.data.batch[rows], generator_at(c.seed, -1 - start))
-            pool.put(*(processes.together(part, at_once) for part in (ids, mean)), phi.embedding())
+            pool.put(*(processes.all_gather_uneven(part, at_once) for part in (ids, mean)), phi.embedding())
             if pool.full:
                 pool.sort(phi.embedding())
             self.seconds += time.perf_counter() - began
@@ -172,7 +172,7 @@ class WarmStartRun(Run):
         other = torch.randn(len(batch), generator=generator)
         keep, tokens = round(c.keep * len(batch)), int(batch.target.sum())
         kept, lower, other, which = (
-            sent(one, device) for one in (torch.arange(len(batch)) < keep, lower, other, which)
+            to_device(one, device) for one in (torch.arange(len(batch)) < keep, lower, other, which)
         )
         batch, t = batch.to(device), torch.where(kept, lower, c.t_init)
         clean, cut = phi.embed(batch.ids), batch.ids.shape[1] - pool.ids.shape[-1]
@@ -188,6 +188,6 @@ class WarmStartRun(Run):
             terms["denoising"] = errors[:keep].mean()
         adam, muon = self.optimisers["adam"], self.optimisers["muon"]
         optimisers = {adam: self.lr(), muon: c.lr_muon * self.lr_factor()}
-        values, norm = apply_update(optimisers, loss, terms, self.step + 1, c.clip, self.scale)
+        values, norm = optimiser_step(optimisers, loss, terms, self.step + 1, c.clip, self.scale)
         self.ema.update(self.theta, self.step + 1)
         return values, {"theta": norm}, tokens

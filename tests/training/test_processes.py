@@ -74,7 +74,7 @@ from dlmone_lite.corpora.pairs import PairedText
 from dlmone_lite.corpora.world import World
 
 folder, state, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-processes.begin("cpu")
+processes.init("cpu")
 torch.set_num_threads(1)
 teacher, world = load(folder / "teacher.safetensors"), World.load(folder / "pets.grammar")
 data = PairedText(*zip(*world.pairs("train", 60)), teacher.codec)
@@ -82,12 +82,12 @@ config = DistillConfig(steps=8, batch_size=8, warmup=2, psi_warmup=1, precision=
 run = DistillRun(teacher.model, data, config)
 if state.is_file():
     run.load(state)
-processes.wait()
+processes.barrier()
 for _ in range(steps):
     run.advance()
-if processes.leads():
+if processes.is_main():
     run.save(state)
-processes.end()
+processes.shutdown()
 threads = [task.joinpath("comm").read_text() for task in Path("/proc/self/task").glob("*")]  # Linux
 assert not any("gloo" in name for name in threads), f"left behind: {threads}; it may abort at exit"
 """
@@ -139,8 +139,8 @@ from pathlib import Path
 from dlmone_lite.training import processes
 from dlmone_lite.__main__ import main
 
-processes.begin("cpu")
-processes.wait()
+processes.init("cpu")
+processes.barrier()
 code = main(["train", "--no-such-option"])
 threads = [task.joinpath("comm").read_text() for task in Path("/proc/self/task").glob("*")]  # Linux
 assert code == 2 and not any("gloo" in name for name in threads), (code, threads)
@@ -160,7 +160,7 @@ from dlmone_lite.variants.warm_start import WarmStartConfig, WarmStartRun
 from dlmone_lite.corpora.world import World
 
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
-processes.begin("cpu")
+processes.init("cpu")
 torch.set_num_threads(1)
 teacher, world = load(folder / "teacher.safetensors"), World.load(folder / "pets.grammar")
 data = PairedText(*zip(*world.pairs("train", 60)), teacher.codec)
@@ -171,11 +171,11 @@ told = []
 for run in (sharpen, warm):
     run.rows_at_once = 2 * int(sys.argv[3])
     told.append(list(run.prepare()))
-if processes.leads():
+if processes.is_main():
     print(told)
     pool = {"pool_ids": warm.pool.ids, "share": warm.pool.share, "direction": warm.pool.direction}
     write_tensors(out, {"ids": sharpen.sentences.ids, **pool}, {})
-processes.end()
+processes.shutdown()
 """
 
 
@@ -214,20 +214,20 @@ def test_a_mistake_is_one_line_and_nobody_waits(folder: Path, tmp_path: Path) ->
 
 
 def test_alone_nothing_is_shared() -> None:
-    assert (processes.world(), processes.leads(), processes.mine(6)) == (1, True, slice(0, 6))
+    assert (processes.world_size(), processes.is_main(), processes.own_rows(6)) == (1, True, slice(0, 6))
     tensor = torch.ones(3)
-    processes.average([tensor])
-    assert torch.equal(tensor, torch.ones(3)) and processes.gather(tensor) is tensor
-    assert processes.rank() == 0 and processes.together(tensor, 9) is tensor
-    assert processes.agreed(True) and not processes.agreed(False) and processes.decided(1) == 1
-    processes.wait(), processes.end()
-    assert processes.begin("cpu") == "cpu"
+    processes.all_reduce_mean([tensor])
+    assert torch.equal(tensor, torch.ones(3)) and processes.all_gather_rows(tensor) is tensor
+    assert processes.rank() == 0 and processes.all_gather_uneven(tensor, 9) is tensor
+    assert processes.any_process(True) and not processes.any_process(False) and processes.broadcast(1) == 1
+    processes.barrier(), processes.shutdown()
+    assert processes.init("cpu") == "cpu"
 
 
 def test_a_batch_is_shared_evenly_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "world", lambda: 4)
+    monkeypatch.setattr(processes, "world_size", lambda: 4)
     with pytest.raises(InputError, match="a batch of 6 cannot be shared by 4 processes"):
-        processes.mine(6)
+        processes.own_rows(6)
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +235,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InputError, match=r"2 processes, but 1 GPU\(s\): start as many, or add --device cpu"):
-        processes.begin("cuda")
+        processes.init("cuda")
 
 
 def test_a_process_that_hangs_is_ended() -> None:
