@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dlmone_lite.errors import InputError, nearest
 
@@ -25,72 +25,29 @@ DATA = ROOT / "data"
 RUNS = DATA / "runs"
 
 
-def rounded(value: Any, digits: int = 4) -> Any:
-    """A record with its measurements at four significant digits, which is more than they are worth."""
-    if isinstance(value, float):
-        return float(f"{value:.{digits}g}")
-    if isinstance(value, dict):
-        return {key: rounded(item, digits) for key, item in value.items()}
-    return [rounded(item, digits) for item in value] if isinstance(value, list | tuple) else value
+# ---- bytes
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The finished runs of a sweep, of a .gz as well; a line that a kill cut off is left out."""
-    records = []
-    if path.is_file():
-        data = path.read_bytes()
-        text = gzip.decompress(data) if path.suffix == ".gz" else data
-        for line in text.decode("utf-8").splitlines():
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
-    return records
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file to write that takes the place of `path` when the block ends without an error.
 
-
-def pack(records: Iterable[dict[str, Any]], path: Path) -> None:
-    """Write records as JSON lines, compressed; the same records are the same bytes."""
-    lines = "".join(json.dumps(record) + "\n" for record in records)
-    path.write_bytes(gzip.compress(lines.encode(), mtime=0))
-
-
-def shipped(name: str) -> Path:
-    """Where the records of a sweep lie in the kit."""
-    return RUNS / f"sweep-{name}.jsonl.gz"
-
-
-def recorded(name: str) -> list[dict[str, Any]]:
-    """The shipped records of a sweep."""
-    path = shipped(name)
-    if not path.is_file():
-        raise InputError(f"{path} is missing; restore it with: git checkout -- {path}")
-    return read_records(path)
-
-
-def _canonical(data: bytes) -> bytes:
-    """The same safetensors file with a sorted header: the writer's order is random, hashes would differ."""
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + data[start:]
-
-
-def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file completely or not at all: the old file stays until the new one is on disk."""
-    from safetensors.torch import save
-
+    Readers see the old file or the new one, never a part, because the new one is complete and on disk before it
+    is renamed. An OSError becomes an InputError.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")  # on the same disk: it takes its place
+    temporary = path.with_name(
+        f".{path.name}.{os.getpid()}.tmp"
+    )  # on the same disk, so that renaming is enough
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        data = _canonical(save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata))
         try:
             with open(temporary, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-        finally:  # whatever happened, the Stop button of a notebook included, leave no half file behind
+        finally:  # no half file stays behind, not even when a notebook's Stop button ends this
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
@@ -99,26 +56,19 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[s
         ) from error
 
 
-def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """(tensors, metadata) of a safetensors file; a missing, truncated or foreign file is an InputError."""
-    from safetensors import SafetensorError, safe_open
-
-    if not Path(path).is_file():
-        raise InputError(f"there is no file {path}; check the path")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is damaged or no safetensors file ({error}); make it again") from error
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as file:
+        file.write(data)
 
 
-def digest(path: str | Path) -> str:
-    """SHA-256 of a file, as hexadecimal text."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 text file whole or not at all, its line ends as they are."""
+    write_bytes(path, text.encode("utf-8"))
 
 
 def check_output(path: str | Path | None) -> None:
-    """Make the folder of an output file; say at once, not after an hour, that it cannot be written."""
+    """Make the folder of an output file; refuse one that cannot be written before any work is done for it."""
     if path is None:
         return
     path = Path(path)
@@ -134,21 +84,60 @@ def check_output(path: str | Path | None) -> None:
         raise InputError(f"the folder {path.parent} is not writable; choose another")
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON whole or not at all; numbers that JSON lacks (nan) become null."""
-    path = Path(path)
-    text = json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def digest(path: str | Path) -> str:
+    """SHA-256 of a file's content as hexadecimal text; of a .gz file that of the text inside."""
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file, decompressed where its name ends in .gz."""
+    data = Path(path).read_bytes()
+    return gzip.decompress(data) if Path(path).suffix == ".gz" else data
+
+
+# ---- tensors
+
+
+def _canonical(data: bytes) -> bytes:
+    """The same safetensors file with its header sorted, because the order that `save` writes is random."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[start:]
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file whole or not at all; equal tensors and metadata give equal bytes."""
+    from safetensors.torch import save
+
+    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+    write_bytes(path, _canonical(data))
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """(tensors, metadata) of a safetensors file; a missing, truncated or foreign file is an InputError."""
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise InputError(f"there is no file {path}; check the path")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path} could not be written ({error.strerror}); choose another place") from error
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is damaged or no safetensors file ({error}); make it again") from error
+
+
+# ---- JSON and tables
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON whole or not at all and say so; numbers that JSON lacks, nan and inf, become null."""
+    write_text(path, json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     print(f"written: {path}")
 
 
 def _plain(value: Any) -> Any:
+    """`value` with what JSON lacks replaced."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -167,23 +156,16 @@ def read_jsonl(path: str | Path, need: Sequence[str] = ("src",)) -> list[dict[st
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON lines whole or not at all: into a temporary file beside `path`, then renamed over it."""
-    path = Path(path)
-    if path.is_dir():
+    """Write JSON lines whole or not at all."""
+    if Path(path).is_dir():
         raise InputError(f"{path} is a folder; name a file in it")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        os.replace(temporary, path)
-    except OSError as e:
-        raise InputError(f"{path}: cannot be written ({e.strerror})") from e
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with replacing(path) as file:
+        for row in rows:
+            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
 def text_field(row: Mapping[str, Any], column: str, where: str) -> str:
+    """The text of one column; an InputError that says `where` if it is missing, empty or no text."""
     if column not in row:
         hint = nearest(column, row) + ", only " + (", ".join(row) or "none")
         raise InputError(f"{where}: no column {column!r}{hint}; rename one, or name them with columns=")
@@ -200,7 +182,7 @@ def text_field(row: Mapping[str, Any], column: str, where: str) -> str:
 def read_rows(path: Path, delimiter: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
     """('file:line', row) of a table, or of JSON lines (no delimiter); at least one row, or InputError."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as e:
         line = e.object[: e.start].count(b"\n") + 1
         raise InputError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from e
@@ -252,3 +234,46 @@ def _unique(where: str, items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"{where}: column {twice!r} stands there twice; keep one")
     return row
+
+
+# ---- records of runs
+
+
+def rounded(value: Any, digits: int = 4) -> Any:
+    """A record with its numbers at four significant digits, which is more than their errors allow."""
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}")
+    if isinstance(value, dict):
+        return {key: rounded(item, digits) for key, item in value.items()}
+    return [rounded(item, digits) for item in value] if isinstance(value, list | tuple) else value
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The finished runs of a sweep, of a .gz as well; a line that a kill cut off is left out."""
+    records = []
+    if path.is_file():
+        for line in read_bytes(path).decode("utf-8").splitlines():
+            try:
+                records.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+    return records
+
+
+def pack(records: Iterable[dict[str, Any]], path: Path) -> None:
+    """Write records as compressed JSON lines; equal records give equal bytes."""
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    write_bytes(path, gzip.compress(lines.encode(), mtime=0))
+
+
+def shipped(name: str) -> Path:
+    """Where the records of a sweep lie in the kit."""
+    return RUNS / f"sweep-{name}.jsonl.gz"
+
+
+def recorded(name: str) -> list[dict[str, Any]]:
+    """The shipped records of a sweep."""
+    path = shipped(name)
+    if not path.is_file():
+        raise InputError(f"{path} is missing; restore it with: git checkout -- {path}")
+    return read_records(path)

@@ -374,11 +374,11 @@ def saved_step(out: Path) -> int:
 KILLED = """
 import os, signal, sys
 fsync, calls = os.fsync, iter(range(1, 100))
-def kill_third(fd):
-    if next(calls) == 3:  # the states of step 0 and 5 are on disk, that of step 10 is half written
+def kill_fourth(fd):
+    if next(calls) == 4:  # the log's start and the states of steps 0 and 5 are on disk, that of 10 is half written
         os.kill(os.getpid(), signal.SIGKILL)
     return fsync(fd)
-os.fsync = kill_third
+os.fsync = kill_fourth
 from dlmone_lite.__main__ import main
 main(sys.argv[1:])
 """

@@ -173,9 +173,10 @@ def test_write_jsonl_round_trip_and_atomic(tmp_path):
 
 def test_write_jsonl_says_why_it_cannot(tmp_path):
     assert "is a folder" in complaint(write_jsonl, tmp_path, [])
-    assert "No such file" in complaint(write_jsonl, tmp_path / "no" / "out.jsonl", [])
+    write_jsonl(tmp_path / "made" / "out.jsonl", [{"src": "a"}])
+    assert (tmp_path / "made" / "out.jsonl").read_text(encoding="utf-8") == '{"src": "a"}\n'
     put(tmp_path, "file", "")
-    assert "Not a directory" in complaint(write_jsonl, tmp_path / "file" / "out.jsonl", [])
+    assert "could not be written" in complaint(write_jsonl, tmp_path / "file" / "out.jsonl", [])
 
 
 # What the hub would answer, by (repository, config, split); the column names are those of the real sets.
