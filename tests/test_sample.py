@@ -12,7 +12,6 @@ from tiny import make_codec, make_world, normal, random_table, rng
 
 from dlmone_lite import sample
 from dlmone_lite.errors import InputError
-from dlmone_lite.evaluation.metrics import mbr
 from dlmone_lite.exact import ExactDenoiser
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Batch
@@ -387,41 +386,3 @@ def test_student_in_several_steps_renoises_to_even_levels(t_init, steps):
             renoised = alpha * seen[i - 1][2] + sigma * torch.randn(clean.shape, generator=g)
             assert torch.allclose(x_t[batch.target], renoised[batch.target], atol=1e-6)
     assert len(seen) == steps and torch.equal(x[batch.target], seen[-1][2][batch.target])
-
-
-# ---- minimum Bayes risk
-
-
-def test_mbr_by_hand():
-    close = ["a b c d e f", "a b c d e g", "a b c d h f", "x y z u v w"]
-    assert mbr(close) == "a b c d e f"  # shares most with the others; the outsider never wins
-    assert mbr(close[::-1]) == "a b c d e f"
-    assert mbr(["only one"]) == "only one"
-    assert mbr(["p q r s", "x y z u", "x y z u"]) == "x y z u"  # two votes against one
-    with pytest.raises(InputError, match="at least one"):
-        mbr([])
-
-
-def test_mbr_maximises_nltks_summed_bleu():
-    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
-
-    texts = [
-        "how do i learn to swim fast",
-        "how can i learn to swim quickly",
-        "how do i learn to cook fast",
-        "what is the way to swim",
-        "how do i swim fast",
-        "what is the way to learn to swim fast",
-    ]
-    smooth = SmoothingFunction().method4
-    scores = {
-        h: sum(
-            sentence_bleu([o.split()], h.split(), smoothing_function=smooth)
-            for j, o in enumerate(texts)
-            if j != i
-        )
-        for i, h in enumerate(texts)
-    }
-    ranked = sorted(scores, key=scores.get, reverse=True)
-    assert scores[ranked[0]] - scores[ranked[1]] > 0.01
-    assert mbr(texts) == ranked[0]

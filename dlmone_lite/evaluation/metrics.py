@@ -20,7 +20,7 @@ DEBERTA = "microsoft/deberta-xlarge-mnli"
 
 
 def _require(module: str, package: str, score: str) -> ModuleType:
-    """Import a scoring library where it is used; a missing one is the user's to install."""
+    """Import a scoring library at its first use; InputError names the package to install if it is missing."""
     try:
         return importlib.import_module(module)
     except ImportError as e:
@@ -28,7 +28,7 @@ def _require(module: str, package: str, score: str) -> ModuleType:
 
 
 def _check(texts: Sequence, name: str, partner: Sequence | None = None) -> None:
-    """A string where a list belongs would be scored letter by letter, so it is refused."""
+    """Refuse an empty list, lists of unequal length, and a string, which would be scored letter by letter."""
     if isinstance(texts, str):
         raise InputError(f"{name} is one string; pass a list of strings")
     if not len(texts):
@@ -38,39 +38,34 @@ def _check(texts: Sequence, name: str, partner: Sequence | None = None) -> None:
 
 
 def _sentence_bleu(hypothesis: str, references: Iterable[str]) -> float:
+    """BLEU-4 of one hypothesis against all its references (nltk, smoothing method4)."""
     translate = _require("nltk.translate.bleu_score", "nltk", "BLEU")
     words = [reference.lower().split() for reference in references]
     smooth = translate.SmoothingFunction().method4
     return float(translate.sentence_bleu(words, hypothesis.lower().split(), smoothing_function=smooth))
 
 
-def bleu(
-    hypotheses: Sequence[str], references: Sequence[str | Sequence[str]], *, exchanged: bool = False
-) -> float:
+def bleu(hypotheses: Sequence[str], references: Sequence[str | Sequence[str]]) -> float:
     """Mean sentence BLEU-4 in 0..1 (nltk, smoothing method4); a reference is a string or a list of strings.
 
-    `exchanged=True` scores each reference against the hypothesis, as DiffuSeq's script does, so it is the
-    setting to compare with its reported figures: there the brevity penalty falls on outputs that are longer
-    than the reference, not shorter. A right output of two or three words scores below 1 (smoothing).
-    Raises InputError for empty or unequal lists and for `exchanged` with several references.
+    A right output of two or three words scores below 1 because of the smoothing.
+    Raises InputError for empty or unequal lists.
     """
     _check(hypotheses, "hypotheses")
     _check(references, "references", hypotheses)
     scores = []
     for i, (hypothesis, given) in enumerate(zip(hypotheses, references)):
         several = [given] if isinstance(given, str) else list(given)
-        if not several or (exchanged and len(several) > 1):
-            wanted = "exactly one, as roles are exchanged" if exchanged else "at least one"
-            raise InputError(f"hypothesis {i} has {len(several)} references; give it {wanted}")
-        pair = (several[0], [hypothesis]) if exchanged else (hypothesis, several)
-        scores.append(_sentence_bleu(*pair))
+        if not several:
+            raise InputError(f"hypothesis {i} has 0 references; give it at least one")
+        scores.append(_sentence_bleu(hypothesis, several))
     return fmean(scores)
 
 
 def rouge_l(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Mean ROUGE-L f-measure in 0..1 (`rouge-score`, no stemming: what DiffuSeq's torchmetrics computes).
+    """Mean ROUGE-L f-measure in 0..1 (`rouge-score`, no stemming, as DiffuSeq's torchmetrics computes it).
 
-    It has its own words: lower-cased runs of a-z and 0-9, everything else separates.
+    The package splits words its own way: a word is a lower-cased run of a-z and 0-9.
     """
     _check(hypotheses, "hypotheses")
     _check(references, "references", hypotheses)
@@ -81,10 +76,10 @@ def rouge_l(hypotheses: Sequence[str], references: Sequence[str]) -> float:
 def bertscore(
     hypotheses: Sequence[str], references: Sequence[str], *, model: str = DEBERTA, layers: int = 40
 ) -> float:
-    """Mean BERTScore F1 with DiffuSeq's model; optional: needs the package `bert-score` and the weights.
+    """Mean BERTScore F1 with DiffuSeq's model; it needs the optional package `bert-score` and the weights.
 
-    `model` may be a local folder, `layers` is the hidden layer compared (the package uses 40 for this model).
-    An empty output counts 0. Raises InputError without package or weights.
+    `model` may be a local folder. `layers` is the hidden layer that is compared; the package uses 40 for this
+    model. An empty output counts 0. Raises InputError without package or weights.
     """
     _check(hypotheses, "hypotheses")
     _check(references, "references", hypotheses)
@@ -101,7 +96,7 @@ def bertscore(
 
 
 def copy_rate(hypotheses: Sequence[str], sources: Sequence[str]) -> float:
-    """Share of outputs that are their own source word for word (case and spacing aside)."""
+    """Share of outputs that equal their own source word for word; case and spacing do not count."""
     _check(hypotheses, "hypotheses")
     _check(sources, "sources", hypotheses)
     return fmean(h.lower().split() == s.lower().split() for h, s in zip(hypotheses, sources))
@@ -113,7 +108,7 @@ def _ngrams(text: str, n: int) -> list[tuple[str, ...]]:
 
 
 def _distinct(texts: Iterable[str], n: int) -> float:
-    """Distinct n-grams over all n-grams of the texts together; 0 where there is none (as DiffuSeq)."""
+    """Distinct n-grams over all n-grams of the texts together; 0 if there is none, as in DiffuSeq."""
     grams = [gram for text in texts for gram in _ngrams(text, n)]
     return len(set(grams)) / len(grams) if grams else 0.0
 
@@ -135,8 +130,9 @@ def div_4(hypotheses_per_source: Sequence[Sequence[str]]) -> float:
 def self_bleu(hypotheses_per_source: Sequence[Sequence[str]]) -> float:
     """Mean BLEU of each hypothesis against each other one of its source, averaged over sources; high = alike.
 
-    Pairs one by one, as DiffuSeq does (not the others pooled as references); both directions of a pair count,
-    so the order of the hypotheses does not. Raises InputError for a source with fewer than two hypotheses.
+    Hypotheses are compared pair by pair, as in DiffuSeq, and not with the others pooled as references. Both
+    directions of a pair count, so the order of the hypotheses does not matter.
+    Raises InputError for a source with fewer than two hypotheses.
     """
     _check(hypotheses_per_source, "hypotheses_per_source")
     scores = []
@@ -152,6 +148,20 @@ def self_bleu(hypotheses_per_source: Sequence[Sequence[str]]) -> float:
     return fmean(scores)
 
 
+def mbr(hypotheses: Sequence[str]) -> str:
+    """Minimum Bayes risk: the hypothesis with the largest summed BLEU against the others (DiffuSeq)."""
+    if not hypotheses:
+        raise InputError("minimum Bayes risk needs at least one hypothesis")
+    agreement = []
+    for i, hypothesis in enumerate(hypotheses):
+        others = [other for j, other in enumerate(hypotheses) if j != i]
+        agreement.append(sum(_sentence_bleu(hypothesis, [other]) for other in others))
+    return hypotheses[agreement.index(max(agreement))]
+
+
+# ---- scores against a world's truth
+
+
 def _check_world(samples: Sequence[str], support: Mapping[str, float]) -> None:
     _check(samples, "samples")
     total = math.fsum(support.values())
@@ -160,13 +170,13 @@ def _check_world(samples: Sequence[str], support: Mapping[str, float]) -> None:
 
 
 def validity(samples: Sequence[str], support: Mapping[str, float]) -> float:
-    """Share of the samples that are right targets: inside the support, string for string."""
+    """Share of the samples that are right targets, which equal a string of the support exactly."""
     _check_world(samples, support)
     return fmean(support.get(sample, 0.0) > 0 for sample in samples)
 
 
 def total_variation(samples: Sequence[str], support: Mapping[str, float]) -> float:
-    """Distance 1/2 sum |n_k/n - p_k| in 0..1 of samples and truth; wrong strings are mass outside it."""
+    """Distance 1/2 sum |n_k/n - p_k| in 0..1 of samples and truth; a wrong string has p_k = 0."""
     _check_world(samples, support)
     n, counts = len(samples), Counter(samples)
     inside = math.fsum(abs(counts[target] / n - p) for target, p in support.items())
@@ -175,7 +185,7 @@ def total_variation(samples: Sequence[str], support: Mapping[str, float]) -> flo
 
 
 def tv_floor(support: Mapping[str, float], n: int) -> float:
-    """Exact expected total variation of n independent samples of the truth: a perfect model's score.
+    """Exact expected total variation of n independent samples of the truth, which is a perfect model's score.
 
     1/2 sum_k E|X_k/n - p_k| with X_k ~ Binomial(n, p_k), by de Moivre's closed form
     E|X - np| = 2 m C(n, m) p^m (1-p)^(n-m+1), m = floor(np) + 1.
@@ -185,7 +195,7 @@ def tv_floor(support: Mapping[str, float], n: int) -> float:
     total = 0.0
     for p in support.values():
         if not 0.0 < p < 1.0:
-            continue  # such a count does not vary
+            continue  # the count of such a target does not vary
         m = math.floor(n * p) + 1
         log_choose = math.lgamma(n + 1) - math.lgamma(m + 1) - math.lgamma(n - m + 1)
         total += 2 * m * math.exp(log_choose + m * math.log(p) + (n - m + 1) * math.log1p(-p)) / n
@@ -195,7 +205,8 @@ def tv_floor(support: Mapping[str, float], n: int) -> float:
 def tv_excess(tv: float, floor: float) -> float:
     """Total variation beyond sampling noise: sqrt(max(0, tv^2 - floor^2)) (reconstruction).
 
-    The two add roughly in quadrature. Give it averages over sources: single values can lie below the floor.
+    The two add roughly in quadrature. Pass averages over sources, because a single source's total variation
+    can lie below its floor.
     """
     return math.sqrt(max(0.0, tv * tv - floor * floor))
 
@@ -206,14 +217,14 @@ def expected_distinct(support: Mapping[str, float], n: int) -> float:
 
 
 def coverage(samples: Sequence[str], support: Mapping[str, float]) -> float:
-    """Distinct right outputs over the number expected of as many true samples; near 1 if no mode is lost."""
+    """Distinct right outputs over their expected number in as many true samples; near 1 if no mode is lost."""
     _check_world(samples, support)
     right = sum(support.get(sample, 0.0) > 0 for sample in set(samples))
     return right / expected_distinct(support, len(samples))
 
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and its standard error over sources (nan for a single source, which cannot tell)."""
+    """Mean and its standard error over sources; the error is nan for a single source."""
     return fmean(values), stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
@@ -222,9 +233,9 @@ def world_metrics(
 ) -> dict[str, float]:
     """All world scores, averaged over sources; samples_per_source[i] belong to the source of supports[i].
 
-    Keys: validity, tv, coverage, distinct (different outputs, right or wrong), each with its standard error
-    over sources under `<key>_se`; tv_floor and distinct_truth, exact expectations for as many true samples;
-    tv_excess, of the averaged tv and floor.
+    validity, tv, coverage and distinct (the number of different outputs, right or wrong) have their standard
+    errors over sources under `<key>_se`. tv_floor and distinct_truth are the exact expectations of tv and
+    distinct for as many true samples. tv_excess is computed from the averaged tv and floor.
     """
     _check(samples_per_source, "samples_per_source")
     if len(supports) != len(samples_per_source):
@@ -243,15 +254,3 @@ def world_metrics(
     result["tv_excess"] = tv_excess(result["tv"], result["tv_floor"])
     result["distinct_truth"] = fmean(expected_distinct(support, len(samples)) for samples, support in pairs)
     return result
-
-
-def mbr(hypotheses: Sequence[str]) -> str:
-    """Minimum Bayes risk: the hypothesis with the largest summed BLEU against the others (DiffuSeq)."""
-
-    if not hypotheses:
-        raise InputError("minimum Bayes risk needs at least one hypothesis")
-    scores = [
-        sum(bleu([h], [other]) for j, other in enumerate(hypotheses) if j != i)
-        for i, h in enumerate(hypotheses)
-    ]
-    return hypotheses[max(range(len(scores)), key=scores.__getitem__)]

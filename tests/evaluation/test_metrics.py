@@ -58,14 +58,6 @@ def test_bleu_is_nltks():
     assert metrics.bleu([SENTENCES[0], SENTENCES[5]], several) == pytest.approx(np.mean(each))
 
 
-def test_exchanged_bleu_is_diffuseqs_call():
-    """Its `get_bleu(recover, reference)` hands the output to nltk as the reference."""
-    hypotheses, references = SENTENCES[:4], SENTENCES[1:5]
-    theirs = np.mean([nltk_bleu(r, [h]) for h, r in zip(hypotheses, references)])
-    assert metrics.bleu(hypotheses, references, exchanged=True) == pytest.approx(theirs)
-    assert metrics.bleu(["a b c d e f"], ["a b c d"], exchanged=True) == pytest.approx(math.exp(-0.5))
-
-
 def test_rouge_l_by_hand():
     # Longest common subsequence "the sat": precision 2/3, recall 2/4.
     assert metrics.rouge_l(["the cat sat"], ["The dog sat, down!"]) == pytest.approx(4 / 7)
@@ -100,6 +92,34 @@ def test_self_bleu_is_the_mean_over_ordered_pairs():
     assert metrics.self_bleu([["a b c d", "e f g h"]]) == 0.0
 
 
+def test_mbr_by_hand():
+    close = ["a b c d e f", "a b c d e g", "a b c d h f", "x y z u v w"]
+    assert metrics.mbr(close) == "a b c d e f"  # shares most with the others; the outsider never wins
+    assert metrics.mbr(close[::-1]) == "a b c d e f"
+    assert metrics.mbr(["only one"]) == "only one"
+    assert metrics.mbr(["p q r s", "x y z u", "x y z u"]) == "x y z u"  # two votes against one
+    with pytest.raises(InputError, match="at least one"):
+        metrics.mbr([])
+
+
+def test_mbr_maximises_nltks_summed_bleu():
+    texts = [
+        "how do i learn to swim fast",
+        "how can i learn to swim quickly",
+        "how do i learn to cook fast",
+        "what is the way to swim",
+        "how do i swim fast",
+        "what is the way to learn to swim fast",
+    ]
+    scores = {}
+    for i, hypothesis in enumerate(texts):
+        others = texts[:i] + texts[i + 1 :]
+        scores[hypothesis] = sum(nltk_bleu(hypothesis, [other]) for other in others)
+    ranked = sorted(scores, key=scores.get, reverse=True)
+    assert scores[ranked[0]] - scores[ranked[1]] > 0.01
+    assert metrics.mbr(texts) == ranked[0]
+
+
 @pytest.mark.parametrize("score", ["bleu", "rouge_l", "copy_rate", "bertscore"])
 def test_scores_of_pairs_refuse_wrong_lists(score):
     call = getattr(metrics, score)
@@ -116,8 +136,6 @@ def test_scores_of_pairs_refuse_wrong_lists(score):
 def test_other_wrong_lists():
     with pytest.raises(InputError, match="hypothesis 1 has 0 references"):
         metrics.bleu(["a", "b"], ["a", []])
-    with pytest.raises(InputError, match="exactly one"):
-        metrics.bleu(["a"], [["a", "b"]], exchanged=True)
     with pytest.raises(InputError, match="at least two"):
         metrics.self_bleu([["a", "b"], ["a"]])
     for score in (metrics.self_bleu, metrics.div_4):
