@@ -210,7 +210,7 @@ def examined(texts: list[list[str]], world: World, sources: list[str], seed: int
     if len(sources) < 2 or len(texts[0]) < 2:  # too few to tell
         return {"signs": {}, "failures": []}
     seen, usual = (signs(own, sources) for own in (texts, truth(world, sources, seed, len(texts[0]))))
-    return {"signs": seen.known(), "failures": [str(finding) for finding in diagnose(seen, usual)]}
+    return {"signs": seen.as_dict(), "failures": [str(finding) for finding in diagnose(seen, usual)]}
 
 
 def field_table(

@@ -1,9 +1,9 @@
-"""Names how a generator fails, from its outputs, its embeddings and its losses alone: no truth is asked.
+"""Detectors of degeneration, which use a generator's outputs, embeddings and losses but no exact truth.
 
-Signs are measured on the outputs for several sources, several samples each (`signs`). What is usual for a
-task is learned from outputs that are known to be healthy (`usual`): those of the student before a stage, of
-the teacher, or the references themselves. `diagnose` compares the two. The detectors and their limits are our
-own, set on runs of seed 0; which failures there are, and the first two cures, is DLM-One's account.
+`signs` measures several samples of each of several sources. `diagnose` compares them with the usual signs,
+which come from healthy outputs of the same task: those of the student before a stage, of the teacher, or the
+references themselves. The list of failures and the first two cures are DLM-One's. The detectors and their
+limits are this kit's own and were set on runs of seed 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 
 import torch
@@ -25,15 +25,16 @@ SPECIAL = frozenset(SPECIALS)
 
 @dataclass(frozen=True)
 class Signs:
-    """What can be seen of a generator. Shares and means over all outputs; nan where it was not looked at.
+    """Signs of degeneration: shares of, or means over, all outputs. A sign that was not measured is nan.
 
-    repetition: outputs in which one to four words stand twice in a row; empty: outputs without a word, or
-    with [PAD] inside; copy: outputs that are their source; grip: how much more often a word of the source
-    stands in the source's own outputs than in those of other sources, 0 where the condition is ignored;
-    variety: effective number of different outputs of a source, exp of their entropy; modes: the same of those
-    that were said more than once, so that a sentence with a slip is no mode; margin: how much nearer
-    a position lies to its nearest word than to the next, 1 - d1 / d2, 0 between two words; discriminator: its
-    loss, ln 2 at chance; lag, regret: of psi, see `lateness`.
+    repetition: share of outputs in which one to four words stand twice in a row.
+    empty: share of outputs without a word, or with [PAD] inside. copy: share of outputs that equal their source.
+    grip: how much more often a word of the source stands in the source's own outputs than in those of other
+    sources; 0 if the condition is ignored.
+    variety: effective number of different outputs of a source, exp of their entropy. modes: the same number for
+    the outputs that occur more than once, so that a sentence with a slip is no mode.
+    margin: mean of 1 - d1 / d2, d1 and d2 the distances of a position to the two nearest words; 0 between two.
+    discriminator: its loss, ln 2 at chance. lag, regret: how far psi is behind the student, see `psi_lag`.
     """
 
     repetition: float
@@ -47,15 +48,17 @@ class Signs:
     lag: float = math.nan
     regret: float = math.nan
 
-    def known(self) -> dict[str, float]:
-        """Those that were looked at, for JSON, which has no nan."""
+    def as_dict(self) -> dict[str, float]:
+        """The measured signs, without those that are nan, which JSON does not have."""
         return {name: value for name, value in asdict(self).items() if not math.isnan(value)}
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A failure shows where its sign is above, or below, the usual value times `factor` plus `shift`; with
-    `judged`, only if a discriminator took part (True), or none did (False)."""
+    """A detector: it fires if its sign is above, or below, the usual value times `factor` plus `shift`.
+
+    `judged` restricts it to runs with a discriminator (True) or without one (False).
+    """
 
     sign: str
     above: bool
@@ -66,11 +69,11 @@ class Rule:
     judged: bool | None = None
 
     def limit(self, usual: Signs) -> float:
-        """The value from which on it shows; nan where the usual value is needed and not known."""
+        """The limit beyond which the rule fires; nan if it needs the usual value and that is nan."""
         return self.shift + (getattr(usual, self.sign) * self.factor if self.factor else 0.0)
 
 
-# In the order of precedence: a failure brings those after it along, for who says nothing ignores its source.
+# In the order of precedence: a failure causes those after it, as an empty output also ignores its source.
 RULES: dict[str, Rule] = {
     "empty collapse": Rule(
         "empty", True, 1.0, 0.1, "words are missing, [PAD] took their place", "lower the learning rate"
@@ -105,7 +108,7 @@ RULES: dict[str, Rule] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One failure: its sign, the sign's value and the limit it passed."""
+    """A failure that a rule detected: the sign, its value and the limit beyond which it lies."""
 
     mechanism: str
     sign: str
@@ -119,47 +122,42 @@ class Finding:
         return f"{self.mechanism}: {rule.what} ({numbers}). Try: {rule.cure}."
 
 
-def usual(healthy: Sequence[Signs]) -> Signs:
-    """The mean of each sign over healthy generators, or over looks at one; nan where none knows it."""
-    if not healthy:
-        raise InputError("what is usual must be learned from at least one healthy look")
-    known = {f.name: [v for s in healthy if not math.isnan(v := getattr(s, f.name))] for f in fields(Signs)}
-    return Signs(**{name: fmean(values) if values else math.nan for name, values in known.items()})
+def diagnose(current: Signs, usual: Signs) -> list[Finding]:
+    """The failures that `current` shows, in the order of `RULES`; the first is the diagnosis.
 
-
-def diagnose(seen: Signs, usual: Signs) -> list[Finding]:
-    """The failures that show, in the order of `RULES`, the first is the diagnosis; none where all is well.
-    A sign that was not looked at, or whose usual value is not known, accuses nobody."""
-    found = []
+    A rule whose sign or usual value is nan never fires.
+    """
+    judged = not math.isnan(current.discriminator)
+    findings = []
     for mechanism, rule in RULES.items():
-        value, limit = getattr(seen, rule.sign), rule.limit(usual)
-        if rule.judged is not None and rule.judged is math.isnan(seen.discriminator):
+        if rule.judged not in (None, judged):
             continue
-        if (value > limit) if rule.above else (value < limit):  # false where either is nan
-            found.append(Finding(mechanism, rule.sign, value, limit))
-    return found
+        value, limit = getattr(current, rule.sign), rule.limit(usual)
+        if (value > limit) if rule.above else (value < limit):  # a comparison with nan is False
+            findings.append(Finding(mechanism, rule.sign, value, limit))
+    return findings
 
 
 @dataclass
-class Lookout:
-    """Early warning while a student trains: each look at it against what is usual.
+class EarlyWarning:
+    """Compares a student's signs during training with the usual ones.
 
-    References tell what is usual of sentences; they are no embeddings, so the usual margin is that of the
-    first look at which nothing shows.
+    References are sentences without embeddings. If they supply the usual signs, the usual margin is that of
+    the first check without a finding.
     """
 
     usual: Signs
 
-    def look(self, seen: Signs) -> list[Finding]:
-        """What shows now, the diagnosis first."""
-        found = diagnose(seen, self.usual)
-        if not found and math.isnan(self.usual.margin):
-            self.usual = replace(self.usual, margin=seen.margin)
-        return found
+    def check(self, current: Signs) -> list[Finding]:
+        """The failures that `current` shows, the diagnosis first."""
+        findings = diagnose(current, self.usual)
+        if not findings and math.isnan(self.usual.margin):
+            self.usual = replace(self.usual, margin=current.margin)
+        return findings
 
 
 def repeats(sentence: str, longest: int = 4) -> bool:
-    """Whether one to `longest` words stand twice in a row; [PAD]s in a row are no words."""
+    """Whether one to `longest` words stand twice in a row; special words such as [PAD] do not count."""
     words = sentence.split()
     return any(
         words[i : i + n] == words[i + n : i + 2 * n] and not SPECIAL.intersection(words[i : i + n])
@@ -169,30 +167,33 @@ def repeats(sentence: str, longest: int = 4) -> bool:
 
 
 def broken_off(sentence: str) -> bool:
-    """Whether there is no word, or a special one inside the sentence."""
+    """Whether the sentence has no word, or a special word such as [PAD] inside."""
     words = sentence.split()
     return not words or not SPECIAL.isdisjoint(words)
 
 
 def grip(texts: Sequence[Sequence[str]], sources: Sequence[str]) -> float:
-    """P(a source's word is in its own output) - P(it is in another source's output), over the words that not
-    every source has; 0 where outputs do not depend on the source."""
+    """P(a source's word is in its own output) - P(it is in another source's output); 0 without dependence.
+
+    The mean is over the words that some sources have and others do not; nan if there is no such word.
+    """
     has = [set(source.split()) for source in sources]
     said = [Counter(word for text in own for word in set(text.split())) for own in texts]
-    known = set().union(*has)
+
     differences = []
-    for word in known:
-        inside = [said[i][word] / len(texts[i]) for i in range(len(sources)) if word in has[i]]
-        outside = [said[i][word] / len(texts[i]) for i in range(len(sources)) if word not in has[i]]
+    for word in set().union(*has):
+        shares = [counts[word] / len(own) for counts, own in zip(said, texts)]
+        inside = [share for share, words in zip(shares, has) if word in words]
+        outside = [share for share, words in zip(shares, has) if word not in words]
         if inside and outside:
             differences += [share - fmean(outside) for share in inside]
     return fmean(differences) if differences else math.nan
 
 
 def variety(texts: Sequence[str], least: int = 1) -> float:
-    """exp(entropy) of one source's outputs: the number of equally frequent sentences as varied as they.
+    """exp(entropy) of one source's outputs: the number of equally frequent sentences with the same entropy.
 
-    Only sentences that occur `least` times or more count; 0 if there is none.
+    Only sentences that occur at least `least` times count; 0 if there is none.
     """
     counts = [count for count in Counter(texts).values() if count >= least]
     shares = [count / sum(counts) for count in counts]
@@ -200,14 +201,19 @@ def variety(texts: Sequence[str], least: int = 1) -> float:
 
 
 def margin(x: Tensor, embedding: Tensor) -> float:
-    """Mean of 1 - d1 / d2 over positions: x (..., D), the words' embeddings (V, D), d1 <= d2 the distances to
-    the two nearest words."""
+    """Mean of 1 - d1 / d2 over the positions of x (..., D).
+
+    d1 <= d2 are the distances of a position to the two nearest of the words' embeddings (V, D).
+    """
     nearest = torch.cdist(x.reshape(-1, x.shape[-1]), embedding).topk(2, largest=False).values
     return float((1 - nearest[:, 0] / nearest[:, 1].clamp(min=1e-9)).mean())
 
 
 def signs(texts: Sequence[Sequence[str]], sources: Sequence[str], **others: float) -> Signs:
-    """Signs of the outputs texts[i] of sources[i]; `others` are the remaining signs."""
+    """Signs of the outputs texts[i] of sources[i]; `others` are signs that outputs do not show, by name.
+
+    Raises InputError for fewer than two sources or fewer than two outputs of a source.
+    """
     if len(texts) != len(sources) or len(sources) < 2 or not all(len(own) > 1 for own in texts):
         raise InputError("signs need two or more sources, with two or more outputs each")
     pairs = [(text, source) for own, source in zip(texts, sources, strict=True) for text in own]

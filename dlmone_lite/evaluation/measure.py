@@ -51,7 +51,7 @@ def measure(
         rng = torch.Generator().manual_seed(seed)
         x = generate_batch(checkpoint, batch, steps=steps, generator=rng).float()
         between = degeneration.margin(x[batch.target], checkpoint.model.embedding())
-        result["signs"] = degeneration.signs(texts, chosen, margin=between).known()
+        result["signs"] = degeneration.signs(texts, chosen, margin=between).as_dict()
     return result
 
 

@@ -17,7 +17,7 @@ from dlmone_lite.training import processes
 if TYPE_CHECKING:
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
     from dlmone_lite.corpora.pairs import PairedText
-    from dlmone_lite.evaluation.degeneration import Lookout
+    from dlmone_lite.evaluation.degeneration import EarlyWarning
     from dlmone_lite.text import Codec
 
 SEEDS = 3  # samples of a source that div-4, which falls with their number, looks at
@@ -81,7 +81,7 @@ class CorpusTask:
         texts = generate(made, sources, steps=steps, **how)
         return {"sources": len(sources), **text_scores(texts, sources, targets)}
 
-    def lookout(self, args: argparse.Namespace) -> Lookout | None:
+    def lookout(self, args: argparse.Namespace) -> EarlyWarning | None:
         """None: one target a source does not tell what is usual."""
         return None
 

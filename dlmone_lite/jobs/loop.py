@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
-    from dlmone_lite.evaluation.degeneration import Lookout
+    from dlmone_lite.evaluation.degeneration import EarlyWarning
     from dlmone_lite.model import Denoiser
     from dlmone_lite.training.run import Run, Step
 
@@ -112,7 +112,7 @@ class Loop:
     notes: dict[str, Any] = field(default_factory=dict)
     saved: int = 0
     seconds_before: float = 0.0  # of training in earlier stages
-    lookout: Lookout | None = None  # warns when a student degenerates
+    lookout: EarlyWarning | None = None  # warns when a student degenerates
     warned: tuple[str, ...] = ()  # what was said last
 
     def open(self) -> None:
@@ -229,7 +229,7 @@ class Loop:
         from dlmone_lite.evaluation.degeneration import Signs
 
         judge = {"discriminator": step.losses["discriminator"]} if "discriminator" in step.losses else {}
-        found = self.lookout.look(Signs(**step.evaluation["signs"], **judge))
+        found = self.lookout.check(Signs(**step.evaluation["signs"], **judge))
         names = tuple(finding.mechanism for finding in found)
         if names != self.warned:
             for finding in found:

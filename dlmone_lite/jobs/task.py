@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
     from dlmone_lite.corpora.pairs import PairedText
     from dlmone_lite.corpora.world import World
-    from dlmone_lite.evaluation.degeneration import Lookout
+    from dlmone_lite.evaluation.degeneration import EarlyWarning
     from dlmone_lite.model import ModelConfig
     from dlmone_lite.text import Codec
 
@@ -32,7 +32,7 @@ class Task(Protocol):
     def held_out(self, split: str) -> int: ...
     def data(self) -> tuple[PairedText, dict[str, Any]]: ...
     def measure(self, made: Checkpoint, args: argparse.Namespace, split: str) -> dict[str, Any]: ...
-    def lookout(self, args: argparse.Namespace) -> Lookout | None: ...
+    def lookout(self, args: argparse.Namespace) -> EarlyWarning | None: ...
     def told(self, found: dict[str, Any]) -> str: ...
     def aim(self, teacher: Checkpoint, args: argparse.Namespace, within: float = ...) -> str: ...
     def rank(self, found: dict[str, Any]) -> tuple[float, ...]: ...
@@ -72,9 +72,9 @@ class WorldTask:
         how = {"steps": args.eval_steps, "sources": sources, "samples": args.eval_samples, "split": split}
         return {"split": split, **measure(made, self.world, **how, with_signs=enough)}
 
-    def lookout(self, args: argparse.Namespace) -> Lookout | None:
+    def lookout(self, args: argparse.Namespace) -> EarlyWarning | None:
         """What warns of degeneration: as many exact draws as an evaluation has outputs tell what is usual."""
-        from dlmone_lite.evaluation.degeneration import Lookout, signs
+        from dlmone_lite.evaluation.degeneration import EarlyWarning, signs
         from dlmone_lite.evaluation.measure import held_out_sources
 
         sources = min(args.eval_sources, self.held_out("valid"))
@@ -82,7 +82,7 @@ class WorldTask:
             return None
         chosen, rng = held_out_sources(self.world, sources, "valid"), random.Random(f"{self.name} usual")
         draws = [[self.world.sample(source, rng) for _ in range(args.eval_samples)] for source in chosen]
-        return Lookout(signs(draws, chosen))
+        return EarlyWarning(signs(draws, chosen))
 
     def told(self, found: dict[str, Any]) -> str:
         """An evaluation in one line."""

@@ -148,7 +148,7 @@ def observe(
         "nfe": steps,
         **world_metrics(texts, [world.support(source) for source in chosen]),
         **(field_scores([own[:3] for own in texts], references) if field_too else {}),
-        "signs": signs(texts, chosen, margin=margin(x[batch.target], model.embedding())).known(),
+        "signs": signs(texts, chosen, margin=margin(x[batch.target], model.embedding())).as_dict(),
         "sentences": {
             source: dict(Counter(own).most_common(KINDS)) for source, own in list(zip(chosen, texts))[:SHOWN]
         },

@@ -1,4 +1,4 @@
-"""degeneration: every sign on outputs made for it, healthy ones beside them."""
+"""degeneration: every sign on constructed outputs, beside healthy ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tiny import random_table
 from dlmone_lite.errors import InputError
 from dlmone_lite.evaluation.degeneration import (
     RULES,
-    Lookout,
+    EarlyWarning,
     Signs,
     broken_off,
     diagnose,
@@ -20,7 +20,6 @@ from dlmone_lite.evaluation.degeneration import (
     margin,
     repeats,
     signs,
-    usual,
     variety,
 )
 
@@ -87,7 +86,7 @@ def test_signs_of_healthy_and_of_broken_outputs() -> None:
 
 
 @pytest.mark.parametrize("texts", [HEALTHY[:1], [["a"], ["b"], ["c"]], HEALTHY[:2]])
-def test_too_little_to_look_at_is_refused(texts: list[list[str]]) -> None:
+def test_too_few_outputs_are_refused(texts: list[list[str]]) -> None:
     with pytest.raises(InputError, match="two or more"):
         signs(texts, SOURCES[: len(texts)] if len(texts) != 2 else SOURCES)
 
@@ -112,27 +111,20 @@ def test_each_failure_is_named_and_what_is_usual_is_not(mechanism: str) -> None:
     assert diagnose(USUAL, USUAL) == []
 
 
-def test_the_first_finding_is_the_one_that_brings_the_others_along() -> None:
+def test_the_first_finding_is_the_cause_of_the_others() -> None:
     silent = replace(USUAL, empty=1.0, grip=0.0, modes=1.0)
     named = [finding.mechanism for finding in diagnose(silent, USUAL)]
     assert named == ["empty collapse", "condition ignored", "mode collapse"]
 
 
-def test_what_was_not_looked_at_accuses_nobody() -> None:
+def test_a_sign_that_is_nan_never_fires() -> None:
     nothing = Signs(*[math.nan] * 6)
     assert diagnose(nothing, USUAL) == [] and diagnose(replace(USUAL, modes=1.0), nothing) == []
 
 
-def test_usual_is_the_mean_of_what_is_known() -> None:
-    two = usual([USUAL, replace(USUAL, modes=3.0, margin=math.nan)])
-    assert (two.modes, two.margin) == (4.0, 0.8) and math.isnan(two.lag)
-    with pytest.raises(InputError, match="at least one healthy"):
-        usual([])
-
-
-def test_a_lookout_learns_the_usual_margin_from_the_first_look_that_shows_nothing() -> None:
-    lookout = Lookout(replace(USUAL, margin=math.nan))
-    assert [f.mechanism for f in lookout.look(replace(USUAL, modes=0.1, margin=0.2))] == ["mode collapse"]
-    assert lookout.look(USUAL) == [] and lookout.usual.margin == USUAL.margin
-    assert [f.mechanism for f in lookout.look(replace(USUAL, margin=0.4))] == ["strong adversary"]
-    assert lookout.usual.margin == USUAL.margin
+def test_the_usual_margin_is_that_of_the_first_check_without_a_finding() -> None:
+    warning = EarlyWarning(replace(USUAL, margin=math.nan))
+    assert [f.mechanism for f in warning.check(replace(USUAL, modes=0.1, margin=0.2))] == ["mode collapse"]
+    assert warning.check(USUAL) == [] and warning.usual.margin == USUAL.margin
+    assert [f.mechanism for f in warning.check(replace(USUAL, margin=0.4))] == ["strong adversary"]
+    assert warning.usual.margin == USUAL.margin
