@@ -1,1 +1,1 @@
-"""Measuring: scores, the truth, degeneration, the Bayes floor, speed, memory, published results."""
+"""Evaluation: scores, exact truth, degeneration, Bayes loss, lag of psi, speed, memory, published results."""

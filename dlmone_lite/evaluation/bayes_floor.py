@@ -1,4 +1,4 @@
-"""How far a teacher is from perfect: its loss above the exact Bayes loss, and the perfect teacher itself."""
+"""A teacher's loss against the exact Bayes loss of its world, and the exact denoiser in a teacher's place."""
 
 from __future__ import annotations
 
@@ -16,24 +16,19 @@ from dlmone_lite.model import Denoiser
 from dlmone_lite.sample import anchor
 from dlmone_lite.text import Batch
 
-LEAST = 0.05  # below this share of the embeddings' variance a ratio of losses says nothing
+LEAST = 0.05  # a Bayes loss below this share of the embeddings' variance is too small to divide by
 
 
 class ExactModel:
-    """A world's exact denoiser with the face of a network, whose embeddings it uses and nothing else."""
+    """A world's exact denoiser with the interface of `Denoiser`; it uses the network's embeddings only."""
 
     def __init__(self, checkpoint: Checkpoint, world: World, sigma_0: float = 0.0):
         model: Denoiser = checkpoint.model
         self.words, self.config, self.schedule = model.words, model.config, model.schedule
-        self.embedding, self.embed, self.round, self.clamp = (
-            model.embedding,
-            model.embed,
-            model.round,
-            model.clamp,
-        )
-        self.exact = ExactDenoiser(
-            world.support, checkpoint.codec, model.embedding(), model.schedule, sigma_0
-        )
+        self.embedding, self.embed = model.embedding, model.embed
+        self.round, self.clamp = model.round, model.clamp
+        table = model.embedding()
+        self.exact = ExactDenoiser(world.support, checkpoint.codec, table, model.schedule, sigma_0)
 
     def __call__(self, x_t: Tensor, t: Tensor, batch: Batch) -> Tensor:
         """E[x0 | x_t, source] (B, L, D)."""
@@ -41,17 +36,17 @@ class ExactModel:
 
 
 def perfect(checkpoint: Checkpoint, world: World) -> Checkpoint:
-    """The checkpoint with its network replaced by the world's exact denoiser; its role is a teacher's."""
+    """The checkpoint, as a teacher, with the world's exact denoiser in the place of its network."""
     return Checkpoint(ExactModel(checkpoint, world), checkpoint.codec, world.name, "teacher")
 
 
 def draw(checkpoint: Checkpoint, world: World, rows: int, split: str, seed: int) -> Batch:
-    """`rows` pairs: a held-out source at random, a target from its exact conditional."""
+    """A batch of `rows` pairs: random sources of the split, each with a target from its exact conditional."""
     generator = random.Random(f"{world.name} {split} {seed}")
-    known = world.split_sources(split)
-    if not known:
+    held_out = world.split_sources(split)
+    if not held_out:
         raise InputError(f"world {world.name} has no {split} source; choose another split")
-    sources = [generator.choice(known) for _ in range(rows)]
+    sources = [generator.choice(held_out) for _ in range(rows)]
     return checkpoint.codec.encode(sources, [world.sample(source, generator) for source in sources])
 
 
@@ -64,10 +59,10 @@ def losses_at(
     generator: torch.Generator,
     sigma_0: float = 0.0,
 ) -> dict[str, Tensor]:
-    """Squared errors (B,) per element of the target block: "bayes" ||x0 - E[x0|x_t,c]||^2, "teacher"
-    ||x0 - x0_hat||^2 and "excess" ||x0_hat - E[x0|x_t,c]||^2.
+    """Mean squared errors (B,) over the elements of the target block, at the noise levels t (B,).
 
-    The expectation of the excess is the difference of the other two, with far less noise.
+    "bayes" is ||x0 - E[x0|x_t,c]||^2, "teacher" ||x0 - x0_hat||^2 and "excess" ||x0_hat - E[x0|x_t,c]||^2.
+    The excess has the expectation of "teacher" - "bayes" and far less variance.
     """
     model, device = checkpoint.model, checkpoint.model.words.device
     batch, t = batch.to(device), t.to(device)
@@ -75,6 +70,7 @@ def losses_at(
     noise, noise_0 = (torch.randn(clean.shape, generator=generator).to(device) for _ in range(2))
     x0 = clean + sigma_0 * noise_0
     x_t = anchor(model.schedule.diffuse(x0, t, noise), clean, batch)
+
     mean, x0_hat = exact(x_t, t, batch), model(x_t, t, batch)
     cut = checkpoint.codec.source_length
 
@@ -94,32 +90,29 @@ def loss_by_decile(
 ) -> dict[str, Any]:
     """A teacher's loss against the exact Bayes loss in each tenth of t = 1..T, `draws` noisy targets in each.
 
-    "deciles" lists t_from, t_to, bayes, teacher, excess (means, each with its standard error `<key>_se`) and
-    ratio = excess / bayes, None where bayes is at most 5% of "embedding_variance" (the mean variance of a
-    coordinate over the words). sigma_0 is the noise that the teacher was trained with on its embeddings.
+    "deciles" lists t_from, t_to, the means bayes, teacher and excess with their standard errors `<key>_se`,
+    and ratio = excess / bayes. The ratio is None if bayes is at most 5% of "embedding_variance", the mean
+    variance of a coordinate over the words. sigma_0 is the standard deviation of the noise on the embeddings
+    in the teacher's training. Raises InputError for fewer than 2 draws.
     """
     if draws < 2:
         raise InputError(f"a mean with its error needs at least 2 draws, not {draws}")
     table, T = checkpoint.model.embedding(), checkpoint.model.schedule.T
     variance = float(table.var(0, unbiased=False).mean())
     exact, rows = ExactModel(checkpoint, world, sigma_0), []
+
     for decile in range(10):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + decile)
         first, last = decile * T // 10 + 1, (decile + 1) * T // 10
         t = torch.randint(first, last + 1, (draws,), generator=generator)
         batch = draw(checkpoint, world, draws, split, seed * 10 + decile)
         losses = losses_at(checkpoint, exact, batch, t, generator, sigma_0)
+
         row: dict[str, Any] = {"t_from": first, "t_to": last}
         for name, values in losses.items():
             row[name], row[f"{name}_se"] = float(values.mean()), float(values.std() / draws**0.5)
         row["ratio"] = row["excess"] / row["bayes"] if row["bayes"] > LEAST * variance else None
         rows.append(row)
-    return {
-        "world": world.name,
-        "split": split,
-        "draws": draws,
-        "seed": seed,
-        "sigma_0": sigma_0,
-        "embedding_variance": variance,
-        "deciles": rows,
-    }
+
+    settings = {"world": world.name, "split": split, "draws": draws, "seed": seed, "sigma_0": sigma_0}
+    return {**settings, "embedding_variance": variance, "deciles": rows}

@@ -28,12 +28,13 @@ class Signs:
     """Signs of degeneration: shares of, or means over, all outputs. A sign that was not measured is nan.
 
     repetition: share of outputs in which one to four words stand twice in a row.
-    empty: share of outputs without a word, or with [PAD] inside. copy: share of outputs that equal their source.
+    empty: share of outputs without a word, or with [PAD] inside.
+    copy: share of outputs that equal their source.
     grip: how much more often a word of the source stands in the source's own outputs than in those of other
     sources; 0 if the condition is ignored.
-    variety: effective number of different outputs of a source, exp of their entropy. modes: the same number for
-    the outputs that occur more than once, so that a sentence with a slip is no mode.
-    margin: mean of 1 - d1 / d2, d1 and d2 the distances of a position to the two nearest words; 0 between two.
+    variety: effective number of different outputs of a source, exp of their entropy.
+    modes: the same number for outputs that occur more than once, so that a sentence with a slip is no mode.
+    margin: mean of 1 - d1 / d2, the distances of a position to the two nearest words; 0 between two words.
     discriminator: its loss, ln 2 at chance. lag, regret: how far psi is behind the student, see `psi_lag`.
     """
 

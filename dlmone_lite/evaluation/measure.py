@@ -1,4 +1,4 @@
-"""What a checkpoint is worth: scores against a world's truth, and the scores the field reports."""
+"""Evaluation of a checkpoint: scores against a world's truth, and the field's scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dlmone_lite.generation import generate, generate_batch
 
 
 def held_out_sources(world: World, count: int, split: str = "test", seed: int = 0) -> list[str]:
-    """`count` sources of a split, the same ones for the same seed."""
+    """`count` random sources of a split, the same for the same seed; InputError if the split has fewer."""
     sources = sorted(world.split_sources(split))
     if not 1 <= count <= len(sources):
         raise InputError(f"{world.name} has {len(sources)} {split} sources, asked for {count}")
@@ -38,27 +38,33 @@ def measure(
 ) -> dict[str, Any]:
     """World metrics of a checkpoint on held-out sources (`metrics.world_metrics`), with NFE and seconds.
 
-    `with_signs` adds "signs", those of degeneration that outputs and embeddings show.
+    `with_signs` adds "signs": the signs of degeneration that outputs and embeddings show.
     """
     chosen = held_out_sources(world, sources, split)
-    began = time.perf_counter()
+    start = time.perf_counter()
     texts = generate(checkpoint, chosen, steps=steps, samples=samples, seed=seed, progress=progress)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
+
     result = metrics.world_metrics(texts, [world.support(source) for source in chosen])
     result = {"nfe": steps, "sources": sources, "samples": samples, **result, "seconds": seconds}
-    if with_signs:
+    if with_signs:  # the margin needs embeddings, so one more sample of each source is drawn
         batch = checkpoint.codec.encode(chosen).to(checkpoint.model.words.device)
         rng = torch.Generator().manual_seed(seed)
         x = generate_batch(checkpoint, batch, steps=steps, generator=rng).float()
-        between = degeneration.margin(x[batch.target], checkpoint.model.embedding())
-        result["signs"] = degeneration.signs(texts, chosen, margin=between).as_dict()
+        margin = degeneration.margin(x[batch.target], checkpoint.model.embedding())
+        result["signs"] = degeneration.signs(texts, chosen, margin=margin).as_dict()
     return result
 
 
 def field_scores(texts: Sequence[Sequence[str]], references: Sequence[str]) -> dict[str, float | None]:
-    """The field's scores of a few hypotheses a source; the last two need at least two."""
-    flat = [hypothesis for hypotheses in texts for hypothesis in hypotheses]
-    targets = [target for target, hypotheses in zip(references, texts, strict=True) for _ in hypotheses]
+    """The field's scores of several hypotheses a source: texts[i] belong to references[i].
+
+    self_bleu and div_4 compare hypotheses of one source; they are None if each source has only one.
+    """
+    flat, targets = [], []
+    for hypotheses, reference in zip(texts, references, strict=True):
+        flat += hypotheses
+        targets += [reference] * len(hypotheses)
     several = len(texts[0]) > 1
     return {
         "bleu": metrics.bleu(flat, targets),

@@ -185,7 +185,7 @@ def total_variation(samples: Sequence[str], support: Mapping[str, float]) -> flo
 
 
 def tv_floor(support: Mapping[str, float], n: int) -> float:
-    """Exact expected total variation of n independent samples of the truth, which is a perfect model's score.
+    """Exact expected total variation of n independent samples of the truth, a perfect model's score.
 
     1/2 sum_k E|X_k/n - p_k| with X_k ~ Binomial(n, p_k), by de Moivre's closed form
     E|X - np| = 2 m C(n, m) p^m (1-p)^(n-m+1), m = floor(np) + 1.
@@ -217,7 +217,7 @@ def expected_distinct(support: Mapping[str, float], n: int) -> float:
 
 
 def coverage(samples: Sequence[str], support: Mapping[str, float]) -> float:
-    """Distinct right outputs over their expected number in as many true samples; near 1 if no mode is lost."""
+    """Distinct right outputs over the number expected of as many true samples; near 1 if no mode is lost."""
     _check_world(samples, support)
     right = sum(support.get(sample, 0.0) > 0 for sample in set(samples))
     return right / expected_distinct(support, len(samples))

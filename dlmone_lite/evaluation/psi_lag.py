@@ -1,4 +1,4 @@
-"""How far the score estimator psi is behind the student, measured without a truth."""
+"""Two measures of how far the score estimator psi is behind the student; neither needs the exact truth."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from dlmone_lite.training.seeds import generator_at
 
 @torch.no_grad()
 def lag(run: DistillRun, rows: int = 512, seed: int = 0) -> float:
-    """How far psi is behind the student: E[(f_phi - f_psi) . (f_psi - x_g)] / E ||f_phi - f_psi||^2.
+    """The lag of psi: E[(f_phi - f_psi) . (f_psi - x_g)] / E ||f_phi - f_psi||^2, over `rows` samples.
 
-    For a psi that knows the student's distribution the numerator is 0 (the identity of `sid`); the ratio is
-    the share of SiD's signal that is owed to its error alone. nan while psi is still the teacher.
+    The numerator is 0 for a psi that fits the student's distribution, by the identity in `sid`. The ratio is
+    the share of SiD's signal that comes from psi's error alone. It is nan while psi equals the teacher.
     """
     c, rng = run.config, torch.Generator().manual_seed(9_000_011 + seed)
     batch = run.data.batch[run.data.draw(rows, rng)].to(run.device)
@@ -36,10 +36,10 @@ def lag(run: DistillRun, rows: int = 512, seed: int = 0) -> float:
 
 
 def regret(run: DistillRun, updates: int = 100, rows: int = 1024, lr: float = 1e-3, seed: int = 0) -> float:
-    """The share of psi's loss that it would lose if the student stood still for `updates` updates.
+    """The regret of psi: the share of its loss that `updates` updates remove while the student stands still.
 
-    The run is left as it is. What is noise in the loss is the same before and after: fresh samples of the
-    student, with the same t and noise.
+    A copy of psi is trained, so the run does not change. Both losses are means over the same `rows` fresh
+    samples of the student, with the same t and noise.
     """
     c, psi = run.config, copy.deepcopy(run.psi)
     learned = [p for p in psi.parameters() if p.requires_grad]
