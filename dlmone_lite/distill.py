@@ -1,9 +1,14 @@
-"""Distilling a teacher into a one-step student, in one or two stages (DLM-One, arXiv 2506.00290)."""
+"""Score distillation of a teacher into a one-step student, in one or two stages (DLM-One, arXiv 2506.00290).
+
+Three networks share one architecture: the frozen teacher phi, the student theta and the score estimator psi. Each
+update first fits psi to the student's samples, and to telling them from real ones, and then moves theta by SiD's
+loss and an adversarial term.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,27 +28,26 @@ from dlmone_lite.sid import (
 )
 from dlmone_lite.text import Batch, to_device
 from dlmone_lite.training import processes
-from dlmone_lite.training.muon import Muon, split
+from dlmone_lite.training.optimisers import build_optimisers
 from dlmone_lite.training.precision import compile_blocks
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import randn
-from dlmone_lite.training.update import Part, accumulated_step, parts
-
-Drawn = tuple[Batch, Tensor, Tensor, Tensor, Tensor]
+from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_step, weighted
 
 
 @dataclass
 class DistillConfig:
-    """One stage. mu, b_d, b_g as in DLM-One; t_init and t_max are its 1490 and 1976 (sigma/alpha 2.5, 12.8).
+    """One stage. The defaults of t_init and t_max are DLM-One's, at sigma/alpha 2.5 and 12.8.
 
-    Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding, and
-    `clamp` moves the teacher's x0_hat by this share of the way to its own: a teacher that is judged by what
-    it writes with DiffuSeq's clamp is otherwise distilled without.
+    b_d and b_g have the paper's numerals; what its code divides its terms by is not known, so they need not mean
+    the same. Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding,
+    and `clamp` moves the teacher's x0_hat this share of the way to its nearest embedding, because a teacher that
+    is judged by what it writes with DiffuSeq's clamp would otherwise be distilled without it.
     """
 
     steps: int = 2000
     batch_size: int = 64
-    micro_batch: int = 0  # so many rows at a time, their gradients added up; 0: the whole batch
+    micro_batch: int = 0  # rows at a time, whose gradients are added up; 0: the whole batch
     optimiser: str = "adam"  # for all weights (SiD), or "muon" for the blocks' matrices
     lr: float = 4e-4  # of theta, under Adam
     lr_psi: float = 4e-4
@@ -69,44 +73,75 @@ class DistillConfig:
     compile: bool = False  # the blocks by torch.compile: slow to start, then faster
     seed: int = 0
 
+    @property
+    def psi_weights(self) -> dict[str, float]:
+        """Weights of psi's loss terms; a term of weight 0 is not computed."""
+        return {"dsm": 1.0, "discriminator": self.b_d}
 
-def psi_loss(
-    psi: Denoiser, x_g: Tensor, real: Tensor, batch: Batch, t: Tensor, noise: Tensor, b_d: float
-) -> dict[str, Tensor]:
-    """Named terms of psi (B,): real and fake share t and noise; x_g, real, noise (B, L, D)."""
-    fake_t = anchor(psi.schedule.diffuse(x_g.detach(), t, noise), real, batch)
-    if not b_d:
+    @property
+    def theta_weights(self) -> dict[str, float]:
+        """Weights of theta's loss terms; a term of weight 0 is not computed."""
+        return {"sid": 1.0, "generator": self.b_g, "commitment": self.commitment}
+
+
+@dataclass
+class Draw:
+    """The random part of one update, B rows.
+
+    batch: the pairs (B, L); clean: their embeddings (B, L, D), which anchor the source and are the real samples;
+    z: the student's input noise (B, L, D); t: diffusion steps (B,); noise: diffusion noise (B, L, D).
+    """
+
+    batch: Batch
+    clean: Tensor
+    z: Tensor
+    t: Tensor
+    noise: Tensor
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def __getitem__(self, rows: slice) -> Draw:
+        return Draw(self.batch[rows], self.clean[rows], self.z[rows], self.t[rows], self.noise[rows])
+
+
+def psi_loss(psi: Denoiser, x_g: Tensor, draw: Draw, c: DistillConfig) -> dict[str, Tensor]:
+    """Named terms (B,) of psi at the student's samples x_g (B, L, D), which are constants here."""
+    batch, t, real = draw.batch, draw.t, draw.clean
+
+    # Denoising score matching: psi learns the student's distribution.
+    fake_t = anchor(psi.schedule.diffuse(x_g.detach(), t, draw.noise), real, batch)
+    if not c.psi_weights["discriminator"]:
         return {"dsm": score_estimator_loss(x_g, psi(fake_t, t, batch), batch.target)}
-    real_t = anchor(psi.schedule.diffuse(real, t, noise), real, batch)
     f_psi, fake = psi.denoise_and_discriminate(fake_t, t, batch)
-    verdict = psi.discriminate(real_t, t)
+
+    # Discrimination (SiDA): real samples at the same t, with the same noise.
+    real_t = anchor(psi.schedule.diffuse(real, t, draw.noise), real, batch)
     return {
         "dsm": score_estimator_loss(x_g, f_psi, batch.target),
-        "discriminator": discriminator_loss(verdict, fake, batch.target),
+        "discriminator": discriminator_loss(psi.discriminate(real_t, t), fake, batch.target),
     }
 
 
-def theta_loss(
-    phi: Denoiser,
-    psi: Denoiser,
-    x_g: Tensor,
-    clean: Tensor,
-    batch: Batch,
-    t: Tensor,
-    noise: Tensor,
-    c: DistillConfig,
-) -> dict[str, Tensor]:
-    """Named terms of theta (B,), SiD and GAN already divided by w; clean (B, L, D) anchors the source."""
-    x_t = anchor(phi.schedule.diffuse(x_g, t, noise), clean, batch)
+def theta_loss(phi: Denoiser, psi: Denoiser, x_g: Tensor, draw: Draw, c: DistillConfig) -> dict[str, Tensor]:
+    """Named terms (B,) of theta, SiD's and the adversarial one divided by w.
+
+    Gradients reach x_g (B, L, D) directly and through the inputs of both networks, phi and psi.
+    """
+    batch, t = draw.batch, draw.t
+    x_t = anchor(phi.schedule.diffuse(x_g, t, draw.noise), draw.clean, batch)
+
+    # Target and student scores, as x0 predictions.
     f_phi = phi(x_t, t, batch)
-    if c.clamp:  # piecewise constant, so it passes no gradient
+    if c.clamp:  # rounding is piecewise constant and passes no gradient
         f_phi = torch.lerp(f_phi, phi.clamp(f_phi.detach()), c.clamp)
     f_psi, fake = psi.denoise_and_discriminate(x_t, t, batch)
+
     w = error_weight(x_g, f_phi, batch.target)
     terms = {"sid": sid_loss(x_g, f_phi, f_psi, batch.target, c.mu) / w}
-    if c.b_g:
+    if c.theta_weights["generator"]:
         terms["generator"] = generator_loss(fake, batch.target) / w
-    if c.commitment:
+    if c.theta_weights["commitment"]:
         terms["commitment"] = over_target((x_g - phi.clamp(x_g).detach()).square(), batch.target)
     return terms
 
@@ -114,9 +149,9 @@ def theta_loss(
 class DistillRun(Run):
     """Distil `teacher` on the pairs `data`; iterate for `Step`s. `.result` is the averaged (EMA) student.
 
-    psi starts as a copy of the teacher, and so does theta, unless it goes on with `student`: a warm start's
-    result, or in stage two the unaveraged theta of stage one (see `second_stage`). With `phi`, another
-    denoiser of the same embeddings gives the target scores: the world's exact one, say (`bayes.ExactModel`).
+    psi starts as a copy of the teacher. So does theta, unless it continues from `student`: the result of a warm
+    start, or in stage two the unaveraged theta of stage one (see `second_stage`). Another denoiser `phi` of the
+    same embeddings may give the target scores, for example a world's exact one (`bayes_floor.ExactModel`).
     """
 
     kind = "distill"
@@ -129,118 +164,119 @@ class DistillRun(Run):
         student: Denoiser | None = None,
         phi: Denoiser | None = None,
     ):
-        config = replace(config)  # a slider that turns it leaves the caller's alone
+        if config.optimiser not in ("muon", "adam"):
+            raise InputError(f"unknown optimiser {config.optimiser!r}; known: muon, adam")
+        config = replace(config)  # a slider that changes it leaves the caller's config alone
+        self.data = data
+
+        # Evaluation mode switches dropout off in all three: psi = phi must give a SiD loss of exactly zero.
         self.teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
         self.phi = self.teacher if phi is None else phi
-        self.theta = copy.deepcopy(student or teacher).eval().requires_grad_(True)  # no dropout
+        self.theta = copy.deepcopy(student or teacher).eval().requires_grad_(True)
         self.psi = copy.deepcopy(teacher).eval().requires_grad_(True)
         for network in (self.theta, self.psi):
             network.words.requires_grad_(False)  # embeddings stay the teacher's
-        self.ema, self.data = EMA(self.theta, config.ema), data
-        if config.optimiser not in ("muon", "adam"):
-            raise InputError(f"unknown optimiser {config.optimiser!r}; known: muon, adam")
+        self.ema = EMA(self.theta, config.ema)
+
         optimisers: dict[str, torch.optim.Optimizer] = {}
+        settings = {"betas": (config.beta1, config.beta2), "momentum": config.momentum}
         for name, network in (("theta", self.theta), ("psi", self.psi)):
-            learned = [p for p in network.parameters() if p.requires_grad]
-            hidden, rest = split(network) if config.optimiser == "muon" else ([], learned)
-            optimisers[name] = torch.optim.Adam(rest, betas=(config.beta1, config.beta2), fused=True)
-            if hidden:
-                optimisers[f"{name}_muon"] = Muon(hidden, momentum=config.momentum, weight_decay=0.0)
+            adam, muon = build_optimisers(network, muon=config.optimiser == "muon", **settings)
+            optimisers[name] = adam
+            if muon:
+                optimisers[f"{name}_muon"] = muon
         super().__init__(config, {"theta": self.theta, "psi": self.psi, "ema": self.ema.model}, optimisers)
-        for optimiser in optimisers.values():
-            if isinstance(optimiser, Muon):
-                optimiser.dtype = self.dtype
         if config.compile:
             compile_blocks([self.teacher, self.theta, self.psi])
-
-    def rates(self, name: str) -> dict[torch.optim.Optimizer, float]:
-        """The optimisers of "theta" or "psi" with their learning rates at the next update."""
-        c, factor = self.config, self.lr_factor()
-        faster = c.lr_psi / c.lr if name == "psi" and c.lr else 1.0
-        rates = {self.optimisers[name]: factor * (c.lr_psi if name == "psi" else c.lr)}
-        if muon := self.optimisers.get(f"{name}_muon"):
-            rates[muon] = factor * c.lr_muon * faster
-        return rates
 
     @property
     def result(self) -> Denoiser:
         return self.ema.model
 
+    def rates(self, name: str) -> dict[torch.optim.Optimizer, float]:
+        """The optimisers of "theta" or "psi" with their learning rates at the next update."""
+        c, factor = self.config, self.lr_factor()
+        lr = {"theta": c.lr, "psi": c.lr_psi}[name]
+        rates = {self.optimisers[name]: factor * lr}
+        if muon := self.optimisers.get(f"{name}_muon"):
+            rates[muon] = factor * c.lr_muon * (c.lr_psi / c.lr if name == "psi" and c.lr else 1.0)
+        return rates
+
     def second_stage(self, config: DistillConfig) -> DistillRun:
-        """A run that goes on with this student and a score estimator fresh from the teacher."""
+        """Stage two: continue with this student and a score estimator fresh from the teacher."""
         return DistillRun(self.teacher, self.data, config, self.theta, self.phi)
 
     def restart_psi(self) -> None:
-        """psi becomes the teacher again and its optimisers forget, as in a second stage; all else goes on."""
+        """Set psi back to the teacher and clear its optimisers, as stage two does, within this run."""
         self.psi.load_state_dict(self.teacher.state_dict())
         for name in ("psi", "psi_muon"):
             if name in self.optimisers:
                 self.optimisers[name].state.clear()
 
-    def draw(self, generator: torch.Generator) -> Drawn:
-        """(batch, clean embeddings (B, L, D), student noise z, t (B,), diffusion noise) of one update."""
+    def draw(self, generator: torch.Generator) -> Draw:
+        """Pairs and noise of one update; in several processes only the rows of this one."""
         return self.noised(self.data.draw(self.config.batch_size, generator), generator)
 
-    def noised(self, index: Tensor, generator: torch.Generator) -> Drawn:
-        """`draw` for the pairs `index`, or this process' share of them."""
+    def noised(self, index: Tensor, generator: torch.Generator) -> Draw:
+        """The pairs numbered `index` (B,) with noise; in several processes only the rows of this one."""
         c, device = self.config, self.device
         shape = (len(index), self.data.codec.length, self.phi.config.embed_dim)
-        here = processes.own_rows(len(index))  # all rows, unless several processes train
-        z, noise = (randn(shape, generator, device)[here] for _ in range(2))
-        t = to_device(torch.randint(c.t_min, c.t_max + 1, (len(index),), generator=generator)[here], device)
-        batch = self.data.batch[index[here]].to(device)
-        return batch, self.phi.embed(batch.ids), z, t, noise
+        own = processes.own_rows(len(index))
+        z, noise = (randn(shape, generator, device)[own] for _ in range(2))
+        t = to_device(torch.randint(c.t_min, c.t_max + 1, (len(index),), generator=generator)[own], device)
+        batch = self.data.batch[index[own]].to(device)
+        return Draw(batch, self.phi.embed(batch.ids), z, t, noise)
 
-    def generate(self, batch: Batch, clean: Tensor, z: Tensor) -> Tensor:
-        """The student's sample x_g = G(sigma z, t_init) (B, L, D)."""
-        t = torch.full((len(batch),), self.config.t_init, device=z.device)
-        sigma = self.phi.schedule.like(self.config.t_init, z)[1]
-        return self.theta(anchor(sigma * z, clean, batch), t, batch)
+    def generate(self, draw: Draw) -> Tensor:
+        """The student's samples x_g = G(sigma z, t_init) (B, L, D), with gradients."""
+        t = torch.full((len(draw),), self.config.t_init, device=draw.z.device)
+        sigma = self.phi.schedule.like(self.config.t_init, draw.z)[1]
+        return self.theta(anchor(sigma * draw.z, draw.clean, draw.batch), t, draw.batch)
+
+    def psi_part(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
+        """psi's loss on these rows, and its terms."""
+        with self.autocast():
+            with torch.no_grad():
+                x_g = self.generate(draw)
+            terms = psi_loss(self.psi, x_g, draw, self.config)
+        means = {name: term.mean() for name, term in terms.items()}
+        return weighted(means, self.config.psi_weights), means
+
+    def theta_part(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
+        """theta's loss on these rows, and its terms."""
+        with self.autocast():
+            terms = theta_loss(self.phi, self.psi, self.generate(draw), draw, self.config)
+        means = {name: term.mean() for name, term in terms.items()}
+        return weighted(means, self.config.theta_weights), means
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         c, step = self.config, self.step + 1
-        losses, norms, used = {}, {}, []
+        losses: dict[str, float] = {}
+        norms: dict[str, float] = {}
+        indices: list[Tensor] = []
+
+        def learn(name: str, part: Callable[[Draw], tuple[Tensor, dict[str, Tensor]]]) -> None:
+            """One update of theta or psi on a fresh draw."""
+            indices.append(self.data.draw(c.batch_size, generator))
+            draw = self.noised(indices[-1], generator)
+            batch = self.micro_batches(draw, part)
+            terms, norms[name] = optimiser_step(self.rates(name), batch, step, c.clip, self.scale)
+            losses.update(terms)
+
+        # psi learns the student's samples; theta follows, once psi is warm.
         for _ in range(c.psi_steps):
-            used.append(self.data.draw(c.batch_size, generator))
-            drawn = self.noised(used[-1], generator)
-            batch = (self.psi_part(share, *(x[some] for x in drawn)) for share, some in self.parts(drawn))
-            values, norms["psi"] = accumulated_step(self.rates("psi"), batch, step, c.clip, self.scale)
-            losses.update(values)
+            learn("psi", self.psi_part)
         if step > c.psi_warmup:
-            used.append(self.data.draw(c.batch_size, generator))
-            drawn = self.noised(used[-1], generator)
-            batch = (self.theta_part(share, *(x[some] for x in drawn)) for share, some in self.parts(drawn))
-            values, norms["theta"] = accumulated_step(self.rates("theta"), batch, step, c.clip, self.scale)
-            losses.update(values)
+            learn("theta", self.theta_part)
             self.ema.update(self.theta, step)
-        tokens = sum(int(self.data.batch.target[index].sum()) for index in used)  # of the CPU's copy
+
+        # Count on the CPU's copy of the pairs, because a GPU would have to be waited for.
+        tokens = sum(int(self.data.batch.target[index].sum()) for index in indices)
         return losses, norms, tokens
 
-    def parts(self, drawn: Sequence[Batch | Tensor]) -> Iterator[tuple[float, slice]]:
-        """The parts of a batch that are computed one after the other."""
-        return parts(len(drawn[0]), self.config.micro_batch)
-
-    def psi_part(
-        self, share: float, batch: Batch, clean: Tensor, z: Tensor, t: Tensor, noise: Tensor
-    ) -> Part:
-        """psi's loss on these rows."""
-        b_d = self.config.b_d
-        with self.autocast():
-            with torch.no_grad():
-                x_g = self.generate(batch, clean, z)
-            terms = {k: v.mean() for k, v in psi_loss(self.psi, x_g, clean, batch, t, noise, b_d).items()}
-        return share, terms["dsm"] + b_d * terms.get("discriminator", 0.0), terms
-
-    def theta_part(
-        self, share: float, batch: Batch, clean: Tensor, z: Tensor, t: Tensor, noise: Tensor
-    ) -> Part:
-        """theta's loss on these rows."""
-        c = self.config
-        with self.autocast():
-            x_g = self.generate(batch, clean, z)
-            terms = theta_loss(self.phi, self.psi, x_g, clean, batch, t, noise, c)
-        terms = {k: v.mean() for k, v in terms.items()}
-        loss = (
-            terms["sid"] + c.b_g * terms.get("generator", 0.0) + c.commitment * terms.get("commitment", 0.0)
-        )
-        return share, loss, terms
+    def micro_batches(
+        self, draw: Draw, part: Callable[[Draw], tuple[Tensor, dict[str, Tensor]]]
+    ) -> Iterator[MicroBatch]:
+        """The losses of a draw's micro-batches, each computed when it is asked for."""
+        for share, rows in micro_batches(len(draw), self.config.micro_batch):
+            yield share, *part(draw[rows])

@@ -1,4 +1,4 @@
-"""Samplers. Each is one loop; each step knows both its ends, t and s < t; source positions stay clean."""
+"""Samplers. A step is given both its ends, t and s < t, and source positions stay clean."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def timesteps(T: int, steps: int, start: int | None = None) -> list[int]:
 def snr_timesteps(schedule: Schedule, steps: int, first: float = 28.0, last: float = 1.0) -> list[int]:
     """steps + 1 integers: T, then steps - 1 evenly in log(sigma/alpha) from `first` to `last`, then 0.
 
-    Evenly in t, a few steps all but miss the noisy end, where a sentence is chosen; evenly in the log of the
-    signal-to-noise ratio they do not (as DPM-Solver spaces its steps, Lu et al. 2022).
+    DPM-Solver spaces its steps like this (Lu et al. 2022). A few steps evenly in t nearly miss the noisy end,
+    where a sentence is chosen.
     """
     if not 3 <= steps <= schedule.T:
         raise InputError(f"steps in log SNR are between 3 and {schedule.T}, got {steps}")
     levels = [first * (last / first) ** (i / (steps - 2)) for i in range(steps - 1)]
     times = [schedule.T, *(schedule.at_ratio(level) for level in levels), 0]
-    if any(t <= s for t, s in zip(times, times[1:])):
+    if any(t <= s for t, s in zip(times, times[1:], strict=False)):
         raise InputError(f"{steps} steps in log SNR do not fit into T = {schedule.T}; take fewer")
     return times
 
 
 def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Standard normal noise of x's shape, drawn on the generator's device: a seed means one thing."""
+    """Standard normal noise of x's shape; drawn on the generator's device, so that a seed means one thing."""
     if generator is None:
         raise InputError("this sampler draws noise; give it a generator")
     return torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
@@ -49,6 +49,72 @@ def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
 def anchor(x: Tensor, clean: Tensor, batch: Batch) -> Tensor:
     """x on target positions, the clean embeddings on source positions (DiffuSeq's partial noising)."""
     return torch.where(batch.target[..., None], x, clean)
+
+
+def ancestral_step(
+    schedule: Schedule,
+    x_t: Tensor,
+    x0_hat: Tensor,
+    t: int,
+    s: int,
+    noise: Tensor,
+    variance: str = "posterior",
+) -> Tensor:
+    """One ancestral step from t to s < t (DDPM, alg. 2): x_s ~ q(x_s | x_t, x0_hat), with `noise` as its randomness.
+
+    variance "posterior" is that of q; "beta" is the variance of q(x_t | x_s), which DiffuSeq's code uses.
+    """
+    alpha_t, sigma_t = schedule.like(t, x_t)
+    alpha_s, sigma_s = schedule.like(s, x_t)
+    mean, std = posterior(x_t, x0_hat, alpha_t, sigma_t, alpha_s, sigma_s)
+    if variance == "beta":
+        std = (sigma_t**2 - (alpha_t / alpha_s * sigma_s) ** 2).sqrt()
+    return mean + std * noise
+
+
+def ddim_step(
+    schedule: Schedule,
+    x_t: Tensor,
+    x0_hat: Tensor,
+    t: int,
+    s: int,
+    noise: Tensor | None = None,
+    eta: float = 0.0,
+) -> Tensor:
+    """One DDIM step from t to s < t (Song et al. 2021, eq. 12); eta above 0 adds that share of `noise`."""
+    alpha_t, sigma_t = schedule.like(t, x_t)
+    alpha_s, sigma_s = schedule.like(s, x_t)
+    eps = x0_to_eps(x_t, x0_hat, alpha_t, sigma_t)
+    std = eta * sigma_s / sigma_t * (1 - (alpha_t / alpha_s) ** 2).sqrt()
+    mean = alpha_s * x0_hat + (sigma_s**2 - std**2).clamp(min=0).sqrt() * eps
+    return mean if noise is None else mean + std * noise
+
+
+Step = Callable[[Tensor, Tensor, int, int], Tensor]  # (x_t, x0_hat, t, s) -> x_s
+
+
+def denoise_along(
+    denoiser: DenoiserFn,
+    step: Step,
+    x: Tensor,
+    times: Sequence[int],
+    batch: Batch,
+    clean: Tensor,
+    clamp: Callable[[Tensor], Tensor] | None = None,
+    trace: Trace | None = None,
+) -> Tensor:
+    """The loop of every sampler: x (B, L, D) at times[0] -> x0_hat at the last time, which is 0.
+
+    Source positions are anchored to `clean` at every step; `clamp` rounds each x0_hat.
+    """
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        x0_hat = denoiser(x, torch.full((len(x),), t, device=x.device), batch)
+        if clamp is not None:
+            x0_hat = clamp(x0_hat)
+        if trace is not None:
+            trace(t, x, x0_hat)
+        x = anchor(x0_hat if s == 0 else step(x, x0_hat, t, s), clean, batch)
+    return x
 
 
 def ancestral(
@@ -63,31 +129,20 @@ def ancestral(
     clamp: Callable[[Tensor], Tensor] | None = None,
     trace: Trace | None = None,
 ) -> Tensor:
-    """Ancestral sampling (DDPM, alg. 2): x_s ~ q(x_s | x_t, x0_hat).
+    """Ancestral sampling (DDPM, alg. 2) -> x at t = 0 (B, L, D).
 
-    clean (B, L, D) holds the source embeddings; `steps` is a number, evenly in t, or the times themselves,
-    from T down to 0. variance "posterior" is that of q; "beta" is the variance of
-    q(x_t | x_s), which DiffuSeq's code uses. Returns x at t = 0 (B, L, D). The last step returns x0_hat.
+    clean (B, L, D) holds the source embeddings. `steps` is a number, evenly in t, or the times themselves, from T
+    down to 0. See `ancestral_step` for the variances.
     """
     if variance not in ("posterior", "beta"):
         raise InputError(f"unknown variance {variance!r}; known: posterior, beta")
-    x = anchor(noise_like(clean, generator), clean, batch)
     times = timesteps(schedule.T, steps) if isinstance(steps, int) else list(steps)
-    for t, s in zip(times[:-1], times[1:]):
-        x0_hat = denoiser(x, torch.full((len(x),), t, device=x.device), batch)
-        if clamp is not None:
-            x0_hat = clamp(x0_hat)
-        if trace is not None:
-            trace(t, x, x0_hat)
-        if s == 0:
-            return anchor(x0_hat, clean, batch)
-        alpha_t, sigma_t = schedule.like(t, x)
-        alpha_s, sigma_s = schedule.like(s, x)
-        mean, std = posterior(x, x0_hat, alpha_t, sigma_t, alpha_s, sigma_s)
-        if variance == "beta":
-            std = (sigma_t**2 - (alpha_t / alpha_s * sigma_s) ** 2).sqrt()
-        x = anchor(mean + std * noise_like(x, generator), clean, batch)
-    raise AssertionError("the times end at 0")
+
+    def step(x_t: Tensor, x0_hat: Tensor, t: int, s: int) -> Tensor:
+        return ancestral_step(schedule, x_t, x0_hat, t, s, noise_like(x_t, generator), variance)
+
+    x = anchor(noise_like(clean, generator), clean, batch)
+    return denoise_along(denoiser, step, x, times, batch, clean, clamp, trace)
 
 
 def ddim(
@@ -103,27 +158,16 @@ def ddim(
     clamp: Callable[[Tensor], Tensor] | None = None,
     trace: Trace | None = None,
 ) -> Tensor:
-    """DDIM (Song et al. 2021, eq. 12): eta = 0 is deterministic, eta = 1 equals `ancestral`'s posterior.
+    """DDIM -> x at t = 0 (B, L, D): eta = 0 is deterministic, eta = 1 equals `ancestral` with its posterior variance.
 
-    `start` (B, L, D) is the noise at t = T, in place of a draw from `generator`.
+    `start` (B, L, D) is the noise at t = T, instead of a draw from `generator`.
     """
+
+    def step(x_t: Tensor, x0_hat: Tensor, t: int, s: int) -> Tensor:
+        return ddim_step(schedule, x_t, x0_hat, t, s, noise_like(x_t, generator) if eta else None, eta)
+
     x = anchor(noise_like(clean, generator) if start is None else start, clean, batch)
-    times = timesteps(schedule.T, steps)
-    for t, s in zip(times[:-1], times[1:]):
-        x0_hat = denoiser(x, torch.full((len(x),), t, device=x.device), batch)
-        if clamp is not None:
-            x0_hat = clamp(x0_hat)
-        if trace is not None:
-            trace(t, x, x0_hat)
-        if s == 0:
-            return anchor(x0_hat, clean, batch)
-        alpha_t, sigma_t = schedule.like(t, x)
-        alpha_s, sigma_s = schedule.like(s, x)
-        eps = x0_to_eps(x, x0_hat, alpha_t, sigma_t)
-        std = eta * sigma_s / sigma_t * (1 - (alpha_t / alpha_s) ** 2).sqrt()
-        mean = alpha_s * x0_hat + (sigma_s**2 - std**2).clamp(min=0).sqrt() * eps
-        x = anchor(mean + std * noise_like(x, generator) if eta else mean, clean, batch)
-    raise AssertionError("the times end at 0")
+    return denoise_along(denoiser, step, x, timesteps(schedule.T, steps), batch, clean, clamp, trace)
 
 
 def student(
@@ -137,16 +181,17 @@ def student(
     generator: torch.Generator,
     trace: Trace | None = None,
 ) -> Tensor:
-    """One-step student: x0_hat = G(sigma z, t_init); more re-noise to t_init (1 - i/steps) (SiD-LSG)."""
+    """The student's sampler -> x at t = 0 (B, L, D): x0_hat = G(sigma z, t_init) in one step.
+
+    Further steps re-noise x0_hat to t_init (1 - i/steps) and denoise it again (SiD-LSG).
+    """
     if not 1 <= steps <= t_init:
         raise InputError(f"the student takes between 1 and {t_init} steps, got {steps}")
+
+    def step(x_t: Tensor, x0_hat: Tensor, t: int, s: int) -> Tensor:
+        return schedule.diffuse(x0_hat, s, noise_like(clean, generator))
+
     sigma = schedule.like(t_init, clean)[1]
     x = anchor(sigma * noise_like(clean, generator), clean, batch)
-    for i in range(steps):
-        t = timesteps(schedule.T, steps, t_init)[i]
-        if i:
-            x = anchor(schedule.diffuse(x0_hat, t, noise_like(clean, generator)), clean, batch)
-        x0_hat = generate(x, torch.full((len(x),), t, device=x.device), batch)
-        if trace is not None:
-            trace(t, x, x0_hat)
-    return anchor(x0_hat, clean, batch)
+    times = timesteps(schedule.T, steps, t_init)
+    return denoise_along(generate, step, x, times, batch, clean, trace=trace)

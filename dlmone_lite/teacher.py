@@ -1,9 +1,9 @@
-"""The teacher: DiffuSeq's losses, the choice of t, and training as an iterator."""
+"""The teacher: DiffuSeq's losses (arXiv 2210.08933), the sampling of t, and the training run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import starmap
 
 import torch
 from torch import Tensor, nn
@@ -15,28 +15,28 @@ from dlmone_lite.rounding import clean_rounding_loss, rounding_loss
 from dlmone_lite.sample import anchor
 from dlmone_lite.text import Batch, to_device
 from dlmone_lite.training import processes
-from dlmone_lite.training.muon import Muon, split
+from dlmone_lite.training.optimisers import build_optimisers
 from dlmone_lite.training.precision import compile_blocks
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import randn
-from dlmone_lite.training.update import Part, accumulated_step, parts
+from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_step, weighted
 
 
 @dataclass
 class TeacherConfig:
-    """One teacher run. The defaults are the classroom recipe; `DIFFUSEQ` below keeps the published choices.
+    """One teacher run. The defaults are the classroom recipe; `DIFFUSEQ` below is nearest to the published one.
 
     target: "sample" regresses on the x0 that was noised (DiffuSeq); "stable" on its posterior mean among all
     references of the same source in the training set, which has the same minimiser and far less variance
-    (Stable Target Field, Xu et al. 2023). loss: "mse" between embeddings (DiffuSeq) or "ce", cross-entropy of
+    (Stable Target Field, Xu et al. 2023). loss: "mse" between embeddings (DiffuSeq) or "ce", the cross-entropy of
     each position's word (CDCD). t_sampling: "uniform", "loss-aware" (DiffuSeq, after Nichol & Dhariwal) or
-    "late", which spends `late_share` of the batch where this world's modes are decided, t >= late_from.
+    "late", which draws `late_share` of the batch from t >= late_from, where the worlds' modes are decided.
     """
 
     steps: int = 6000
     batch_size: int = 64
-    micro_batch: int = 0  # so many rows at a time, their gradients added up; 0: the whole batch
-    optimiser: str = "muon"  # "muon" for the matrices of the blocks, AdamW for the rest; or "adamw" for all
+    micro_batch: int = 0  # rows at a time, whose gradients are added up; 0: the whole batch
+    optimiser: str = "muon"  # for the blocks' matrices, with AdamW for the rest; or "adamw" for all
     lr: float = 4e-3  # of AdamW
     lr_muon: float = 0.02
     lr_shape: str = "cosine"
@@ -52,7 +52,7 @@ class TeacherConfig:
     sigma_0: float = 0.0  # noise on the clean embeddings; DiffuSeq: .121
     rounding: float = 1.0  # weight of the rounding cross-entropy
     prior: float = 1.0  # weight of ||alpha_T x0||^2
-    precision: str = "auto"  # of matrix products: float32, bfloat16, float16, or what is faster here
+    precision: str = "auto"  # of matrix products: float32, bfloat16, float16, or the fastest on this machine
     compile: bool = False  # the blocks by torch.compile: slow to start, then faster
     seed: int = 0
 
@@ -62,6 +62,11 @@ class TeacherConfig:
         for name, values in known.items():
             if (value := getattr(self, name)) not in values:
                 raise InputError(f"unknown {name} {value!r}; known: {', '.join(values)}")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights of the loss's terms."""
+        return {"denoising": 1.0, "rounding": self.rounding, "prior": self.prior}
 
 
 DIFFUSEQ = TeacherConfig(
@@ -80,9 +85,9 @@ RECIPES = {"classroom": TeacherConfig(), "lite": TeacherConfig(t_sampling="unifo
 
 
 class TimeSampler(nn.Module):
-    """Draws t per row and its importance weight (mean 1 under "loss-aware", 1 otherwise).
+    """Draws t for each row, with an importance weight: of mean 1 under "loss-aware", and 1 otherwise.
 
-    A module, so that the losses it remembers are saved and restored with a run; they stay on the CPU.
+    It is a module so that the recorded losses are saved and restored with a run. They stay on the CPU.
     """
 
     def __init__(self, config: TeacherConfig, T: int, history: int = 10, bins: int = 100):
@@ -93,7 +98,7 @@ class TimeSampler(nn.Module):
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """t (n,) in 1..T and weights (n,)."""
         kind, one = self.config.t_sampling, torch.ones(n)
-        if kind == "loss-aware":  # p(bin) ~ sqrt(E[loss^2]), mixed with .1 % uniform
+        if kind == "loss-aware":  # p(bin) ~ sqrt(E[loss^2]), mixed with .1 % uniform (Nichol & Dhariwal 2021)
             p = self.losses.square().mean(1).sqrt()
             p = 0.999 * p / p.sum() + 0.001 / self.bins
             b = torch.multinomial(p, n, replacement=True, generator=generator)
@@ -106,9 +111,9 @@ class TimeSampler(nn.Module):
         return t, one
 
     def record(self, t: Tensor, losses: Tensor) -> None:
-        """Remember the losses (n,) at t (n,) for "loss-aware"."""
+        """Record the losses (n,) at t (n,) for "loss-aware"."""
         bins = (t - 1) * self.bins // self.T
-        for b, loss in zip(bins.tolist(), losses.tolist()):
+        for b, loss in zip(bins.tolist(), losses.tolist(), strict=True):
             self.losses[b] = torch.cat([self.losses[b, 1:], torch.tensor([loss], dtype=torch.float64)])
 
 
@@ -127,37 +132,45 @@ def teacher_loss(
     noise: Tensor,
     config: TeacherConfig,
 ) -> dict[str, Tensor]:
-    """Named terms of DiffuSeq's loss (B,), means over target positions (the masked form its users prefer); in
-    DiffuSeq's own layout over all positions, as published.
+    """Named terms (B,) of DiffuSeq's loss, means over target positions; DiffuSeq's own layout has no source block,
+    so there they are means over all positions, as published.
 
-    denoising: ||x0 - x0_hat||^2 per element, or the cross-entropy per position; rounding: cross-entropy of
-    the noisy x0 against its ids (keeps embeddings apart); prior: ||alpha_T x0||^2, the mean left at t = T.
+    denoising: ||x0 - x0_hat||^2 per element, or the cross-entropy per position; rounding: cross-entropy of the
+    noisy x0 against its ids, which keeps embeddings apart; prior: ||alpha_T x0||^2, the mean that is left at T.
+    noise (B, L, 2 D): the first half is diffusion noise, the second the embeddings' own.
     """
-    cut = batch.ids.shape[1] - references.shape[-1]
+    cut = batch.ids.shape[1] - references.shape[-1]  # where the target block begins
     ids, (table, bias) = batch.ids, model.rounding_head()
     emb = table[ids]  # (B, L, D)
+
+    # Partial noising: the source stays at x0.
     half = noise.shape[-1] // 2
     x0 = emb + config.sigma_0 * noise[..., half:] if config.sigma_0 else emb
     x_t = anchor(model.schedule.diffuse(x0, t, noise[..., :half]), x0, batch)
     h = model.hidden(x_t, t)
+
+    # The candidates for x0 with their weights: all references of the source, or the one sample.
     alpha, sigma = model.schedule.like(t, x_t)
     if config.target == "stable":
         points = table[references]
         with torch.no_grad():
-            noisy = (sigma**2 + (alpha * config.sigma_0) ** 2).sqrt()
-            weights = stable_weights(x_t[:, cut:], points, log_share, alpha, noisy)
+            spread = (sigma**2 + (alpha * config.sigma_0) ** 2).sqrt()
+            weights = stable_weights(x_t[:, cut:], points, log_share, alpha, spread)
     else:
         references, weights = ids[:, None, cut:], torch.ones(len(ids), 1, device=ids.device)
         points = x0[:, None, cut:]
+
     if config.loss == "ce":
         log_p = model.logits(x_t, t, h)[:, cut:].log_softmax(-1)
-        gathered = log_p.gather(-1, references.transpose(1, 2)).transpose(1, 2)  # (B, R, L_t)
-        denoising = -(weights[..., None] * gathered).sum(1).mean(-1)
+        log_p = log_p.gather(-1, references.transpose(1, 2)).transpose(1, 2)  # (B, R, L_t)
+        denoising = -(weights[..., None] * log_p).sum(1).mean(-1)
     else:
-        wanted = (weights[..., None, None] * points).sum(1)
-        if config.target == "stable" and config.sigma_0:  # the mean of the embeddings' own noise
-            wanted = wanted + alpha * config.sigma_0**2 / noisy**2 * (x_t[:, cut:] - alpha * wanted)
-        denoising = (model.x0_from_hidden(x_t, t, h)[:, cut:] - wanted).square().mean((-2, -1))
+        mean = (weights[..., None, None] * points).sum(1)  # (B, L_t, D)
+        if config.target == "stable" and config.sigma_0:  # the posterior mean of the embeddings' own noise
+            mean = mean + alpha * config.sigma_0**2 / spread**2 * (x_t[:, cut:] - alpha * mean)
+        denoising = (model.x0_from_hidden(x_t, t, h)[:, cut:] - mean).square().mean((-2, -1))
+
+    # The two terms that do not pass through the transformer.
     x0 = x0[:, cut:]
     if config.sigma_0 or ids.device.type != "cpu":
         rounding = rounding_loss(x0, table, bias, ids[:, cut:])
@@ -173,19 +186,14 @@ class TeacherRun(Run):
     kind = "teacher"
 
     def __init__(self, model: Denoiser, data: PairedText, config: TeacherConfig):
-        config = replace(config)  # a slider that turns it leaves the caller's alone
+        config = replace(config)  # a slider that changes it leaves the caller's config alone
         self.model, self.data = model.train(), data
         self.ema, self.times = EMA(model, config.ema), TimeSampler(config, model.schedule.T)
-        hidden, rest = split(model)
-        if config.optimiser != "muon":
-            hidden, rest = [], [p for p in model.parameters() if p.requires_grad]
-        decay = {"weight_decay": config.weight_decay}
-        optimisers = {"adamw": torch.optim.AdamW(rest, config.lr, (0.9, 0.98), **decay, fused=True)}
-        if hidden:
-            optimisers["muon"] = Muon(hidden, **decay)
+        adamw, muon = build_optimisers(
+            model, muon=config.optimiser == "muon", betas=(0.9, 0.98), weight_decay=config.weight_decay
+        )
+        optimisers = {"adamw": adamw, "muon": muon} if muon else {"adamw": adamw}
         super().__init__(config, {"model": model, "ema": self.ema.model, "times": self.times}, optimisers)
-        if hidden:
-            self.optimisers["muon"].dtype = self.dtype
         if config.compile:
             compile_blocks([model])
 
@@ -195,32 +203,32 @@ class TeacherRun(Run):
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         c, model, device = self.config, self.model, self.device
+
+        # All processes draw the whole batch; each keeps its own rows.
         index = self.data.draw(c.batch_size, generator)
         t, importance = self.times.draw(len(index), generator)
-        width = model.config.embed_dim * 2  # the first half is diffusion noise, the second sigma_0 noise
-        noise = randn((len(index), self.data.codec.length, width), generator, device)
-        here = processes.own_rows(len(index))  # all rows, unless several processes train
-        rows = self.data.rows(index[here])
-        mine, unweighted = (t[here], noise[here], importance[here]), []
+        shape = (len(index), self.data.codec.length, 2 * model.config.embed_dim)
+        noise = randn(shape, generator, device)
+        own = processes.own_rows(len(index))
+        batch, *rest = self.data.rows(index[own])
+        rest += [t[own], noise[own], importance[own]]
+        unweighted: list[Tensor] = []
 
-        def part(share: float, some: slice) -> Part:
-            batch = rows[0][some].to(device)
-            references, log_share, t, noise, weight = (to_device(x[some], device) for x in (*rows[1:], *mine))
-            with self.autocast():
-                terms = teacher_loss(model, batch, references, log_share, t, noise, c)
-            unweighted.append(terms["denoising"].detach())
-            terms["denoising"] = terms["denoising"] * weight
-            means = {name: term.mean() for name, term in terms.items()}
-            loss = means["denoising"] + c.rounding * means["rounding"] + c.prior * means["prior"]
-            return share, loss, means
+        def losses() -> Iterator[MicroBatch]:
+            for share, rows in micro_batches(len(batch), c.micro_batch):
+                references, log_share, at, eps, weight = (to_device(x[rows], device) for x in rest)
+                with self.autocast():
+                    terms = teacher_loss(model, batch[rows].to(device), references, log_share, at, eps, c)
+                unweighted.append(terms["denoising"].detach())
+                terms["denoising"] = terms["denoising"] * weight
+                means = {name: term.mean() for name, term in terms.items()}
+                yield share, weighted(means, c.weights), means
 
         rates = {"adamw": self.lr(), "muon": c.lr_muon * self.lr_factor()}
         optimisers = {optimiser: rates[name] for name, optimiser in self.optimisers.items()}
-        batch = starmap(part, parts(len(rows[0]), c.micro_batch))
-        values, norm = accumulated_step(optimisers, batch, self.step + 1, c.clip, self.scale)
-        if c.t_sampling == "loss-aware":
-            self.times.record(
-                t, processes.all_gather_rows(torch.cat(unweighted)).cpu()
-            )  # a GPU is waited for again
+        terms, norm = optimiser_step(optimisers, losses(), self.step + 1, c.clip, self.scale)
+
+        if c.t_sampling == "loss-aware":  # a GPU is waited for once more
+            self.times.record(t, processes.all_gather_rows(torch.cat(unweighted)).cpu())
         self.ema.update(model, self.step + 1)
-        return values, {"teacher": norm}, int(rows[0].target.sum()) * processes.world_size()
+        return terms, {"teacher": norm}, int(batch.target.sum()) * processes.world_size()

@@ -83,9 +83,9 @@ def distillation_memory(
     for part in (run.psi_part, run.theta_part):
         kept = {}
         for n in (few, many):
-            drawn = [x[:n] for x in run.draw(generator_at(0, 1))]
+            draw = run.draw(generator_at(0, 1))[:n]
             with kept_for_backward(*networks) as held:
-                loss = part(1.0, *drawn)[1]
+                loss, _ = part(draw)
             kept[n] = held.bytes
             del loss
         slope = (kept[many] - kept[few]) / (many - few)

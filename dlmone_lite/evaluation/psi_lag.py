@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from statistics import fmean
 
 import torch
 from torch import Tensor
 
-from dlmone_lite.distill import DistillRun, psi_loss
+from dlmone_lite.distill import DistillRun, Draw, psi_loss
 from dlmone_lite.sample import anchor
 from dlmone_lite.sid import over_target
 from dlmone_lite.training.seeds import generator_at
@@ -27,7 +28,7 @@ def lag(run: DistillRun, rows: int = 512, seed: int = 0) -> float:
     clean = run.phi.embed(batch.ids)
     z, noise = (torch.randn(clean.shape, generator=rng).to(clean) for _ in range(2))
     t = torch.randint(c.t_min, c.t_max + 1, (rows,), generator=rng).to(run.device)
-    x_g = run.generate(batch, clean, z)
+    x_g = run.generate(Draw(batch, clean, z, t, noise))
     x_t = anchor(run.phi.schedule.diffuse(x_g, t, noise), clean, batch)
     f_phi, f_psi = run.phi(x_t, t, batch), run.psi(x_t, t, batch)
     gap = over_target((f_phi - f_psi).square(), batch.target).mean()
@@ -45,16 +46,17 @@ def regret(run: DistillRun, updates: int = 100, rows: int = 1024, lr: float = 1e
     learned = [p for p in psi.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(learned, lr=lr, betas=(c.beta1, c.beta2))
 
-    def loss(drawn: tuple) -> Tensor:
-        batch, clean, z, t, noise = drawn
+    alone = replace(c, b_d=0.0)  # denoising score matching without the discriminator's term
+
+    def loss(draw: Draw) -> Tensor:
         with torch.no_grad():
-            x_g = run.generate(batch, clean, z)
-        return psi_loss(psi, x_g, clean, batch, t, noise, 0.0)["dsm"].mean()
+            x_g = run.generate(draw)
+        return psi_loss(psi, x_g, draw, alone)["dsm"].mean()
 
     @torch.no_grad()
     def held_out() -> float:
         draws = (run.draw(generator_at(9_000_023 + seed, i)) for i in range(max(1, rows // c.batch_size)))
-        return fmean(float(loss(drawn)) for drawn in draws)
+        return fmean(float(loss(draw)) for draw in draws)
 
     before = held_out()
     for i in range(updates):

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from dlmone_lite.distill import DistillConfig, psi_loss, theta_loss
+from dlmone_lite.distill import DistillConfig, Draw, psi_loss, theta_loss
 from dlmone_lite.exact import GaussianMixture
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.sid import error_weight, generator_loss, over_target
 from dlmone_lite.text import Batch
 from dlmone_lite.training.run import Run
 from dlmone_lite.training.seeds import generator_at, seed_weights
-from dlmone_lite.training.update import optimiser_step
+from dlmone_lite.training.update import optimiser_step, weighted
 
 CENTRES = [[-1.6, 0.2], [-0.6, 1.5], [1.2, 1.1], [1.5, -0.9], [-0.3, -1.5]]
 SHARES = [0.35, 0.1, 0.25, 0.1, 0.2]
@@ -148,6 +148,11 @@ class ToyConfig(DistillConfig):
     divergence: str = "sid"  # or "reverse_kl"
     exact: bool = False
 
+    @property
+    def theta_weights(self) -> dict[str, float]:
+        """Weights of theta's loss terms, of which either divergence is one."""
+        return {**super().theta_weights, "reverse_kl": 1.0}
+
 
 class ToyRun(Run):
     """Distil the plane's exact teacher into a student of `batch_size` points around `start`; see `.points`.
@@ -199,16 +204,16 @@ class ToyRun(Run):
         c, x_g = self.config, self.points[:, None]
         real = self.data.sample(len(self.z), generator)[:, None]
         t, noise = self.noise(generator)
-        terms = psi_loss(self.psi, x_g, real, self.batch, t, noise, c.b_d)
-        terms = {name: term.mean() for name, term in terms.items()}
-        loss = terms["dsm"] + c.b_d * terms.get("discriminator", 0.0)
-        return optimiser_step({self.optimisers["psi"]: c.lr_psi}, loss, terms, self.step + 1, c.clip)
+        terms = psi_loss(self.psi, x_g, Draw(self.batch, real, self.z, t, noise), c)
+        means = {name: term.mean() for name, term in terms.items()}
+        batch = [(1.0, weighted(means, c.psi_weights), means)]
+        return optimiser_step({self.optimisers["psi"]: c.lr_psi}, batch, self.step + 1, c.clip)
 
     def theta_terms(self, x_g: Tensor, t: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Named terms (N,) of theta, each divided by w."""
         c, psi = self.config, self.estimator()
         if c.divergence == "sid":
-            return theta_loss(self.phi, psi, x_g, x_g, self.batch, t, noise, c)
+            return theta_loss(self.phi, psi, x_g, Draw(self.batch, x_g, self.z, t, noise), c)
         x_t, target = self.schedule.diffuse(x_g, t, noise), self.batch.target
         f_phi, (f_psi, fake) = self.phi(x_t, t), psi.denoise_and_discriminate(x_t, t, self.batch)
         w = error_weight(x_g, f_phi, target)
@@ -219,9 +224,9 @@ class ToyRun(Run):
         """One update of theta -> (losses, gradient norm)."""
         c, (t, noise) = self.config, self.noise(generator)
         terms = self.theta_terms(self.theta(self.z), t, noise)
-        terms = {name: term.mean() for name, term in terms.items()}
-        loss = terms[c.divergence] + c.b_g * terms.get("generator", 0.0)
-        return optimiser_step({self.optimisers["theta"]: c.lr}, loss, terms, self.step + 1, c.clip)
+        means = {name: term.mean() for name, term in terms.items()}
+        batch = [(1.0, weighted(means, c.theta_weights), means)]
+        return optimiser_step({self.optimisers["theta"]: c.lr}, batch, self.step + 1, c.clip)
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         losses, norms = {}, {}

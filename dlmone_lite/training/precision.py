@@ -1,4 +1,4 @@
-"""Number formats and memory: what this machine multiplies faster, and how it is told to."""
+"""The device, the precision of matrix products, and the memory allocator."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from dlmone_lite.errors import InputError
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def tried(device: torch.device) -> list[str]:
-    """The precisions that may be the fastest there; a CPU is never quick in float16."""
+def candidate_precisions(device: torch.device) -> list[str]:
+    """The precisions that may be fastest on a device; a CPU is slow in float16."""
     return [name for name in PRECISIONS if name != "float16" or device.type != "cpu"]
 
 
 def fastest_precision(device: torch.device, width: int = 256) -> torch.dtype:
-    """What this machine multiplies clearly faster than float32 (it measures): bfloat16, or float16 on a GPU
-    that is slow in bfloat16; else float32. On a GPU in the feed-forward layers of networks of that width: of
-    narrow ones it hardly computes more than it starts to, which takes as long in any precision."""
+    """Measure which precision multiplies clearly faster than float32: bfloat16, float16, or else float32.
+
+    A GPU is measured on the feed-forward layer of a network of that width, because with narrow layers it mostly
+    starts kernels, which takes equally long in every precision.
+    """
     rows, width, out, calls = (2048, 256, 256, 1) if device.type == "cpu" else (4096, width, 4 * width, 20)
     a, b = torch.randn(rows, width, device=device), torch.randn(width, out, device=device)
     seconds = {}
-    for name in tried(device):
+    for name in candidate_precisions(device):
         x, y = a.to(PRECISIONS[name]), b.to(PRECISIONS[name])
         for repeat in range(4):
             if repeat == 1:  # the first call warms up
                 began = time.perf_counter()
-            for _ in range(calls):  # for each wait
+            for _ in range(calls):  # then the device is waited for once
                 z = x @ y
             float(z[0, 0])
         seconds[name] = time.perf_counter() - began
@@ -44,8 +46,7 @@ def fastest_precision(device: torch.device, width: int = 256) -> torch.dtype:
 
 
 def resolve_precision(name: str, device: torch.device, width: int = 256) -> str:
-    """The precision called `name`, where "auto" is what this machine does faster in networks of that width;
-    unknown: InputError."""
+    """`name` itself, or for "auto" the faster precision for networks of that width; InputError if unknown."""
     if name == "auto":
         fast = fastest_precision(device, width)
         return next(name for name, dtype in PRECISIONS.items() if dtype == fast)
@@ -55,14 +56,14 @@ def resolve_precision(name: str, device: torch.device, width: int = 256) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context in which networks are evaluated with their matrix products in `precision`."""
+    """The context that computes matrix products in `precision`."""
     return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "float32")
 
 
 def compile_blocks(networks: Iterable[nn.Module], backend: str = "inductor") -> None:
-    """Let torch.compile fuse what lies between the matrix products of these networks' blocks.
+    """Compile the blocks of these networks in place; weights and saved states stay as they are.
 
-    The first call then takes a minute. Weights and saved states stay as they are.
+    The first call then takes a minute. Raises InputError where no compiler is installed.
     """
     for network in networks:
         on_gpu = next(network.parameters()).is_cuda
@@ -76,7 +77,7 @@ def compile_blocks(networks: Iterable[nn.Module], backend: str = "inductor") -> 
 
 @cache
 def reuse_memory() -> None:
-    """Let glibc keep freed memory instead of returning it at each step and asking for it again."""
+    """Let glibc keep freed memory, because returning it at every step and asking for it again is slow."""
     if sys.platform == "linux":
         try:
             mallopt = ctypes.CDLL(None).mallopt

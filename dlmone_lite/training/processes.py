@@ -1,9 +1,9 @@
-"""Several processes train one network together, by --processes or torchrun; each takes its rows of a batch.
+"""Data-parallel training in several processes, started by --processes or torchrun.
 
-All draw the same random numbers for the whole batch and compute on their own rows; gradients and losses are
-averaged over all by `torch.distributed`. So a run has the same numbers as one process with the same batch, up
-to the order of sums and to what dropout drops, and a state saved by either goes on in the other. The first
-process alone writes.
+All processes draw the same random numbers for the whole batch, each computes its own rows, and gradients and
+losses are averaged over all. A run therefore has the numbers of one process with the same batch, up to the order
+of sums and the entries that dropout drops, and a state saved by either goes on in the other. Only the first
+process writes files.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from dlmone_lite.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-PATIENCE = timedelta(hours=2)  # in an exchange: the first process evaluates while the others wait
+TIMEOUT = timedelta(hours=2)  # of an exchange, because the others wait while the first process evaluates
 STOPPED = 130  # the exit code of a process that Ctrl-C asked to save and stop
 
 
 def launch(argv: Sequence[str], processes: int) -> int:
-    """Run `python -m dlmone_lite argv` in so many processes of this machine -> 0, or the exit code of the
-    first that fails, which ends the others. (`torchrun` does the same over several machines.)"""
+    """Run `python -m dlmone_lite argv` in several processes of this machine; return 0 or the exit code of the first
+    that fails, which ends the others. `torchrun` does the same over several machines."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -43,12 +43,14 @@ def launch(argv: Sequence[str], processes: int) -> int:
         )
         for rank in range(processes)
     ]
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches them as well: they save and stop
+    before = signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the processes themselves, which save and stop
     try:
         while None in (codes := [process.poll() for process in started]) and not any(codes):
             time.sleep(0.2)
         failed = next((code for code in codes if code), 0)
-        if failed not in (0, STOPPED):  # the others would wait for it for ever
+        if failed not in (0, STOPPED):  # the others would wait for the failed one forever
             for process in started:
                 process.terminate()
         until = None if failed in (0, STOPPED) else time.monotonic() + 15
@@ -60,7 +62,7 @@ def launch(argv: Sequence[str], processes: int) -> int:
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float | None) -> None:
-    """Wait for it, then kill it: what hangs in an exchange with one that failed hears nothing else."""
+    """Wait for a process, then kill it: one that hangs in an exchange answers no milder signal."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -69,14 +71,14 @@ def _ended(process: subprocess.Popen[bytes], seconds: float | None) -> None:
 
 
 def _group() -> Any:
-    """torch.distributed once several processes have met, else None; imported late, for help must not wait."""
+    """torch.distributed if a process group exists, else None; imported late, because --help must not wait."""
     import torch.distributed as dist
 
     return dist if dist.is_available() and dist.is_initialized() else None
 
 
 def init(device: str) -> str:
-    """Join the others if this is one of several processes -> its device (`cuda`: a GPU for each)."""
+    """Join the process group if this is one of several processes; return its device, with `cuda` a GPU each."""
     if "LOCAL_RANK" not in os.environ or _group():
         return device
     import torch
@@ -87,51 +89,54 @@ def init(device: str) -> str:
             raise InputError(f"{here} processes, but {there} GPU(s): start as many, or add --device cpu")
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    # Its functions have the group of that moment as a default: first imported later (an optimiser does, with
-    # torch._dynamo), they keep it and its threads beyond `end`, and one of those may abort at exit.
+    # The functions of this module take the group at import time as a default argument. If an optimiser imports it
+    # later, through torch._dynamo, they keep the group and its threads alive beyond `shutdown`, and a thread
+    # that outlives the interpreter may abort its exit.
     import torch.distributed.nn
 
     how = {"backend": "gloo"}
     if device.startswith("cuda"):
         how = {"backend": "nccl", "device_id": torch.device(device)}
-    torch.distributed.init_process_group(**how, timeout=PATIENCE)
+    torch.distributed.init_process_group(**how, timeout=TIMEOUT)
     return device
 
 
 def shutdown() -> None:
-    """Leave together: one that goes while another still speaks to it takes it down."""
+    """Leave the process group together, because a process that leaves during an exchange breaks the others."""
     barrier()
     if group := _group():
         group.destroy_process_group()
 
 
 def abort() -> None:
-    """Without the others, after a mistake: threads that outlive the interpreter may abort its exit. (NCCL
-    would first wait for the others, who wait for this one.)"""
-    if "torch.distributed" in sys.modules and (group := _group()):  # else help would wait for torch
+    """Leave the process group alone, after an error, because its threads may abort the interpreter's exit.
+
+    NCCL is left as it is: it would first wait for the others, which wait for this process.
+    """
+    if "torch.distributed" in sys.modules and (group := _group()):  # do not import torch for this
         if group.get_backend() != "nccl":
             group.destroy_process_group()
 
 
 def world_size() -> int:
-    """How many processes train together; 1 if this one is alone."""
+    """Number of processes that train together; 1 without a group."""
     group = _group()
     return group.get_world_size() if group else 1
 
 
 def is_main() -> bool:
-    """Whether this process evaluates, prints and writes."""
+    """Whether this is the first process, which evaluates, prints and writes."""
     return rank() == 0
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """Number of this process, from 0."""
     group = _group()
     return group.get_rank() if group else 0
 
 
 def own_rows(rows: int) -> slice:
-    """This process' share of a batch; InputError if it cannot be shared evenly."""
+    """The rows of a batch that this process computes; InputError if they cannot be shared evenly."""
     if rows % world_size():
         raise InputError(f"a batch of {rows} cannot be shared by {world_size()} processes; choose a multiple")
     share = rows // world_size()
@@ -139,7 +144,7 @@ def own_rows(rows: int) -> slice:
 
 
 def all_reduce_mean(tensors: list[Tensor]) -> None:
-    """Replace each tensor by its mean over all processes, in place, in one exchange."""
+    """Replace each tensor by its mean over all processes, in place and in one exchange."""
     if group := _group():
         import torch
 
@@ -151,7 +156,7 @@ def all_reduce_mean(tensors: list[Tensor]) -> None:
 
 
 def all_gather_rows(share: Tensor) -> Tensor:
-    """The shares of all processes, one after the other (equal sizes along the first dimension)."""
+    """The rows of all processes in order; each has the same number of rows."""
     if not (group := _group()):
         return share
     import torch
@@ -162,40 +167,41 @@ def all_gather_rows(share: Tensor) -> Tensor:
 
 
 def all_gather_uneven(own: Tensor, rows: int) -> Tensor:
-    """What all processes made, one after the other: each `rows` rows, the last ones perhaps fewer or none."""
+    """The rows of all processes in order, where each has at most `rows` and the last ones may have fewer."""
     if world_size() == 1:
         return own
-    made = own.new_zeros(1)[0].long() + len(own)
+    count = own.new_zeros(1)[0].long() + len(own)
     filled = own.new_zeros(rows, *own.shape[1:])
     filled[: len(own)] = own
-    return all_gather_rows(filled)[: int(all_gather_rows(made[None]).sum())]
+    return all_gather_rows(filled)[: int(all_gather_rows(count[None]).sum())]
 
 
-def broadcast(choice: int) -> int:
-    """The first process' choice, for all."""
+def broadcast(number: int) -> int:
+    """The first process' number, for all."""
     if not (group := _group()):
-        return choice
-    told = _flag(choice)
-    group.broadcast(told, 0)
-    return int(told)
+        return number
+    tensor = _as_tensor(number)
+    group.broadcast(tensor, 0)
+    return int(tensor)
 
 
-def any_process(asked: bool) -> bool:
-    """Whether any process was asked to stop: then all do, after the same update."""
+def any_process(flag: bool) -> bool:
+    """Whether the flag is set in any process; all get the same answer and so stop after the same update."""
     if not (group := _group()):
-        return asked
-    told = _flag(asked)
-    group.all_reduce(told, group.ReduceOp.MAX)
-    return bool(told)
+        return flag
+    tensor = _as_tensor(flag)
+    group.all_reduce(tensor, group.ReduceOp.MAX)
+    return bool(tensor)
 
 
-def _flag(value: int) -> Tensor:
+def _as_tensor(value: int) -> Tensor:
+    """The number as a tensor where the group exchanges tensors."""
     import torch
 
     return torch.tensor(int(value), device="cuda" if _group().get_backend() == "nccl" else "cpu")
 
 
 def barrier() -> None:
-    """Until all processes are here."""
+    """Barrier: wait until all processes are here."""
     if group := _group():
         group.barrier()

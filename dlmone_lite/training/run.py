@@ -1,4 +1,4 @@
-"""What every training run shares: seeds, EMA, the learning rate, the `Step` record, and exact resume."""
+"""A training run: an iterator of `Step`s with learning-rate schedule, EMA, and exact resume."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import read_tensors, write_tensors
 from dlmone_lite.training import processes
+from dlmone_lite.training.optimisers import Muon
 from dlmone_lite.training.precision import PRECISIONS, autocast, resolve_precision, reuse_memory
 from dlmone_lite.training.seeds import generator_at
 from dlmone_lite.training.update import LossScale
@@ -26,7 +27,7 @@ Evaluate = Callable[[nn.Module], dict[str, float]]
 
 @dataclass
 class Step:
-    """One finished update; seconds count training only, tokens the target positions seen since the start."""
+    """The record of one update. seconds count training only; tokens are target positions since the start."""
 
     step: int
     losses: dict[str, float]
@@ -49,24 +50,24 @@ def lr_at(step: int, steps: int, lr: float, warmup: int, shape: str = "cosine") 
 
 
 class EMA:
-    """Exponential moving average of a model's weights, held in `.model`; early on over few steps."""
+    """Exponential moving average of a model's weights in `.model`, over fewer steps at the beginning."""
 
     def __init__(self, model: nn.Module, decay: float):
         self.model, self.decay = copy.deepcopy(model).eval().requires_grad_(False), decay
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """After update `step` (from 1): average <- decay average + (1 - decay) weights."""
+        """Average the weights after update `step` (from 1): ema <- decay ema + (1 - decay) weights."""
         decay = min(self.decay, step / (step + 9))
         averages, weights = list(self.model.parameters()), list(model.parameters())
         torch._foreach_lerp_(averages, weights, 1 - decay)
 
 
 class Run:
-    """A training run as an iterator of `Step`s, which can be saved at any step and continued exactly.
+    """A training run: iterate for `Step`s; save after any step and continue exactly.
 
-    A subclass fills `modules` (name -> module, EMA copies included) and `optimisers`, and defines `update`.
-    `config` is a dataclass that may be changed between steps: that is what the notebooks' sliders turn.
+    A subclass passes `modules` (name -> module, EMA copies included) and `optimisers` (by name), and defines
+    `update`. `config` is a dataclass whose fields may change between steps; the notebooks' sliders do that.
     """
 
     kind = "run"
@@ -75,35 +76,38 @@ class Run:
         reuse_memory()
         self.config, self.modules, self.optimisers = config, modules, optimisers
         self.step, self.seconds, self.tokens = 0, 0.0, 0
-        self.origin: dict[str, str] = {}  # what the run starts from, by name: a state of another is refused
+        self.origin: dict[str, str] = {}  # hashes of what the run starts from; a state with others is refused
         self.device = next(next(iter(modules.values())).parameters()).device
-        known, shapes = list(PRECISIONS), [m.config for m in modules.values() if hasattr(m, "words")]
-        own = resolve_precision(
-            config.precision, self.device, max((shape.width for shape in shapes), default=256)
-        )
-        config.precision = known[
-            processes.broadcast(known.index(own))
-        ]  # each process may have measured another
+        shapes = [module.config for module in modules.values() if hasattr(module, "words")]
+
+        # "auto" measures speed, and several processes must agree on the outcome: the first one decides.
+        width = max((shape.width for shape in shapes), default=256)
+        known = list(PRECISIONS)
+        fastest = known.index(resolve_precision(config.precision, self.device, width))
+        config.precision = known[processes.broadcast(fastest)]
         self.dtype = PRECISIONS[config.precision]
+        for optimiser in optimisers.values():
+            if isinstance(optimiser, Muon):
+                optimiser.dtype = self.dtype
         self.scale = LossScale() if self.dtype == torch.float16 else None
         self.dropout = any(shape.dropout for shape in shapes)
 
     def autocast(self) -> torch.autocast:
-        """The context in which networks are evaluated: matrix products in the run's precision."""
+        """The context that computes matrix products in the run's precision."""
         return autocast(self.device, self.config.precision)
 
     @property
     def total(self) -> int:
-        """Updates in the whole run."""
+        """Number of updates in the whole run."""
         return self.config.steps
 
     @property
     def result(self) -> nn.Module:
-        """The network this run makes."""
+        """The network that this run trains."""
         raise NotImplementedError
 
     def prepare(self) -> Iterator[tuple[int, int]]:
-        """What is to be done once before the first update, in parts: yields (parts done, parts in all)."""
+        """Work before the first update, if there is any; yields (parts done, parts in all)."""
         yield from ()
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
@@ -115,14 +119,17 @@ class Run:
             yield self.advance()
 
     def advance(self, evaluate: Evaluate | None = None) -> Step:
-        """One update, its `Step`; with `evaluate`, the result is evaluated after it."""
+        """Make one update and return its `Step`; `evaluate` then measures the result."""
         began, lr = time.perf_counter(), self.lr()
         generator = generator_at(self.config.seed, self.step + 1)
-        here = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(here) if self.dropout else nullcontext():  # dropout draws from torch's own
+
+        # Dropout draws from torch's global generator: seed it for this update and restore it afterwards.
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices) if self.dropout else nullcontext():
             if self.dropout:
                 torch.manual_seed(generator.initial_seed() + processes.rank())
             losses, norms, tokens = self.update(generator)
+
         self.step += 1
         self.tokens += tokens
         self.seconds += time.perf_counter() - began
@@ -134,29 +141,30 @@ class Run:
         return self.config.lr * self.lr_factor()
 
     def lr_factor(self) -> float:
-        """What every learning rate is multiplied by at the next update."""
+        """Factor of every learning rate at the next update."""
         c = self.config
         return lr_at(self.step + 1, self.total, 1.0, c.warmup, c.lr_shape)
 
     def save(self, path: str | Path) -> None:
-        """Everything a resumed run needs, in one safetensors file, written atomically."""
-        tensors = {
-            f"module/{name}/{key}": value
-            for name, module in self.modules.items()
-            for key, value in module.state_dict().items()
-        }
+        """Write all that a resumed run needs to one safetensors file, atomically."""
+        tensors = self._module_tensors()
         for name, optimiser in self.optimisers.items():
             for i, slots in optimiser.state_dict()["state"].items():
                 for slot, value in slots.items():
                     tensors[f"optimiser/{name}/{i}/{slot}"] = torch.as_tensor(value)
-        progress = {"kind": self.kind, "step": self.step, "seconds": self.seconds, "tokens": self.tokens}
-        progress["config"] = asdict(self.config) if is_dataclass(self.config) else {}
-        progress["origin"] = self.origin
-        progress["scale"] = asdict(self.scale) if self.scale else None
+        progress = {
+            "kind": self.kind,
+            "step": self.step,
+            "seconds": self.seconds,
+            "tokens": self.tokens,
+            "config": asdict(self.config),
+            "origin": self.origin,
+            "scale": asdict(self.scale) if self.scale else None,
+        }
         write_tensors(path, tensors, {"training_state": json.dumps(progress)})
 
     def load(self, path: str | Path) -> None:
-        """Continue from `save`; a state of another kind of run or other shapes is an InputError."""
+        """Continue from a saved state; InputError for another kind of run, origin or shape."""
         tensors, metadata = read_tensors(path)
         progress = json.loads(metadata.get("training_state", "{}"))
         if progress.get("kind") != self.kind:
@@ -166,13 +174,15 @@ class Run:
         for name, value in self.origin.items():
             if (saved := progress.get("origin", {}).get(name, value)) != value:
                 raise InputError(f"{path} belongs to a run with another {name} ({saved}, now {value})")
-        own = {f"module/{n}/{k}": v for n, m in self.modules.items() for k, v in m.state_dict().items()}
+
+        # Refuse other shapes before anything is changed.
+        expected = {key: value.shape for key, value in self._module_tensors().items()}
+        saved_shapes = {key: value.shape for key, value in tensors.items() if key.startswith("module/")}
         slots = {name: self._slots(name, tensors) for name in self.optimisers}
-        named = {key.split("/")[1] for key in tensors if key.startswith("optimiser/")}
-        shapes = {k: v.shape for k, v in tensors.items() if k.startswith("module/")}
-        same = {k: v.shape for k, v in own.items()} == shapes
-        if not same or None in slots.values() or not named <= set(slots):
+        saved_names = {key.split("/")[1] for key in tensors if key.startswith("optimiser/")}
+        if expected != saved_shapes or None in slots.values() or not saved_names <= set(slots):
             raise InputError(f"{path} belongs to a differently shaped run; use that run's options")
+
         for name, module in self.modules.items():
             module.load_state_dict({k: tensors[f"module/{name}/{k}"] for k in module.state_dict()})
         for name, optimiser in self.optimisers.items():
@@ -182,8 +192,16 @@ class Run:
         if self.scale and progress.get("scale"):
             self.scale = LossScale(**progress["scale"])
 
+    def _module_tensors(self) -> dict[str, Tensor]:
+        """All modules' weights and buffers by their names in a saved state."""
+        tensors = {}
+        for name, module in self.modules.items():
+            for key, value in module.state_dict().items():
+                tensors[f"module/{name}/{key}"] = value
+        return tensors
+
     def _slots(self, name: str, tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]] | None:
-        """The saved state of one optimiser by parameter, or None where it does not fit its parameters."""
+        """The saved state of one optimiser by parameter number, or None if it does not fit its parameters."""
         parameters = [p for group in self.optimisers[name].param_groups for p in group["params"]]
         slots: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():

@@ -1,9 +1,9 @@
-"""One update of some weights: its loss finite or refused, in one or in parts, its gradient clipped."""
+"""One optimiser step: accumulate gradients over micro-batches, refuse non-finite losses, clip, step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,24 +12,28 @@ from torch import Tensor, nn
 from dlmone_lite.errors import InputError
 from dlmone_lite.training import processes
 
-Part = tuple[float, Tensor, dict[str, Tensor]]  # its share of the batch, its loss, the loss's named terms
+MicroBatch = tuple[
+    float, Tensor, dict[str, Tensor]
+]  # its share of the batch, its loss, the loss's named terms
 
 
 class Diverged(RuntimeError):
-    """A loss became NaN or infinite; the update was not applied."""
+    """A loss or gradient became NaN or infinite; the update was not applied."""
 
 
 @dataclass
 class LossScale:
-    """What a loss in float16 is multiplied by, lest small gradients vanish: halved when a gradient overflows,
-    doubled after `patience` updates in which none did, as by torch.amp.GradScaler."""
+    """The factor on a float16 loss, which keeps small gradients above zero (as torch.amp.GradScaler).
+
+    It is halved when a gradient overflows and doubled after `patience` updates without an overflow.
+    """
 
     value: float = 2.0**16
     fitted: int = 0  # updates since the last change
     patience: int = 2000
 
-    def note(self, overflow: bool) -> None:
-        """What became of an update."""
+    def update(self, overflow: bool) -> None:
+        """Adapt the factor after an update."""
         self.fitted = 0 if overflow else self.fitted + 1
         if overflow:
             self.value /= 2
@@ -37,98 +41,100 @@ class LossScale:
             self.value, self.fitted = 2 * self.value, 0
 
 
-def parts(rows: int, at_once: int) -> Iterator[tuple[float, slice]]:
-    """(share, rows) of each part of a batch: `at_once` rows, the last perhaps fewer; all at once if 0."""
-    if at_once < 0:
-        raise InputError(f"micro_batch must be at least 1, or 0 for the whole batch, not {at_once}")
-    size = at_once or rows
+def weighted(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The weighted sum of a loss's named terms, a number; every term needs a weight."""
+    total: Tensor | float = 0.0
+    for name, term in terms.items():
+        total = total + weights[name] * term
+    return total
+
+
+def micro_batches(rows: int, size: int) -> Iterator[tuple[float, slice]]:
+    """(share of the batch, its rows) of each micro-batch of `size` rows; size 0 is the whole batch at once."""
+    if size < 0:
+        raise InputError(f"micro_batch must be at least 1, or 0 for the whole batch, not {size}")
+    size = size or rows
     for start in range(0, rows, size):
         stop = min(start + size, rows)
         yield (stop - start) / rows, slice(start, stop)
 
 
 def optimiser_step(
-    optimisers: dict[torch.optim.Optimizer, float],
-    loss: Tensor,
-    terms: dict[str, Tensor],
+    optimisers: Mapping[torch.optim.Optimizer, float],
+    batch: Iterable[MicroBatch],
     step: int,
     clip: float,
     scale: LossScale | None = None,
 ) -> tuple[dict[str, float], float]:
-    """Back-propagate `loss`, step each optimiser at its learning rate; Diverged if a term is not finite.
+    """Back-propagate the micro-batches, clip the gradient's norm to `clip`, step each optimiser at its rate.
 
-    Returns the terms and the gradient's norm before clipping. Only these parameters get gradients.
-    """
-    return accumulated_step(optimisers, [(1.0, loss, terms)], step, clip, scale)
-
-
-def accumulated_step(
-    optimisers: dict[torch.optim.Optimizer, float],
-    batch: Iterable[Part],
-    step: int,
-    clip: float,
-    scale: LossScale | None = None,
-) -> tuple[dict[str, float], float]:
-    """`optimiser_step` of a batch that comes in parts, each made when the one before is back-propagated and
-    forgotten: the gradients of the whole at the memory of a part (gradient accumulation).
-
-    A GPU is waited for once, when terms and norm are read. With a `scale` an update whose gradient overflows
-    is left out, its norm told as it is, inf or nan.
+    Each micro-batch is computed when the one before is back-propagated and freed, so that memory holds one at
+    a time. Returns the terms' means and the gradient's norm before clipping. Only the optimisers' parameters
+    get gradients. A GPU is waited for once, when terms and norm are read. Raises Diverged, naming the term and
+    `step`, if one is not finite; with a `scale`, an update whose gradient overflows is skipped instead.
     """
     parameters = [p for optimiser in optimisers for group in optimiser.param_groups for p in group["params"]]
-    total = _back_propagated(parameters, batch, scale.value if scale else 1.0)
-    processes.all_reduce_mean(list(total.values()))
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    processes.all_reduce_mean(gradients)
-    norm = nn.utils.get_total_norm(gradients)
-    *values, size = read([*total.values(), norm])
-    for name, value in zip(total, values, strict=True):
-        if not math.isfinite(value):
-            _forget(optimisers)
-            raise Diverged(
-                f"the loss term {name!r} is {value} at step {step}; "
-                "lower the learning rate or the coefficient and resume from the last checkpoint"
-            )
-    overflow = not math.isfinite(size)
-    if overflow and (scale is None or scale.value <= 1):
-        _forget(optimisers)
-        raise Diverged(f"the gradient is {size} at step {step}; lower the learning rate and resume")
-    if scale:
-        scale.note(overflow)
-    if overflow:
-        _forget(optimisers)
-        return dict(zip(total, values, strict=True)), size
-    if size > clip:
-        nn.utils.clip_grads_with_norm_(parameters, clip, norm)
-    for optimiser, lr in optimisers.items():
-        for group in optimiser.param_groups:
-            group["lr"] = lr
-        optimiser.step()
-    _forget(optimisers)
-    return dict(zip(total, values, strict=True)), size
+    try:
+        means = _accumulate(parameters, batch, scale.value if scale else 1.0)
+
+        # Several processes: each has the gradient of its own rows, all need the mean.
+        processes.all_reduce_mean(list(means.values()))
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        processes.all_reduce_mean(gradients)
+        norm = nn.utils.get_total_norm(gradients)
+
+        *values, size = to_floats([*means.values(), norm])
+        losses = dict(zip(means, values, strict=True))
+        if not _is_finite(losses, size, step, scale):
+            return losses, size
+
+        if size > clip:
+            nn.utils.clip_grads_with_norm_(parameters, clip, norm)
+        for optimiser, lr in optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+            optimiser.step()
+        return losses, size
+    finally:
+        for optimiser in optimisers:
+            optimiser.zero_grad(set_to_none=True)
 
 
-def _back_propagated(parameters: list[Tensor], batch: Iterable[Part], factor: float) -> dict[str, Tensor]:
-    """The terms of the whole batch, whose gradients come to lie in the parameters; each loss is multiplied by
-    `factor` on the way."""
-    total: dict[str, Tensor] = {}
+def _accumulate(parameters: list[Tensor], batch: Iterable[MicroBatch], factor: float) -> dict[str, Tensor]:
+    """Add up the gradients of all micro-batches in the parameters; return the means of the loss's terms.
+
+    Each loss is multiplied by `factor` on the way and its gradient divided by it.
+    """
+    means: dict[str, Tensor] = {}
     for share, loss, terms in batch:
         for name, term in terms.items():
-            total[name] = total.get(name, 0.0) + share * term.detach()
+            means[name] = means.get(name, 0.0) + share * term.detach()
         gradients = torch.autograd.grad(factor * loss, parameters, allow_unused=True)
-        del loss, terms
+        del loss, terms  # frees the graph before the next micro-batch is computed
+
         for parameter, gradient in zip(parameters, gradients, strict=True):
             if gradient is not None:
                 part = gradient if share == factor else share / factor * gradient
                 parameter.grad = part if parameter.grad is None else parameter.grad + part
-    return total
+    return means
 
 
-def read(values: Iterable[Tensor]) -> list[float]:
-    """Numbers on the CPU: here an update waits for a GPU to have computed them."""
+def _is_finite(losses: Mapping[str, float], norm: float, step: int, scale: LossScale | None) -> bool:
+    """Whether the update may be applied; Diverged where no smaller loss scale can help."""
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            raise Diverged(
+                f"the loss term {name!r} is {value} at step {step}; "
+                "lower the learning rate or the coefficient and resume from the last checkpoint"
+            )
+    overflow = not math.isfinite(norm)
+    if overflow and (scale is None or scale.value <= 1):
+        raise Diverged(f"the gradient is {norm} at step {step}; lower the learning rate and resume")
+    if scale:
+        scale.update(overflow)
+    return not overflow
+
+
+def to_floats(values: Iterable[Tensor]) -> list[float]:
+    """Numbers on the CPU; this waits until a GPU has computed them."""
     return torch.stack(list(values)).tolist()
-
-
-def _forget(optimisers: Iterable[torch.optim.Optimizer]) -> None:
-    for optimiser in optimisers:
-        optimiser.zero_grad(set_to_none=True)

@@ -21,7 +21,7 @@ from dlmone_lite.model import Denoiser
 from dlmone_lite.sample import ancestral, anchor, snr_timesteps
 from dlmone_lite.text import Batch, to_device
 from dlmone_lite.training import processes
-from dlmone_lite.training.muon import Muon, split
+from dlmone_lite.training.optimisers import build_optimisers
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import generator_at, on_device, randn
 from dlmone_lite.training.update import optimiser_step
@@ -79,17 +79,12 @@ class WarmStartRun(Run):
         self.theta = copy.deepcopy(teacher).eval().requires_grad_(True)
         self.theta.words.requires_grad_(False)
         self.ema, self.data = EMA(self.theta, config.ema), data
-        hidden, rest = split(self.theta)
-        optimisers = {
-            "adam": torch.optim.Adam(rest, betas=(0.0, 0.99), fused=True),
-            "muon": Muon(hidden, momentum=config.momentum, weight_decay=0.0),
-        }
+        adam, muon = build_optimisers(self.theta, muon=True, betas=(0.0, 0.99), momentum=config.momentum)
         rows = one_row_each(data, config.sources, generator_at(config.seed, 0))
         self.pool = Pool(rows, config.samples, data.references.shape[-1], teacher.config.embed_dim)
         self.pool.to(teacher.words.device)
         modules = {"theta": self.theta, "ema": self.ema.model, "pool": self.pool}
-        super().__init__(config, modules, optimisers)
-        optimisers["muon"].dtype = self.dtype
+        super().__init__(config, modules, {"adam": adam, "muon": muon})
 
     @property
     def result(self) -> Denoiser:
@@ -188,6 +183,6 @@ class WarmStartRun(Run):
             terms["denoising"] = errors[:keep].mean()
         adam, muon = self.optimisers["adam"], self.optimisers["muon"]
         optimisers = {adam: self.lr(), muon: c.lr_muon * self.lr_factor()}
-        values, norm = optimiser_step(optimisers, loss, terms, self.step + 1, c.clip, self.scale)
+        values, norm = optimiser_step(optimisers, [(1.0, loss, terms)], self.step + 1, c.clip, self.scale)
         self.ema.update(self.theta, self.step + 1)
         return values, {"theta": norm}, tokens

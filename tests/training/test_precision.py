@@ -17,7 +17,7 @@ from dlmone_lite.training.precision import (
     compile_blocks,
     fastest_precision,
     resolve_precision,
-    tried,
+    candidate_precisions,
 )
 
 CPU = torch.device("cpu")
@@ -36,8 +36,8 @@ def test_auto_is_what_this_machine_multiplies_faster(monkeypatch):
 
 
 def test_half_precisions_are_tried_where_they_may_be_fast():
-    assert tried(CPU) == ["float32", "bfloat16"]
-    assert tried(torch.device("cuda")) == list(PRECISIONS)
+    assert candidate_precisions(CPU) == ["float32", "bfloat16"]
+    assert candidate_precisions(torch.device("cuda")) == list(PRECISIONS)
 
 
 @pytest.mark.parametrize(
