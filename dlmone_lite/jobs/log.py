@@ -6,10 +6,12 @@ import contextlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.training.run import Step
+
+if TYPE_CHECKING:
+    from dlmone_lite.training.run import Step
 
 
 class Log:

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dlmone_lite.checkpoints.checkpoint import Checkpoint
 from dlmone_lite.files import write_json
-from dlmone_lite.jobs.loop import Wrap
-from dlmone_lite.jobs.task import Task
-from dlmone_lite.training.run import Run
+
+if TYPE_CHECKING:
+    from dlmone_lite.checkpoints.checkpoint import Checkpoint
+    from dlmone_lite.jobs.loop import Wrap
+    from dlmone_lite.jobs.task import Task
+    from dlmone_lite.training.run import Run
 
 
 def command_line(argv: Sequence[str]) -> str:
