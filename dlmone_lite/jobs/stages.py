@@ -5,19 +5,22 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dlmone_lite.checkpoints.checkpoint import Checkpoint
-from dlmone_lite.corpora.pairs import PairedText
-from dlmone_lite.distill import DistillConfig
 from dlmone_lite.errors import InputError
 from dlmone_lite.jobs import loop
 from dlmone_lite.jobs.provenance import wrapper
 from dlmone_lite.jobs.settings import changed, steps_and_settings
 from dlmone_lite.jobs.state import claim, resumed
-from dlmone_lite.jobs.task import Task
-from dlmone_lite.model import Denoiser
-from dlmone_lite.training.run import Run
-from dlmone_lite.variants.warm_start import WarmStartConfig
+
+if TYPE_CHECKING:
+    from dlmone_lite.checkpoints.checkpoint import Checkpoint
+    from dlmone_lite.corpora.pairs import PairedText
+    from dlmone_lite.distill import DistillConfig
+    from dlmone_lite.jobs.task import Task
+    from dlmone_lite.model import Denoiser
+    from dlmone_lite.training.run import Run
+    from dlmone_lite.variants.warm_start import WarmStartConfig
 
 
 @dataclass
