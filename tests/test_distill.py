@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from tiny import ExactModel, make_codec, make_model, make_pairs, make_world, normal, rng, same_weights
 
 from dlmone_lite import distill, sample
-from dlmone_lite.distill import DistillConfig, DistillRun, psi_loss, theta_loss
+from dlmone_lite.distill import DistillConfig, DistillRun, Draw, psi_loss, theta_loss
 from dlmone_lite.errors import InputError
-from dlmone_lite.training.update import accumulated_step, optimiser_step
+from dlmone_lite.training.update import optimiser_step
 
 CUT = 6
 T = torch.tensor([1900, 1200, 300])
@@ -36,12 +37,12 @@ def make_run(codec, pairs, teacher=None, **changes):
 
 
 def three(codec, pairs):
-    """Two different networks in float64, a batch, its embeddings, a student sample and noise."""
+    """Two different networks in float64, a draw at the steps T, and a student sample."""
     phi, psi = (make_model(codec, seed).double().requires_grad_(False) for seed in (0, 1))
     psi.words.copy_(phi.words)
     batch = pairs.batch[torch.tensor([0, 14, 30])]
     x_g, noise = (normal(3, 12, 8, seed=s, dtype=torch.float64) for s in (2, 3))
-    return phi, psi, batch, phi.embed(batch.ids), x_g, noise
+    return phi, psi, Draw(batch, phi.embed(batch.ids), torch.zeros_like(noise), T, noise), x_g
 
 
 def by_hand(model, x, clean, noise, row):
@@ -56,8 +57,9 @@ def by_hand(model, x, clean, noise, row):
 
 
 def test_psi_loss_written_out(codec, pairs):
-    _, psi, batch, real, x_g, noise = three(codec, pairs)
-    terms = psi_loss(psi, x_g, real, batch, T, noise, b_d=0.5)
+    _, psi, draw, x_g = three(codec, pairs)
+    batch, real, noise = draw.batch, draw.clean, draw.noise
+    terms = psi_loss(psi, x_g, draw, DistillConfig(b_d=0.5))
     for row in range(3):
         fake_t, t = by_hand(psi, x_g, real, noise, row)
         real_t, _ = by_hand(psi, real, real, noise, row)  # the same t and the same noise
@@ -66,15 +68,16 @@ def test_psi_loss_written_out(codec, pairs):
         on_real, on_fake = (psi.hidden(x, t).mean(-1)[0, CUT:] for x in (real_t, fake_t))
         bce = -(torch.sigmoid(on_real).log() + (1 - torch.sigmoid(on_fake)).log()) / 2
         assert terms["discriminator"][row].item() == pytest.approx(bce.mean().item(), rel=1e-6)
-    alone = psi_loss(psi, x_g, real, batch, T, noise, b_d=0.0)
+    alone = psi_loss(psi, x_g, draw, DistillConfig(b_d=0.0))
     assert list(alone) == ["dsm"] and torch.allclose(alone["dsm"], terms["dsm"], atol=1e-12)
 
 
 @pytest.mark.parametrize("mu", [0.5, 1.0, 1.2])
 def test_theta_loss_written_out(codec, pairs, mu):
-    phi, psi, batch, clean, x_g, noise = three(codec, pairs)
+    phi, psi, draw, x_g = three(codec, pairs)
+    batch, clean, noise = draw.batch, draw.clean, draw.noise
     config = DistillConfig(mu=mu, b_g=0.5, commitment=0.3)
-    terms = theta_loss(phi, psi, x_g, clean, batch, T, noise, config)
+    terms = theta_loss(phi, psi, x_g, draw, config)
     for row in range(3):
         x_t, t = by_hand(phi, x_g, clean, noise, row)
         f_phi, f_psi, x = phi(x_t, t, batch)[0, CUT:], psi(x_t, t, batch)[0, CUT:], x_g[row, CUT:]
@@ -88,14 +91,15 @@ def test_theta_loss_written_out(codec, pairs, mu):
         nearest = torch.cdist(x, phi.embedding()).min(1).values
         expected = (nearest**2).sum().item() / (6 * 8)
         assert terms["commitment"][row].item() == pytest.approx(expected, rel=1e-6)
-    bare = theta_loss(phi, psi, x_g, clean, batch, T, noise, DistillConfig(mu=mu, b_g=0.0))
+    bare = theta_loss(phi, psi, x_g, draw, DistillConfig(mu=mu, b_g=0.0))
     assert list(bare) == ["sid"] and torch.equal(bare["sid"], terms["sid"])
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0])
 def test_clamp_moves_the_teachers_estimate(codec, pairs, share):
     """The same loss as of a teacher whose every x0_hat lies that share nearer to its nearest embedding."""
-    phi, psi, batch, clean, x_g, noise = three(codec, pairs)
+    phi, psi, draw, x_g = three(codec, pairs)
+    batch, clean, noise = draw.batch, draw.clean, draw.noise
 
     class Moved(torch.nn.Module):
         def __init__(self):
@@ -110,23 +114,24 @@ def test_clamp_moves_the_teachers_estimate(codec, pairs, share):
     found = []
     for teacher, c in ((phi, DistillConfig(clamp=share)), (Moved(), DistillConfig())):
         x = x_g.clone().requires_grad_()
-        sid = theta_loss(teacher, psi, x, clean, batch, T, noise, c)["sid"]
+        sid = theta_loss(teacher, psi, x, draw, c)["sid"]
         found.append((sid, *torch.autograd.grad(sid.sum(), x)))
     for clamped, moved in zip(*found):
         assert torch.allclose(clamped, moved, rtol=1e-9, atol=1e-12)
-    unmoved = theta_loss(phi, psi, x_g, clean, batch, T, noise, DistillConfig())["sid"]
+    unmoved = theta_loss(phi, psi, x_g, draw, DistillConfig())["sid"]
     assert not torch.allclose(found[0][0], unmoved)
 
 
 def test_source_positions_of_the_student_do_not_count(codec, pairs):
-    phi, psi, batch, clean, x_g, noise = three(codec, pairs)
+    phi, psi, draw, x_g = three(codec, pairs)
+    batch, clean, noise = draw.batch, draw.clean, draw.noise
     moved, louder = x_g.clone(), noise.clone()
     moved[:, :CUT] += 3
     louder[:, :CUT] *= 5
     config = DistillConfig(commitment=0.1)
     for loss in (
-        lambda x, n: theta_loss(phi, psi, x, clean, batch, T, n, config),
-        lambda x, n: psi_loss(psi, x, clean, batch, T, n, 0.5),
+        lambda x, n: theta_loss(phi, psi, x, replace(draw, noise=n), config),
+        lambda x, n: psi_loss(psi, x, replace(draw, noise=n), config),
     ):
         a, b = loss(x_g, noise), loss(moved, louder)
         assert all(torch.equal(a[name], b[name]) for name in a)
@@ -134,28 +139,29 @@ def test_source_positions_of_the_student_do_not_count(codec, pairs):
 
 def test_equal_scores_give_no_signal(codec, pairs):
     run = make_run(codec, pairs)
-    batch, clean, z, t, noise = run.draw(rng(1))
-    x_g = run.generate(batch, clean, z)
-    terms = theta_loss(run.phi, run.psi, x_g, clean, batch, t, noise, DistillConfig(b_g=0.0))
+    draw = run.draw(rng(1))
+    x_g = run.generate(draw)
+    terms = theta_loss(run.phi, run.psi, x_g, draw, DistillConfig(b_g=0.0))
     assert torch.equal(terms["sid"], torch.zeros(8))  # psi starts as the teacher
     gradients = torch.autograd.grad(terms["sid"].sum(), run.theta.blocks[0].up.weight)
     with torch.no_grad():
         run.psi.down.bias.add_(0.5)
-    x_g = run.generate(batch, clean, z)
-    terms = theta_loss(run.phi, run.psi, x_g, clean, batch, t, noise, DistillConfig())
+    x_g = run.generate(draw)
+    terms = theta_loss(run.phi, run.psi, x_g, draw, DistillConfig())
     assert (terms["sid"] != 0).all() and gradients[0].abs().max() < 1e-4
 
 
 def test_equal_scores_give_no_signal_with_dropout(codec, pairs):
     run = make_run(codec, pairs, teacher=make_model(codec, dropout=0.2))
-    batch, clean, z, t, noise = run.draw(rng(1))
-    terms = theta_loss(run.phi, run.psi, z, clean, batch, t, noise, DistillConfig(b_g=0.0))
+    draw = run.draw(rng(1))
+    terms = theta_loss(run.phi, run.psi, draw.z, draw, DistillConfig(b_g=0.0))
     assert torch.equal(terms["sid"], torch.zeros(8))
 
 
 def test_gradient_passes_through_the_sample_and_both_networks(codec, pairs):
     """Against central differences; only the weight w is a constant."""
-    phi, psi, batch, clean, x_g, noise = three(codec, pairs)
+    phi, psi, draw, x_g = three(codec, pairs)
+    batch, clean, noise = draw.batch, draw.clean, draw.noise
     config = DistillConfig(mu=1.2)
 
     def unweighted(x):
@@ -167,7 +173,7 @@ def test_gradient_passes_through_the_sample_and_both_networks(codec, pairs):
 
     w = unweighted(x_g)[2]
     leaf = x_g.clone().requires_grad_()
-    terms = theta_loss(phi, psi, leaf, clean, batch, T, noise, config)
+    terms = theta_loss(phi, psi, leaf, draw, config)
     found = [torch.autograd.grad(terms[k].sum(), leaf, retain_graph=True)[0] for k in ("sid", "generator")]
     assert all(torch.equal(g[:, :CUT], torch.zeros(3, CUT, 8, dtype=torch.float64)) for g in found)
     for row, position, d in [(0, 6, 0), (0, 11, 7), (1, 8, 3), (2, 7, 5), (2, 10, 2)]:
@@ -199,10 +205,10 @@ def test_theta_step_leaves_phi_and_psi_alone(codec, pairs):
     with torch.no_grad():
         run.psi.down.bias.add_(0.3)  # so that there is something to learn
     phi, psi, theta = (snapshot(m) for m in (run.phi, run.psi, run.theta))
-    batch, clean, z, t, noise = run.draw(rng(1))
-    terms = theta_loss(run.phi, run.psi, run.generate(batch, clean, z), clean, batch, t, noise, run.config)
+    draw = run.draw(rng(1))
+    terms = theta_loss(run.phi, run.psi, run.generate(draw), draw, run.config)
     loss = sum(v.mean() for v in terms.values())
-    optimiser_step(run.rates("theta"), loss, {"loss": loss}, 1, 1.0)
+    optimiser_step(run.rates("theta"), [(1.0, loss, {"loss": loss})], 1, 1.0)
     assert no_gradients(run.phi, run.psi)
     assert unchanged(run.phi, phi) and unchanged(run.psi, psi) and not unchanged(run.theta, theta)
     moved = {name for name, p in run.theta.named_parameters() if not torch.equal(p, theta[name])}
@@ -212,14 +218,14 @@ def test_theta_step_leaves_phi_and_psi_alone(codec, pairs):
 def test_psi_step_leaves_theta_and_phi_alone(codec, pairs):
     run = make_run(codec, pairs)
     phi, psi, theta = (snapshot(m) for m in (run.phi, run.psi, run.theta))
-    batch, clean, z, t, noise = run.draw(rng(1))
-    x_g = run.generate(batch, clean, z)  # even with a graph that leads to theta
+    draw = run.draw(rng(1))
+    x_g = run.generate(draw)  # even with a graph that leads to theta
     assert x_g.requires_grad
-    terms = psi_loss(run.psi, x_g, clean, batch, t, noise, 0.5)
+    terms = psi_loss(run.psi, x_g, draw, DistillConfig(b_d=0.5))
     loss = sum(v.mean() for v in terms.values())
     to_theta = torch.autograd.grad(loss, x_g, retain_graph=True, allow_unused=True)[0]
     assert to_theta is None  # the sample is a constant for psi
-    optimiser_step(run.rates("psi"), loss, {"loss": loss}, 1, 1.0)
+    optimiser_step(run.rates("psi"), [(1.0, loss, {"loss": loss})], 1, 1.0)
     assert no_gradients(run.phi, run.theta)
     assert unchanged(run.phi, phi) and unchanged(run.theta, theta) and not unchanged(run.psi, psi)
 
@@ -232,12 +238,12 @@ def test_every_update_of_a_run_touches_one_network(codec, pairs, monkeypatch, op
 
     def watched(*everything):
         before = {name: snapshot(m) for name, m in networks.items()}
-        result = accumulated_step(*everything)
+        result = optimiser_step(*everything)
         log.append([name for name, m in networks.items() if not unchanged(m, before[name])])
         assert no_gradients(*networks.values())
         return result
 
-    monkeypatch.setattr(distill, "accumulated_step", watched)
+    monkeypatch.setattr(distill, "optimiser_step", watched)
     first, second = run.advance(), run.advance()
     assert log == [["psi"], ["psi"], ["psi"], ["psi"], ["theta"]]
     assert set(first.losses) == {"dsm", "discriminator"} and set(first.grad_norms) == {"psi"}
@@ -290,14 +296,15 @@ def test_generate_is_the_one_step_sampler(codec, pairs):
     batch = pairs.batch[torch.arange(4)]
     clean = run.phi.embed(batch.ids)
     with torch.no_grad():
-        x_g = run.generate(batch, clean, normal(4, 12, 8, seed=7))
+        x_g = run.generate(Draw(batch, clean, normal(4, 12, 8, seed=7), T, clean))
         x = sample.student(run.theta, run.phi.schedule, batch, clean, t_init=1490, generator=rng(7))
     assert torch.equal(x_g[batch.target], x[batch.target])
 
 
 def test_draw_covers_its_range_and_depends_on_the_generator(codec, pairs):
     run = make_run(codec, pairs, t_min=5, t_max=8, batch_size=200)
-    batch, clean, z, t, noise = run.draw(rng(1))
+    draw = run.draw(rng(1))
+    batch, clean, z, t, noise = draw.batch, draw.clean, draw.z, draw.t, draw.noise
     assert set(t.tolist()) == {5, 6, 7, 8}
     assert torch.equal(clean, run.phi.embed(batch.ids))
     for a in (z, noise):
@@ -306,8 +313,8 @@ def test_draw_covers_its_range_and_depends_on_the_generator(codec, pairs):
         assert float(a.std()) == pytest.approx(1, abs=4 / math.sqrt(2 * a.numel()))
     assert abs(float((z * noise).mean())) < 4 / math.sqrt(z.numel())  # independent of each other
     again, other = run.draw(rng(1)), run.draw(rng(2))
-    assert torch.equal(again[2], z) and torch.equal(again[0].ids, batch.ids) and torch.equal(again[3], t)
-    assert not torch.equal(other[2], z)
+    assert torch.equal(again.z, z) and torch.equal(again.batch.ids, batch.ids) and torch.equal(again.t, t)
+    assert not torch.equal(other.z, z)
 
 
 def test_learning_rates_of_both_networks(codec, pairs):

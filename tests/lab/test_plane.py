@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import normal, rng, same_weights
 
-from dlmone_lite.distill import theta_loss
+from dlmone_lite.distill import Draw, theta_loss
 from dlmone_lite.exact import GaussianMixture
 from dlmone_lite.lab import plane
 from dlmone_lite.lab.plane import Exact, ToyConfig, ToyRun, cloud, five_modes, rows
@@ -83,9 +83,8 @@ def test_psi_equal_to_phi_gives_theta_no_gradient_and_loss_zero():
     run = ToyRun(ToyConfig())
     x_g = run.points[:, None].requires_grad_()
     t, noise = run.noise(rng(0))
-    terms = theta_loss(
-        run.phi, Exact(run.data, SCHEDULE, run.data), x_g, x_g, run.batch, t, noise, run.config
-    )
+    draw = Draw(run.batch, x_g, run.z, t, noise)
+    terms = theta_loss(run.phi, Exact(run.data, SCHEDULE, run.data), x_g, draw, run.config)
     assert terms["sid"].abs().max() == 0
     assert torch.autograd.grad(terms["sid"].sum(), x_g)[0].abs().max() < 1e-6
 

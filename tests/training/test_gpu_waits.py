@@ -30,7 +30,7 @@ def data(tmp_path, monkeypatch) -> PairedText:
     monkeypatch.setattr(teacher, "randn", randn)
     monkeypatch.setattr(distill, "randn", randn)
     monkeypatch.setattr(torch, "autocast", lambda *a, **k: nullcontext())  # nor a number format of its own
-    monkeypatch.setattr(update, "read", lambda values: [1.0] * len(values))  # the one wait of an update
+    monkeypatch.setattr(update, "to_floats", lambda values: [1.0] * len(values))  # the one wait of an update
     for name in ("Adam", "AdamW"):  # fused ones are for devices that compute
         known = getattr(torch.optim, name)
         monkeypatch.setattr(torch.optim, name, lambda *a, known=known, fused, **k: known(*a, **k))
@@ -78,7 +78,7 @@ def test_samplers_read_nothing(data, monkeypatch) -> None:
 
 
 def test_a_read_would_be_found(data, monkeypatch) -> None:
-    monkeypatch.setattr(update, "read", lambda values: [float(value) for value in values])
+    monkeypatch.setattr(update, "to_floats", lambda values: [float(value) for value in values])
     run = TeacherRun(on_meta(data), data, TeacherConfig(steps=1, batch_size=8, precision="float32"))
     with pytest.raises((RuntimeError, NotImplementedError)):
         run.advance()

@@ -8,8 +8,8 @@ import pytest
 import torch
 from tiny import make_codec, make_model, make_world
 
-from dlmone_lite.training import muon
-from dlmone_lite.training.muon import Muon, orthogonalise, split
+from dlmone_lite.training import optimisers
+from dlmone_lite.training.optimisers import Muon, build_optimisers, orthogonalise
 
 
 @pytest.mark.parametrize("iterations", [1, 4, 5])
@@ -32,8 +32,8 @@ def test_in_bfloat16_the_sum_of_errors_stays_small(smallest: float, monkeypatch:
     torch.manual_seed(0)
     left, right = (torch.linalg.qr(torch.randn(4, n, 32))[0] for n in (32, 128))
     x = (left * torch.logspace(0, math.log10(smallest), 32)) @ right.mT
-    several, counts = muon._iterated, []
-    monkeypatch.setattr(muon, "_iterated", lambda x, count: counts.append(count) or several(x, count))
+    several, counts = optimisers._iterated, []
+    monkeypatch.setattr(optimisers, "_iterated", lambda x, count: counts.append(count) or several(x, count))
     exact, rough = orthogonalise(x.double(), torch.float64), orthogonalise(x, torch.bfloat16).double()
     assert counts == [2, 2, 1, 3, 2]
     assert 0 < (rough - exact).norm() < exact.norm() / 8
@@ -83,12 +83,16 @@ def test_agrees_with_torch_where_torch_has_it():
 def test_a_network_is_split_into_the_blocks_matrices_and_the_rest(tmp_path):
     network = make_model(make_codec(make_world(tmp_path)), depth=2)
     network.words.requires_grad_(False)
-    matrices, rest = split(network)
+    adam, muon = build_optimisers(network, muon=True, betas=(0.0, 0.9))
+    rest, matrices = (optimiser.param_groups[0]["params"] for optimiser in (adam, muon))
     names = {id(p): name for name, p in network.named_parameters()}
     assert sorted(names[id(p)] for p in matrices) == sorted(
         f"blocks.{i}.{layer}.weight" for i in range(2) for layer in ("qkv", "proj", "up", "down")
     )
     assert {names[id(p)] for p in rest} == set(names.values()) - {names[id(p)] for p in matrices} - {"words"}
+    alone, none = build_optimisers(network, muon=False, betas=(0.0, 0.9), weight_decay=0.1)
+    assert none is None and isinstance(alone, torch.optim.AdamW)
+    assert len(alone.param_groups[0]["params"]) == len(rest) + len(matrices)
 
 
 def test_small_gradients_keep_their_direction_in_float16():

@@ -14,10 +14,10 @@ from dlmone_lite.model import preset
 from dlmone_lite.training.precision import (
     PRECISIONS,
     autocast,
+    candidate_precisions,
     compile_blocks,
     fastest_precision,
     resolve_precision,
-    candidate_precisions,
 )
 
 CPU = torch.device("cpu")

@@ -9,24 +9,24 @@ import torch
 from torch import nn
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.training.update import Diverged, LossScale, accumulated_step, optimiser_step, parts
+from dlmone_lite.training.update import Diverged, LossScale, micro_batches, optimiser_step, weighted
 
 
-def test_apply_update_clips_and_steps():
+def test_a_step_clips_and_steps():
     w, idle = nn.Parameter(torch.tensor([3.0, 4.0])), nn.Parameter(torch.ones(1))
     optimiser = torch.optim.SGD([w, idle], lr=99.0)
     loss = (w**2).sum() / 2  # the gradient is w, of norm 5
-    values, norm = optimiser_step({optimiser: 0.1}, loss, {"half": loss}, step=1, clip=2.0)
+    values, norm = optimiser_step({optimiser: 0.1}, [(1.0, loss, {"half": loss})], step=1, clip=2.0)
     assert values == {"half": 12.5} and norm == pytest.approx(5.0)  # before clipping
     assert w.tolist() == pytest.approx([3 - 0.1 * 1.2, 4 - 0.1 * 1.6], rel=1e-5)
     assert idle.item() == 1.0 and w.grad is None  # nothing is left for the next update
 
 
-def test_apply_update_gives_each_optimiser_its_rate_and_clips_them_together():
+def test_a_step_gives_each_optimiser_its_rate_and_clips_them_together():
     a, b = nn.Parameter(torch.tensor([0.0])), nn.Parameter(torch.tensor([0.0]))
     optimisers = {torch.optim.SGD([a], lr=9.0): 0.1, torch.optim.SGD([b], lr=9.0): 0.01}
     loss = 3 * a.sum() + 4 * b.sum()
-    _, norm = optimiser_step(optimisers, loss, {"loss": loss}, step=1, clip=1.0)
+    _, norm = optimiser_step(optimisers, [(1.0, loss, {"loss": loss})], step=1, clip=1.0)
     assert norm == pytest.approx(5.0)
     assert a.item() == pytest.approx(-0.1 * 3 / 5, rel=1e-5)
     assert b.item() == pytest.approx(-0.01 * 4 / 5, rel=1e-5)
@@ -41,11 +41,13 @@ def test_a_batch_in_parts_is_back_propagated_part_by_part():
         loss = ((w * x[some]) ** 2).mean()
         return share, loss, {"square": loss}
 
-    assert list(parts(5, 2)) == [(0.4, slice(0, 2)), (0.4, slice(2, 4)), (0.2, slice(4, 5))]
+    assert list(micro_batches(5, 2)) == [(0.4, slice(0, 2)), (0.4, slice(2, 4)), (0.2, slice(4, 5))]
     with pytest.raises(InputError, match="micro_batch must be at least 1"):
-        list(parts(5, -1))
-    assert list(parts(5, 0)) == [(1.0, slice(0, 5))] == list(parts(5, 9))
-    values, norm = accumulated_step({optimiser: 0.1}, (part(*each) for each in parts(5, 2)), 1, clip=100.0)
+        list(micro_batches(5, -1))
+    assert list(micro_batches(5, 0)) == [(1.0, slice(0, 5))] == list(micro_batches(5, 9))
+    values, norm = optimiser_step(
+        {optimiser: 0.1}, (part(*each) for each in micro_batches(5, 2)), 1, clip=100.0
+    )
     assert alive == [False, True, True]
     assert values == {"square": pytest.approx(24.0)} and norm == pytest.approx(24.0)  # 2 w mean(x^2)
     assert w.item() == pytest.approx(2 - 0.1 * 24) and w.grad is None
@@ -57,11 +59,11 @@ def test_a_term_that_is_not_finite_stops_the_run_before_the_update():
     for bad in (math.nan, math.inf):
         terms = {"good": w.sum(), "bad one": w.sum() * bad}
         with pytest.raises(Diverged, match=rf"'bad one' is {bad} at step 17; lower the learning rate"):
-            optimiser_step({optimiser: 1.0}, terms["good"], terms, step=17, clip=1.0)
+            optimiser_step({optimiser: 1.0}, [(1.0, terms["good"], terms)], step=17, clip=1.0)
     # Finite loss, infinite gradient: sqrt at 0.
     loss = (w - 1).abs().sqrt().sum()
     with pytest.raises(Diverged, match="gradient is .* at step 3; lower the learning rate"):
-        optimiser_step({optimiser: 1.0}, loss, {"root": loss}, step=3, clip=1.0)
+        optimiser_step({optimiser: 1.0}, [(1.0, loss, {"root": loss})], step=3, clip=1.0)
     assert w.item() == 1.0
 
 
@@ -77,7 +79,9 @@ def test_a_scaled_loss_gives_the_same_update_or_none():
 
     for expected in (8.0, 8.0, 16.0):  # doubled after two updates that fitted
         half = loss()
-        values, norm = optimiser_step({optimiser: 0.1}, half, {"half": half}, 1, clip=100.0, scale=scale)
+        values, norm = optimiser_step(
+            {optimiser: 0.1}, [(1.0, half, {"half": half})], 1, clip=100.0, scale=scale
+        )
         assert values == {"half": half.item()} and norm == pytest.approx((2 * half.item()) ** 0.5)
         assert seen.pop() == expected
     assert w.tolist() == pytest.approx([3 * 0.9**3, 4 * 0.9**3])
@@ -88,8 +92,15 @@ def test_a_scaled_loss_gives_the_same_update_or_none():
         steep = (w - w.detach()).abs().sqrt().sum()
         if left is None:
             with pytest.raises(Diverged, match="the gradient is nan at step 9"):
-                optimiser_step({optimiser: 0.1}, steep, terms, 9, 1.0, scale)
+                optimiser_step({optimiser: 0.1}, [(1.0, steep, terms)], 9, 1.0, scale)
         else:
-            assert math.isnan(optimiser_step({optimiser: 0.1}, steep, terms, 9, 1.0, scale)[1])
+            assert math.isnan(optimiser_step({optimiser: 0.1}, [(1.0, steep, terms)], 9, 1.0, scale)[1])
             assert (scale.value, scale.fitted) == (left, 0)
         assert torch.equal(w, before) and w.grad is None
+
+
+def test_every_term_needs_its_weight():
+    terms = {"a": torch.tensor(2.0), "b": torch.tensor(3.0)}
+    assert weighted(terms, {"a": 1.0, "b": 0.5, "absent": 7.0}).item() == 3.5
+    with pytest.raises(KeyError):
+        weighted(terms, {"a": 1.0})
