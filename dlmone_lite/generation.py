@@ -1,4 +1,4 @@
-"""Text in, text out: generation from a checkpoint, and its measurement against a world's truth."""
+"""Text in, text out: sentences from a checkpoint."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ def generate_batch(
     clamp: bool = False,
     trace: sample.Trace | None = None,
 ) -> Tensor:
-    """Clean target embeddings x (B, L, D) sampled for the sources of a batch, without gradients: a teacher's
-    ancestral sampler, or the student's own; `steps` is the number of network evaluations (NFE)."""
+    """Target embeddings x (B, L, D) for the sources of a batch, by the sampler of the checkpoint's role.
+
+    A teacher samples ancestrally, a student by its own sampler; `steps` is the number of network evaluations.
+    """
     model = checkpoint.model
     clean = model.embed(batch.ids)
     if checkpoint.role == "student":
@@ -64,11 +66,11 @@ def generate(
     precision: str = "float32",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[str]]:
-    """`samples` target sentences for every source. progress is called with (rows done, rows in all).
+    """`samples` target sentences for every source. `progress` is called with (rows done, rows in all).
 
-    precision is that of matrix products: "float32", "bfloat16", "float16", or "auto", what is fast here.
-    Every chunk of rows draws from its own generator, so texts depend on seed, batch_size and precision
-    alone, and on whether a GPU draws, which would wait long for a CPU to draw as many.
+    precision, of matrix products, is "float32", "bfloat16", "float16" or "auto", the fastest here. Every chunk of
+    rows has its own generator, so texts depend on seed, batch_size, precision and the kind of device alone.
+    Raises InputError for samples or steps below 1 and for sources that do not fit.
     """
     if samples < 1:
         raise InputError(f"samples must be at least 1, got {samples}")
@@ -85,7 +87,7 @@ def generate(
         with autocast(device, precision):
             x = generate_batch(checkpoint, rows, steps=steps, generator=rng, clamp=clamp).float()
         ids = rows.ids.clone()
-        ids[rows.target] = checkpoint.model.round(x[rows.target])  # the source's are known
+        ids[rows.target] = checkpoint.model.round(x[rows.target])  # the source keeps its ids
         texts += checkpoint.codec.decode(ids.cpu())
         if progress:
             progress(len(texts), len(batch))

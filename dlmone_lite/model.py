@@ -1,4 +1,4 @@
-"""The denoiser: a small transformer that sees noisy target embeddings beside clean source embeddings."""
+"""The denoiser: a small transformer over clean source embeddings and noisy target embeddings."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.rounding import nearest_row
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Batch, Codec
+from dlmone_lite.training.large_vocabulary import nearest_row
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Shape of a denoiser. `vocab_size` and `length` come from the codec, the rest from a preset."""
+    """Shape of a denoiser. vocab_size and the lengths come from the codec, the rest from a preset."""
 
     vocab_size: int = 0
     length: int = 32  # L, positions of source and target together
@@ -28,13 +28,13 @@ class ModelConfig:
     heads: int = 4
     expand: int = 4  # feed-forward width / W
     dropout: float = 0.0
-    rope: float = 100.0  # base of rotary positions, which restart at the target block; 0: none
-    output: str = "linear"  # "linear": x0_hat is read off; "softmax": expected embedding over words (CDCD)
-    evidence: bool = True  # softmax only: add each word's own Gaussian log-likelihood to its logit
+    rope: float = 100.0  # base of rotary positions, which restart at the target block; 0: no rotary positions
+    output: str = "linear"  # x0_hat by a linear layer, or "softmax": the expected embedding over words (CDCD)
+    evidence: bool = True  # softmax only: add each word's Gaussian log-likelihood to its logit
     discriminator: str = "head"  # real-or-fake logits: a linear "head", or the channel "mean" (SiDA)
     schedule: str = "sqrt"
     T: int = 2000
-    network: str = "prenorm"  # this file's `Denoiser`; "bert": DiffuSeq's, see `bert.BertDenoiser`
+    network: str = "prenorm"  # `Denoiser` below, or "bert": DiffuSeq's network, `variants/bert.py`
 
     def __post_init__(self):
         if self.network not in ("prenorm", "bert"):
@@ -64,16 +64,16 @@ PRESETS = {
 
 
 def preset(name: str, **changes: int | float | str | bool) -> ModelConfig:
-    """A named shape, with fields changed."""
+    """A named shape with some fields changed."""
     if name not in PRESETS:
         raise InputError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
     return replace(PRESETS[name], **changes)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """Full attention over (B, heads, L, W / heads), written out on a CPU in half precision.
+    """Full attention over q, k, v (B, heads, L, W / heads).
 
-    There torch's fused kernel takes longer at the lengths of our sentences.
+    It is written out for a CPU in half precision, where torch's fused kernel is slower at these lengths.
     """
     if q.device.type == "cpu" and q.dtype.itemsize == 2:
         weights = ((q * q.shape[-1] ** -0.5) @ k.mT).softmax(-1)
@@ -82,7 +82,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
 
 
 def sized(config: ModelConfig, codec: Codec) -> ModelConfig:
-    """`config` with the sizes that follow from the codec."""
+    """`config` with the sizes of the codec."""
     return replace(
         config, vocab_size=len(codec.vocabulary), length=codec.length, source_length=codec.source_length
     )
@@ -99,10 +99,10 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(width, expand * width), nn.Linear(expand * width, width)
 
     def forward(self, h: Tensor, turns: Tensor | None = None) -> Tensor:
-        """h (B, L, W), turns (2, L, W / heads) of rotary positions, see `rotation` -> (B, L, W)."""
+        """h (B, L, W), turns (2, L, W / heads) from `rotation` -> (B, L, W)."""
         B, L, W = h.shape
         qkv = self.qkv(self.norm1(h)).view(B, L, 3, self.heads, W // self.heads)
-        qkv = qkv.permute(2, 0, 3, 1, 4).contiguous()  # a CPU is quicker in this order
+        qkv = qkv.permute(2, 0, 3, 1, 4).contiguous()  # a CPU is faster in this order
         qk, v = qkv.split((2, 1))
         q, k = qk if turns is None else rotate(qk, turns)  # (B, heads, L, W / heads) each
         drop = self.dropout if self.training else 0.0
@@ -112,14 +112,14 @@ class Block(nn.Module):
 
 
 def rotation(angles: Tensor) -> Tensor:
-    """What `rotate` multiplies with: cosines, and sines with their signs, (2, L, 2 F) of angles (L, F)."""
+    """The factors of `rotate` for angles (L, F): cosines and signed sines (2, L, 2 F)."""
     cos, sin = angles.cos(), angles.sin()
     return torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)])
 
 
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """Rotary position encoding (Su et al. 2021): x (..., L, 2 F), each entry i with entry i + F, turned by
-    the angles that `turns` (2, L, 2 F) has from `rotation`."""
+    """Rotary position encoding (Su et al. 2021) of x (..., L, 2 F): rotate each pair of entries i and i + F by its
+    angle; turns (2, L, 2 F) come from `rotation`."""
     cos, sin = turns.to(x.dtype)
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
@@ -135,7 +135,7 @@ class Denoiser(nn.Module):
     """`denoiser(x_t, t, batch) -> x0_hat`, an estimate of E[x0 | x_t, source], all (B, L, D).
 
     Embeddings are learned and lie on the sphere of radius sqrt(D), so that each coordinate has about unit
-    variance. Source positions of x_t hold clean embeddings; what comes back there carries no loss.
+    variance. Source positions of x_t hold clean embeddings; the output there carries no loss.
     """
 
     def __init__(self, config: ModelConfig):
@@ -144,25 +144,30 @@ class Denoiser(nn.Module):
         D, W = config.embed_dim, config.width
         self.words = nn.Parameter(torch.randn(config.vocab_size, D))
         self.position = nn.Parameter(torch.randn(config.length, W))
-        self.up, self.time = nn.Linear(D, W), nn.Sequential(nn.Linear(64, W), nn.SiLU(), nn.Linear(W, W))
+        self.up = nn.Linear(D, W)
+        self.time = nn.Sequential(nn.Linear(64, W), nn.SiLU(), nn.Linear(W, W))
         self.blocks = nn.ModuleList(
             Block(W, config.heads, config.expand, config.dropout) for _ in range(config.depth)
         )
         self.norm, self.down = nn.LayerNorm(W), nn.Linear(W, D)
+
+        # Rotary positions, which restart at the target block, so that target position i is the same everywhere.
         angles = None
         if config.rope:
             place = torch.arange(config.length)
             place = torch.where(place < config.source_length, place, place - config.source_length)
             angles = place[:, None] * config.rope ** -torch.linspace(0, 1, W // config.heads // 2)
         self.register_buffer("angles", angles, persistent=False)
-        for block in self.blocks:  # residual branches start small, so that depth does not change the scale
+
+        # Residual branches start small, so that depth does not change the scale.
+        for block in self.blocks:
             for layer in (block.proj, block.down):
                 nn.init.normal_(layer.weight, std=0.5 / math.sqrt(2 * config.depth * layer.in_features))
                 nn.init.zeros_(layer.bias)
         self.add_discriminator_head()
 
     def add_discriminator_head(self) -> None:
-        """With a discriminator of the kind "head": one linear layer, which starts undecided."""
+        """For the discriminator "head": one linear layer that starts at zero, which is undecided."""
         if self.config.discriminator == "head":
             self.verdict = nn.Linear(self.config.width, 1)
             nn.init.zeros_(self.verdict.weight)
@@ -173,7 +178,7 @@ class Denoiser(nn.Module):
         return self.normalise(self.words)
 
     def normalise(self, words: Tensor) -> Tensor:
-        """Raw embeddings (..., D), moved onto the sphere."""
+        """Raw embeddings (..., D) -> their points on the sphere of radius sqrt(D)."""
         return F.normalize(words, dim=-1) * math.sqrt(self.config.embed_dim)
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -181,20 +186,20 @@ class Denoiser(nn.Module):
         return self.normalise(self.words[ids])
 
     def round(self, x: Tensor) -> Tensor:
-        """Nearest embedding of every position, x (..., D) -> ids (...): with equal norms, largest product."""
+        """x (..., D) -> ids (...) of the nearest embeddings; with equal norms these have the largest product."""
         return nearest_row(x, self.embedding(), equal_norms=True)
 
     def rounding_head(self) -> tuple[Tensor, Tensor | None]:
-        """What scores words: `embedding()` (V, D), and no bias."""
+        """Weight (V, D) and bias of the rounding head: the embeddings and None."""
         return self.embedding(), None
 
     def rounding_logits(self, x: Tensor) -> Tensor:
-        """How well each word fits at a position, x (..., D) -> (..., V): logits of the rounding loss."""
+        """x (..., D) -> (..., V): the word logits of the rounding loss."""
         table, bias = self.rounding_head()
         return x @ table.T if bias is None else x @ table.T + bias
 
     def clamp(self, x: Tensor) -> Tensor:
-        """Every position moved onto its nearest embedding (DiffuSeq's clamping trick)."""
+        """x (..., D) -> the nearest embedding of each position (DiffuSeq's clamping trick)."""
         return self.embedding()[self.round(x)]
 
     def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
@@ -209,8 +214,8 @@ class Denoiser(nn.Module):
     def logits(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """Word logits (B, L, V) from the residual stream.
 
-        With `evidence`, log p(word | all) = log p(word | the other positions) + log N(x_t; alpha e, sigma^2):
-        the second term is known, so the network only learns the first (it is the exact factorisation).
+        With `evidence`, log p(word | all) = log p(word | the other positions) + log N(x_t; alpha e, sigma^2), an
+        exact factorisation. The second term is known, so the network only learns the first.
         """
         with torch.autocast(h.device.type, enabled=False):  # large logits need full precision
             features = self.down(self.norm(h.to(x_t.dtype)))
@@ -231,7 +236,7 @@ class Denoiser(nn.Module):
             return self.logits(x_t, t, h).softmax(-1) @ self.embedding()
 
     def denoise_and_discriminate(self, x_t: Tensor, t: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(x0_hat (B, L, D), logits (B, L) of real or fake): psi is its own discriminator (SiDA)."""
+        """(x0_hat (B, L, D), real-or-fake logits (B, L)) in one pass: psi is its own discriminator (SiDA)."""
         h = self.hidden(x_t, t)
         return self.x0_from_hidden(x_t, t, h), self.discriminator_logits(h)
 
@@ -242,8 +247,8 @@ class Denoiser(nn.Module):
     def discriminator_logits(self, h: Tensor) -> Tensor:
         """Real-or-fake logits (B, L) from the residual stream h (B, L, W).
 
-        SiDA takes the channel mean (after normalisation it would be constant), which at this width learns
-        next to nothing; W + 1 parameters more, which start at zero, make a discriminator of it.
+        SiDA takes the channel mean before normalisation, because after it the mean is constant. At the width of
+        the worlds the mean learns next to nothing, so the default is a linear head of W + 1 parameters.
         """
         if self.config.discriminator == "mean":
             return h.float().mean(-1)

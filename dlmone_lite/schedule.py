@@ -33,9 +33,9 @@ SCHEDULES = {"sqrt": _abar_sqrt, "cosine": _abar_cosine, "linear": _abar_linear}
 
 
 class Schedule:
-    """A variance-preserving schedule with steps t = 0 (clean) to T; DiffuSeq's code index i is t = i + 1.
+    """A variance-preserving schedule with steps t = 0 (clean) to T; index i in DiffuSeq's code is t = i + 1.
 
-    `schedule(t)` is the whole contract: alpha_t^2 + sigma_t^2 = 1, sigma_t/alpha_t increasing in t.
+    `schedule(t)` is the whole contract: alpha_t^2 + sigma_t^2 = 1, and sigma_t/alpha_t increases in t.
     """
 
     def __init__(self, name: str = "sqrt", T: int = 2000):
@@ -46,7 +46,7 @@ class Schedule:
         self.name, self.T = name, T
         abar = torch.cat([torch.ones(1, dtype=torch.float64), SCHEDULES[name](T)])
         self._alpha, self._sigma = abar.sqrt(), (1 - abar).sqrt()
-        self._sent: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
+        self._on_device: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
 
     def __call__(self, t: Tensor | int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """(alpha_t, sigma_t), each with the shape of t, on t's device."""
@@ -55,8 +55,10 @@ class Schedule:
         return alpha[t], sigma[t]
 
     def _check(self, t: Tensor | int) -> None:
-        """A negative index would silently count from T, so it is refused; on a GPU, which would have to be
-        waited for, it is not looked at."""
+        """Refuse t outside 0..T, because a negative index would silently count from T.
+
+        A tensor on a GPU is not checked, because the GPU would have to be waited for.
+        """
         if not isinstance(t, Tensor):
             low = high = t
         elif t.device.type != "cpu" or not t.numel():
@@ -67,11 +69,11 @@ class Schedule:
             raise InputError(f"t must lie in 0..{self.T}, got {low}..{high}")
 
     def _tables(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """alpha and sigma of all steps, which go to a device once."""
-        if (device, dtype) not in self._sent:
-            with torch.inference_mode(False):  # lest training later meet tensors that carry no gradient
-                self._sent[device, dtype] = self._alpha.to(device, dtype), self._sigma.to(device, dtype)
-        return self._sent[device, dtype]
+        """alpha and sigma of all steps, copied to each device once."""
+        if (device, dtype) not in self._on_device:
+            with torch.inference_mode(False):  # training cannot use tensors made in inference mode
+                self._on_device[device, dtype] = self._alpha.to(device, dtype), self._sigma.to(device, dtype)
+        return self._on_device[device, dtype]
 
     def like(self, t: Tensor | int, x: Tensor) -> tuple[Tensor, Tensor]:
         """(alpha_t, sigma_t) shaped to broadcast over x (B, ...), in x's dtype and on its device."""
@@ -84,7 +86,7 @@ class Schedule:
         return alpha[t], sigma[t]
 
     def ratio(self, t: Tensor | int) -> Tensor:
-        """The noise level sigma_t / alpha_t, in which levels of different schedules can be compared."""
+        """The noise level sigma_t / alpha_t, which can be compared between schedules."""
         alpha, sigma = self(t, torch.float64)
         return sigma / alpha
 

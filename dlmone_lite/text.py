@@ -1,4 +1,4 @@
-"""Words to ids and back: the vocabulary, the batch, and the layout of source and target in one sequence."""
+"""Words to ids and back: the vocabulary, the batch, and the layout of source and target in one row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAD, UNK, SEP = range(3)
 
 
 class Vocabulary:
-    """A closed list of whole words; the ids 0, 1, 2 are [PAD], [UNK], [SEP]."""
+    """A closed vocabulary of whole words; ids 0, 1 and 2 are [PAD], [UNK] and [SEP]."""
 
     def __init__(self, words: Iterable[str]):
         self.words = SPECIALS + [word for word in words if word not in SPECIALS]
@@ -34,7 +34,7 @@ class Vocabulary:
         return len(self.words)
 
     def ids(self, sentence: str) -> list[int]:
-        """Ids of the lower-cased, space-separated words; an unknown word is an InputError that names it."""
+        """Ids of the lower-cased, space-separated words; InputError names an unknown word."""
         ids = []
         for word in sentence.lower().split():
             if word not in self._index:
@@ -50,7 +50,7 @@ class Vocabulary:
         return [self.ids(sentence) for sentence in sentences]
 
     def text(self, ids: Iterable[int]) -> str:
-        """The words up to the first [SEP]; [PAD] inside a sentence stays visible, for it is an error."""
+        """The words up to the first [SEP]; [PAD] inside a sentence stays visible, because it is an error."""
         words = []
         for i in ids:
             if i == SEP:
@@ -60,7 +60,7 @@ class Vocabulary:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """The same vocabulary as a `transformers` fast tokenizer (lower case, split at spaces)."""
+        """This vocabulary as a `transformers` fast tokenizer: lower case, split at spaces."""
         from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
         from transformers import PreTrainedTokenizerFast
 
@@ -74,7 +74,7 @@ class Vocabulary:
 
 @dataclass
 class Batch:
-    """ids (B, L) of source and target in one row; target (B, L) is True where noise goes and losses count."""
+    """ids (B, L) of source and target in one row; target (B, L) is True where noise is added and losses count."""
 
     ids: Tensor
     target: Tensor
@@ -90,12 +90,12 @@ class Batch:
         return Batch(to_device(self.ids, device), to_device(self.target, device))
 
     def repeat(self, k: int) -> Batch:
-        """Every row k times, one after the other (B * k rows)."""
+        """Each row k times in succession (B * k rows)."""
         return Batch(self.ids.repeat_interleave(k, 0), self.target.repeat_interleave(k, 0))
 
 
 def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """The tensor on another device; to a GPU from pinned memory, so that nobody waits for the copy."""
+    """The tensor on another device; from pinned memory to a GPU, so that the CPU does not wait for the copy."""
     if torch.device(device).type == "cuda" and not tensor.is_cuda:
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
@@ -105,9 +105,8 @@ def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
 class Codec:
     """Sentences <-> batches in the aligned layout `src [SEP] [PAD].. | trg [SEP] [PAD]..`.
 
-    The target block starts at a fixed position, so that position i of every target is the same place;
-    DiffuSeq's free-running offset learns several times slower at this size.
-    [PAD] after the target is a target too.
+    The target block starts at a fixed position, because DiffuSeq's layout, where the target follows the source
+    at once, learns several times slower at this size. [PAD] after the target is a target, too.
     """
 
     vocabulary: Vocabulary
@@ -120,13 +119,13 @@ class Codec:
         return self.source_length + self.target_length
 
     def misfit(self, source: int, target: int) -> str:
-        """ "" if so many words fit on both sides, else which side is too long."""
+        """ "" if that many words fit on both sides, else "long source" or "long target"."""
         if source >= self.source_length:
             return "long source"
         return "long target" if target >= self.target_length else ""
 
     def _blocks(self, sentences: Sequence[str], length: int, what: str) -> Tensor:
-        """ids (B, length): each sentence, [SEP] and as many [PAD] as there is room."""
+        """ids (B, length): each sentence with its [SEP], filled up with [PAD]."""
         rows = self.vocabulary.ids_of(sentences)
         for sentence, ids in zip(sentences, rows, strict=True):
             if not ids:
@@ -136,7 +135,7 @@ class Codec:
                     f"the {what} has {len(ids)} words, at most {length - 1} fit; shorten {sentence!r}"
                 )
             ids += [SEP] + [PAD] * (length - 1 - len(ids))
-        numbers = array("q", chain.from_iterable(rows))  # sooner made a tensor than lists
+        numbers = array("q", chain.from_iterable(rows))  # faster than making a tensor of nested lists
         return torch.frombuffer(numbers, dtype=torch.int64).view(len(rows), length)
 
     def encode(self, sources: Sequence[str], targets: Sequence[str] | None = None) -> Batch:

@@ -18,7 +18,7 @@ def x0_to_score(x_t: Tensor, x0: Tensor, alpha: Level, sigma: Level) -> Tensor:
 
 
 def score_to_x0(x_t: Tensor, score: Tensor, alpha: Level, sigma: Level) -> Tensor:
-    """Tweedie read backwards: the posterior mean from the score."""
+    """Tweedie inverted: the posterior mean from the score."""
     return (x_t + sigma**2 * score) / alpha
 
 
@@ -28,7 +28,7 @@ def x0_to_eps(x_t: Tensor, x0: Tensor, alpha: Level, sigma: Level) -> Tensor:
 
 
 def eps_to_x0(x_t: Tensor, eps: Tensor, alpha: Level, sigma: Level) -> Tensor:
-    """The clean point that the noise eps took to x_t."""
+    """The clean point that the noise eps takes to x_t."""
     return (x_t - sigma * eps) / alpha
 
 
@@ -49,6 +49,6 @@ def posterior(
     a = alpha_t / alpha_s
     beta = sigma_t**2 - a**2 * sigma_s**2  # variance of q(x_t | x_s)
     mean = (a * sigma_s**2 * x_t + alpha_s * beta * x0) / sigma_t**2
-    return mean, (beta * sigma_s**2 / sigma_t**2) ** 0.5 if not isinstance(beta, Tensor) else (
-        beta.clamp(min=0) * sigma_s**2 / sigma_t**2
-    ).sqrt()
+    if isinstance(beta, Tensor):
+        return mean, (beta.clamp(min=0) * sigma_s**2 / sigma_t**2).sqrt()
+    return mean, (beta * sigma_s**2 / sigma_t**2) ** 0.5

@@ -27,7 +27,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 # From the ground up: a room imports from rooms before it only. A folder is one room, whose files may import
 # each other, but not in a circle. The method's own files are rooms of one file each, flat at the top.
 ROOMS = """
-    errors tweedie schedule text sid rounding files training corpora model exact sample teacher distill variants
+    errors tweedie schedule text sid files training rounding corpora model exact sample teacher distill variants
     checkpoints generation evaluation lab jobs figures panels exercises maintain cli __main__
 """.split()
 # The method, in the order in which it is best read; `text` is where words become embeddings' ids.

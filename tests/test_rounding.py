@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from dlmone_lite import rounding
+from dlmone_lite.training import large_vocabulary
 from dlmone_lite.checkpoints.checkpoint import network
 from dlmone_lite.model import preset
 
@@ -30,7 +31,7 @@ def test_parts_agree_with_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) 
 
     losses, gradient = losses_and_gradient(whole=True)
     for at_once in (2**21, 4 * 50, 1):  # one part, parts of four rows and a rest, a row each
-        monkeypatch.setattr("dlmone_lite.rounding.AT_ONCE", at_once)
+        monkeypatch.setattr("dlmone_lite.training.large_vocabulary.AT_ONCE", at_once)
         found, own = losses_and_gradient(whole=False)
         assert torch.allclose(found, losses, atol=1e-12) and torch.allclose(own, gradient, atol=1e-12)
     assert (losses > 0).all() and (gradient != 0).any()
@@ -61,7 +62,7 @@ def test_in_bfloat16_it_is_as_near_to_the_truth_as_autograds(monkeypatch: pytest
     ids = torch.randint(200, (64,), generator=generator)
     gradients = []
     for at_once, dtype in ((2**21, torch.float64), (2**21, torch.float32), (1, torch.float32)):
-        monkeypatch.setattr("dlmone_lite.rounding.AT_ONCE", at_once)
+        monkeypatch.setattr("dlmone_lite.training.large_vocabulary.AT_ONCE", at_once)
         words = table.to(dtype).requires_grad_(True)
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.float32):
             loss = rounding.surprise(words[ids], words, None, ids).mean()
@@ -76,7 +77,7 @@ def test_sure_and_surely_wrong_words_count_in_half_precision(dtype: torch.dtype)
     table = 3.5 * torch.eye(50)
     x = table[:2].clone().requires_grad_(True)  # certain that they are words 0 and 1
     ids = torch.tensor([0, 2])  # the second is not
-    found = rounding.Surprise.apply(x, table, None, ids, dtype)
+    found = large_vocabulary.Surprise.apply(x, table, None, ids, dtype)
     truth = F.cross_entropy(x.double() @ table.T.double(), ids, reduction="none")
     assert truth[0] < 3e-4 and truth[1] > 12
     assert torch.allclose(found.double(), truth, rtol=0.02, atol=0)

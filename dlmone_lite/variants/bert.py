@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlmone_lite.model import Denoiser, ModelConfig, attend
-from dlmone_lite.rounding import nearest_row
 from dlmone_lite.schedule import Schedule
+from dlmone_lite.training.large_vocabulary import nearest_row
 
 EPS = 1e-12  # of BERT's normalisations
 POSITIONS = 512  # as many as BERT has, however long the sentences are

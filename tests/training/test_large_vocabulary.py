@@ -6,13 +6,13 @@ import pytest
 import torch
 from tiny import normal
 
-from dlmone_lite.rounding import BLOCK, MANY, best, largest, nearest_row, surely_first
+from dlmone_lite.training.large_vocabulary import BLOCK, MANY, best, largest, nearest_row, surely_first
 
 
 @pytest.mark.parametrize("words", [1, 50, BLOCK, 3 * BLOCK + 1])
 @pytest.mark.parametrize("at_once", [2**21, 1])  # in one part, in parts of 256 and a rest
 def test_the_best_row_is_found_in_parts(at_once, words, monkeypatch):
-    monkeypatch.setattr("dlmone_lite.rounding.AT_ONCE", at_once)
+    monkeypatch.setattr("dlmone_lite.training.large_vocabulary.AT_ONCE", at_once)
     x, table, bias = normal(603, 8, seed=1), normal(words, 8, seed=2), normal(words, seed=3)
     assert torch.equal(best(x, table), (x @ table.T).argmax(-1))
     assert torch.equal(best(x, table, bias), (x @ table.T + bias).argmax(-1))
