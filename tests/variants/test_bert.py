@@ -170,3 +170,47 @@ def test_a_warm_start_is_refused_in_diffuseqs_layout():
 def test_an_unknown_network_is_refused():
     with pytest.raises(InputError, match="unknown network 'gpt'; known: prenorm, bert"):
         ModelConfig(network="gpt")
+
+
+def test_a_whole_forward_pass_written_out(codec):
+    """Time input, encoder, x0_hat and SiDA's logit in plain torch, from the weights alone."""
+    torch.manual_seed(3)
+    model = BertDenoiser(sized(preset("paper", **{**SMALL, "T": 500}), codec)).eval()
+    for name, p in model.named_parameters():
+        if p.ndim == 1:  # biases and norms start at zero and one, which would hide a mistake
+            torch.nn.init.normal_(p, mean=float("norm" in name and "weight" in name), std=0.3)
+    w = {name: p.detach() for name, p in model.named_parameters()}
+    x_t, t = normal(2, codec.length, 8, seed=4), torch.tensor([7, 493])
+
+    def linear(x, name):
+        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    def norm(x, name):
+        centred = x - x.mean(-1, keepdim=True)
+        spread = (centred.square().mean(-1, keepdim=True) + 1e-12).sqrt()
+        return centred / spread * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    # Time as DiffuSeq's code has it: of a thousand, whatever T is.
+    scaled = t.double() * 1000 / 500
+    angle = scaled[:, None] * torch.tensor([10_000.0 ** (-i / 4) for i in range(4)])
+    waves = torch.cat([angle.cos(), angle.sin()], -1).float()
+    time = linear(torch.nn.functional.silu(linear(waves, "time.0")), "time.2")
+    h = linear(torch.tanh(linear(x_t, "up.0")), "up.2") + w["position"][: codec.length] + time[:, None]
+    h = norm(h, "norm")
+    for i in range(2):
+        q, k, v = linear(h, f"blocks.{i}.qkv").chunk(3, -1)
+        mixed = []
+        for head in range(3):
+            part = slice(8 * head, 8 * head + 8)
+            weights = (q[..., part] @ k[..., part].mT / math.sqrt(8)).softmax(-1)
+            mixed.append(weights @ v[..., part])
+        h = norm(h + linear(torch.cat(mixed, -1), f"blocks.{i}.proj"), f"blocks.{i}.norm1")
+        total = h + linear(torch.nn.functional.gelu(linear(h, f"blocks.{i}.up")), f"blocks.{i}.down")
+        h = norm(total, f"blocks.{i}.norm2")
+    x0_hat = linear(torch.tanh(linear(h, "down.0")), "down.2")
+
+    with torch.no_grad():
+        found, logits = model.denoise_and_discriminate(x_t, t, None)
+    assert torch.allclose(found, x0_hat, atol=1e-5)
+    assert torch.allclose(logits, total.mean(-1), atol=1e-5)  # before the last normalisation
+    assert torch.allclose(model(x_t, t, None), found) and torch.allclose(model.discriminate(x_t, t), logits)
