@@ -90,12 +90,12 @@ def ddim_step(
     return mean if noise is None else mean + std * noise
 
 
-Step = Callable[[Tensor, Tensor, int, int], Tensor]  # (x_t, x0_hat, t, s) -> x_s
+StepFn = Callable[[Tensor, Tensor, int, int], Tensor]  # (x_t, x0_hat, t, s) -> x_s
 
 
 def denoise_along(
     denoiser: DenoiserFn,
-    step: Step,
+    step: StepFn,
     x: Tensor,
     times: Sequence[int],
     batch: Batch,
