@@ -229,6 +229,14 @@ def test_time_is_seen_as_a_noise_level(codec, batch):
     assert torch.allclose(a(x, T, batch), b(x, t, batch), atol=0.02)
 
 
+def test_the_network_is_told_the_log_of_the_noise_level(codec, batch):
+    model, seen = make_model(codec), []
+    model.time.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    model(noised(model, batch), T, batch)
+    abar = (1 - (T.double() / 2000 + 1e-4).sqrt()) / 0.99
+    assert torch.allclose(seen[0], time_features(((1 - abar) / abar).log().float() / 2, 64), atol=1e-4)
+
+
 def test_bfloat16_is_close_to_float32(codec, batch):
     model = make_model(codec)
     x = noised(model, batch)
