@@ -92,7 +92,7 @@ def summary(name: str, path: Path | None) -> None:
     """Print each arm's scores at one step, mean and standard deviation over seeds."""
     from dlmone_lite.errors import InputError
     from dlmone_lite.files import read_records, recorded
-    from dlmone_lite.lab.lookup import by_arm, score, spread
+    from dlmone_lite.lab.lookup import group_by_arm, score, spread
 
     found = read_records(path) if path else recorded(name)
     found = [record for record in found if "final" in record]
@@ -100,7 +100,7 @@ def summary(name: str, path: Path | None) -> None:
         raise InputError(f"{path or name} holds no record with scores; make some without --summary")
     table = Table(("run", -48), ("seeds", 5), ("validity", 13), ("excess", 13), ("coverage", 13))
     for group in dict.fromkeys(record["spec"]["group"] for record in found):
-        for arm, runs in by_arm(r for r in found if r["spec"]["group"] == group).items():
+        for arm, runs in group_by_arm(r for r in found if r["spec"]["group"] == group).items():
             values = [
                 spread([score(key)(run) for run in runs]) for key in ("validity", "tv_excess", "coverage")
             ]
@@ -115,14 +115,14 @@ def judged(found: list[dict[str, Any]]) -> None:
     from dlmone_lite.lab import detector_rates, patients
 
     mechanisms = {patient.name: patient.mechanism for patient in patients.PATIENTS}
-    counts = detector_rates.named(detector_rates.of_seeds(found, range(1, 1000)), mechanisms)
+    counts = detector_rates.right_diagnoses(detector_rates.with_seeds(found, range(1, 1000)), mechanisms)
     for arm, count in counts.items():
         print(f"{arm}  {mechanisms[arm]:20} named in {count}")
     total = detector_rates.Count(sum(c.right for c in counts.values()), sum(c.all for c in counts.values()))
     print(f"named in all: {total}")
     others = recorded("coefficients")
     print(f"false alarms at healthy looks of the sweep coefficients: {detector_rates.false_alarms(others)}")
-    print(f"noticed, of its broken looks: {detector_rates.noticed(others)}")
+    print(f"noticed, of its broken looks: {detector_rates.detections(others)}")
     print(
-        f"warned at the first broken look or before, of its runs that break: {detector_rates.in_time(others)}"
+        f"warned at the first broken look or before, of its runs that break: {detector_rates.timely_warnings(others)}"
     )

@@ -1,4 +1,4 @@
-"""The degeneration atlas: recorded runs of the laboratory, found by their coefficients."""
+"""Selection of recorded runs by group, arm or coefficients; the degeneration atlas of notebook 06."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dlmone_lite.lab.sweeps import B_D, B_G, MUS, RATES
 
 Record = Mapping[str, Any]
 KNOBS = ("b_d", "b_g", "mu", "lr")
-STOPS = {"b_d": B_D, "b_g": B_G, "mu": MUS, "lr": RATES}  # what the two grids recorded
+STOPS = {"b_d": B_D, "b_g": B_G, "mu": MUS, "lr": RATES}  # the values in the two grids of runs
 GRIDS = ("base", "b_d x b_g", "mu x lr")
 
 
@@ -24,13 +24,14 @@ def settings(record: Record) -> dict[str, float]:
     return {knob: merged[knob] for knob in KNOBS}
 
 
-def of(records: Iterable[Record], group: str, start: str = "") -> list[Record]:
+def select(records: Iterable[Record], group: str, start: str = "") -> list[Record]:
     """The records of one group whose arm begins with `start`."""
-    return [r for r in records if r["spec"]["group"] == group and r["spec"]["arm"].startswith(start)]
+    specs = ((record, record["spec"]) for record in records)
+    return [record for record, spec in specs if spec["group"] == group and spec["arm"].startswith(start)]
 
 
-def by_arm(records: Iterable[Record]) -> dict[str, list[Record]]:
-    """Records of the same arm, its seeds, together."""
+def group_by_arm(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Arm -> its records, which differ in their seeds."""
     arms: dict[str, list[Record]] = {}
     for record in records:
         arms.setdefault(record["spec"]["arm"], []).append(record)
@@ -38,38 +39,39 @@ def by_arm(records: Iterable[Record]) -> dict[str, list[Record]]:
 
 
 def score(name: str, nfe: int = 1) -> Callable[[Record], float]:
-    """Reads a score, or a sign, of a run's end at `nfe` evaluations."""
+    """A function that returns a score, or a sign, of a record's final evaluation at `nfe`."""
 
-    def read(record: Record) -> float:
-        end = next(seen for seen in record["final"] if seen["nfe"] == nfe)
-        return end[name] if name in end else end["signs"][name]
+    def score_of(record: Record) -> float:
+        final = next(evaluation for evaluation in record["final"] if evaluation["nfe"] == nfe)
+        return final[name] if name in final else final["signs"][name]
 
-    return read
+    return score_of
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation (0 of a single value)."""
+    """Mean and standard deviation; the latter is 0 for a single value."""
     return fmean(values), stdev(values) if len(values) > 1 else 0.0
 
 
-def table(
-    records: Sequence[Record], rows: str, columns: str, read: Callable[[Record], float]
+def grid(
+    records: Sequence[Record], rows: str, columns: str, score_of: Callable[[Record], float]
 ) -> tuple[list[float], list[float], list[list[float]]]:
-    """(row values, column values, means over seeds; nan where no run is) of two of the `KNOBS`."""
+    """(row values, column values, means over seeds) of a score over two of the `KNOBS`; nan without a run."""
     cells: dict[tuple[float, float], list[float]] = {}
     for record in records:
         knobs = settings(record)
-        cells.setdefault((knobs[rows], knobs[columns]), []).append(read(record))
+        cells.setdefault((knobs[rows], knobs[columns]), []).append(score_of(record))
+
     down, across = sorted({row for row, _ in cells}), sorted({column for _, column in cells})
-    means = [
-        [fmean(cells[row, column]) if (row, column) in cells else math.nan for column in across]
-        for row in down
-    ]
+    means = []
+    for row in down:
+        values = [cells.get((row, column), [math.nan]) for column in across]
+        means.append([fmean(value) for value in values])
     return down, across, means
 
 
-def _place(knobs: Mapping[str, float]) -> list[float]:
-    """Coordinates in which one step of a slider is about 1."""
+def _position(knobs: Mapping[str, float]) -> list[float]:
+    """Coordinates of a setting; neighbouring values of a slider are about 1 apart."""
     return [
         3 * math.log10(knobs["b_d"] + 0.05),
         3 * math.log10(knobs["b_g"] + 0.02),
@@ -79,7 +81,7 @@ def _place(knobs: Mapping[str, float]) -> list[float]:
 
 
 class Atlas:
-    """Recorded runs on the two grids, by b_d, b_g, mu and lr."""
+    """The recorded runs of the two grids, by b_d, b_g, mu and lr; InputError if there is none."""
 
     def __init__(self, records: Iterable[Record]):
         cells: dict[tuple[float, ...], list[Record]] = {}
@@ -93,13 +95,16 @@ class Atlas:
         self.cells = cells
 
     def nearest(self, **knobs: float) -> tuple[dict[str, float], list[Record]]:
-        """The recorded coefficients nearest to these, and the runs with them, all seeds."""
-        wanted = _place(knobs)
-        cell = min(self.cells, key=lambda cell: math.dist(_place(dict(zip(KNOBS, cell))), wanted))
+        """The recorded coefficients nearest to `knobs`, and the runs of all seeds with them."""
+        target = _position(knobs)
+        cell = min(self.cells, key=lambda cell: math.dist(_position(dict(zip(KNOBS, cell))), target))
         return dict(zip(KNOBS, cell)), self.cells[cell]
 
 
 def curves(records: Sequence[Record], name: str) -> tuple[list[int], list[list[float]]]:
-    """(updates, one list of a score per run) of records with the same looks."""
-    steps = [seen["step"] for seen in records[0]["evaluations"]]
-    return steps, [[seen[name] for seen in record["evaluations"]] for record in records]
+    """(updates, the values of a score in each run) of records that were evaluated at the same updates."""
+    steps = [evaluation["step"] for evaluation in records[0]["evaluations"]]
+    runs = []
+    for record in records:
+        runs.append([evaluation[name] for evaluation in record["evaluations"]])
+    return steps, runs

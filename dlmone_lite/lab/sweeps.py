@@ -1,10 +1,9 @@
-"""The experiments as lists of runs, and the file their records go to: finished runs are never made again."""
+"""Sweeps: each is a list of runs, and a file keeps their records, so that no finished run is repeated."""
 
 from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,177 +11,187 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dlmone_lite.corpora.pocket import POCKET
 from dlmone_lite.errors import InputError, nearest
-from dlmone_lite.files import read_records
+from dlmone_lite.files import read_records, write_text
 from dlmone_lite.lab import exact_psi, patients
-from dlmone_lite.lab.experiment import STARTS, Spec, beginning, distil
+from dlmone_lite.lab.experiment import STARTS, Spec, run_experiment, start_networks
+from dlmone_lite.lab.patients import SID_ALONE
 
-Progress = Callable[[dict[str, Any], int, int], None]  # (record, runs done, runs in all)
+Record = dict[str, Any]
+Progress = Callable[[Record, int, int], None]  # (record, finished runs, all runs)
+Changes = dict[str, Any]  # of one stage, to `BASE`
+Arms = dict[str, tuple[Changes, ...]]  # the stages of each arm
 
-ALONE = {"b_d": 0.0, "b_g": 0.0}  # SiD without its adversarial terms
-FACTORS: dict[str, tuple[dict[str, Any], ...]] = {
+FACTORS: Arms = {
     "t": ({"t_max": 300}, {"t_max": 1490}, {"t_max": 1976}, {"t_min": 1000, "t_max": 1976}),
     "psi": ({"lr_psi": 1e-3}, {"lr_psi": 0.012}, {"psi_steps": 5}),
     "t_init": ({"t_init": 1000}, {"t_init": 1800}),
 }
 B_D, B_G = (0.0, 0.1, 0.5, 1.0, 3.0), (0.0, 0.05, 0.2, 0.5, 1.5)
-EARLY = "from the start:"  # arms of `treatments` in which the patient never falls ill, perhaps
+EARLY = "from the start:"  # prefix of the arms in `treatments` that follow the advice from the first update
 MUS, RATES = (0.5, 0.8, 1.0, 1.2, 1.5), (3e-4, 1e-3, 2e-3, 3e-3, 6e-3)
 
 
-def _named(changes: Mapping[str, Any]) -> str:
+def _arm_name(changes: Mapping[str, Any]) -> str:
     return ",".join(f"{name}={value:g}" for name, value in changes.items()) or "base"
 
 
-def _both(group: str, changes: dict[str, Any], seed: int, **where: Any) -> Iterator[Spec]:
-    """SiD alone and with the adversarial terms, under the same changes."""
-    for kind, terms in (("alone", ALONE), ("adversarial", {})):
-        arm = " ".join([kind, *([_named(changes)] if changes else []), *map(str, where.values())])
+def _both_kinds(group: str, changes: Changes, seed: int, **where: Any) -> Iterator[Spec]:
+    """Two runs with the same changes: SiD alone, and with the adversarial terms."""
+    for kind, terms in (("alone", SID_ALONE), ("adversarial", {})):
+        arm = " ".join([kind, *([_arm_name(changes)] if changes else []), *map(str, where.values())])
         yield Spec(group, arm, ({**terms, **changes},), seed=seed, **where)
 
 
 def coefficients() -> Iterator[Spec]:
-    """One factor at a time, SiD alone and adversarial, and two full grids; the most telling ones first.
+    """One factor at a time, for SiD alone and with the adversarial terms, and two full grids.
 
-    One factor at a time over b_d, b_g, mu and lr are rows of the grids. lr is of both networks there.
+    The most informative runs come first. The rows of the grids vary b_d, b_g, mu and lr one at a time. In the
+    grids lr is the learning rate of both networks.
     """
     for seed in range(6):
-        yield from _both("base", {}, seed)
+        yield from _both_kinds("base", {}, seed)
     for seed in range(2):
         for group, values in FACTORS.items():
             for changes in values:
-                yield from _both(group, changes, seed)
+                yield from _both_kinds(group, changes, seed)
         for b_d in B_D:
             for b_g in B_G:
                 changes = {"b_d": b_d, "b_g": b_g}
-                yield Spec("b_d x b_g", _named(changes), (changes,), seed=seed)
+                yield Spec("b_d x b_g", _arm_name(changes), (changes,), seed=seed)
         if seed == 0:
             yield from _mu_and_lr(seed)
     for seed in range(3):
-        yield from _both("start", {}, seed, start="teacher")
+        yield from _both_kinds("start", {}, seed, start="teacher")
         for teacher in ("early", "exact"):
-            yield from _both("teacher", {}, seed, teacher=teacher)
+            yield from _both_kinds("teacher", {}, seed, teacher=teacher)
         for length in (16, 32):
-            yield from _both("length", {}, seed, length=length)
+            yield from _both_kinds("length", {}, seed, length=length)
     yield from _mu_and_lr(1)
 
 
 def _mu_and_lr(seed: int) -> Iterator[Spec]:
     for mu in MUS:
         for lr in RATES:
-            yield from _both("mu x lr", {"mu": mu, "lr": lr, "lr_psi": lr}, seed)
+            yield from _both_kinds("mu x lr", {"mu": mu, "lr": lr, "lr_psi": lr}, seed)
 
 
 def stages(seeds: int = 5, steps: int = 400) -> Iterator[Spec]:
-    """One stage, two stages, and one as long as both; psi restarted or not; even and uneven coefficients.
+    """One stage, two stages, and one of the same total length; psi restarted or not; even and uneven weights.
 
-    Each stage has a learning rate that falls to 0; without the restart of psi only that starts again.
+    The learning rate falls to 0 in each stage. A stage without the restart of psi restarts only this rate.
     """
-    uneven = {"b_d": 0.9, "b_g": 0.1}
-    one = {"steps": steps}
+    one, twice = {"steps": steps}, {"steps": 2 * steps}
+    uneven = {**one, "b_d": 0.9, "b_g": 0.1}
+    slow, late = {**one, "lr": 1e-3}, {"lr_psi": 3e-4}
     kept = {"restart": False, "psi_warmup": 0}
-    late, slow = {"lr_psi": 3e-4}, {"lr": 1e-3}
-    arms: dict[str, tuple[dict[str, Any], ...]] = {
+    alone = {**one, **SID_ALONE}
+    arms: Arms = {
         "one stage": (one,),
-        "one stage, twice as long": ({"steps": 2 * steps},),
+        "one stage, twice as long": (twice,),
         "two stages": (one, one),
-        "two stages, uneven": (one, {**one, **uneven}),
+        "two stages, uneven": (one, uneven),
         "psi not restarted": (one, {**one, **kept}),
-        "psi not restarted, uneven": (one, {**one, **uneven, **kept}),
-        "two stages, slower": (one, {**one, **slow}),
-        "psi not restarted, slower": (one, {**one, **slow, **kept}),
-        "late psi, twice as long": ({"steps": 2 * steps, **late},),
+        "psi not restarted, uneven": (one, {**uneven, **kept}),
+        "two stages, slower": (one, slow),
+        "psi not restarted, slower": (one, {**slow, **kept}),
+        "late psi, twice as long": ({**twice, **late},),
         "late psi, two stages": ({**one, **late}, {**one, **late}),
-        "alone, one stage": ({**one, **ALONE},),
-        "alone, twice as long": ({"steps": 2 * steps, **ALONE},),
-        "alone, two stages": ({**one, **ALONE}, {**one, **ALONE}),
+        "alone, one stage": (alone,),
+        "alone, twice as long": ({**twice, **SID_ALONE},),
+        "alone, two stages": (alone, alone),
     }
+    yield from _with_seeds("stages", arms, seeds)
+
+
+def _with_seeds(group: str, arms: Arms, seeds: int, world: str = POCKET) -> Iterator[Spec]:
+    """Every arm with every seed; all arms of one seed come before the next seed."""
     for seed in range(seeds):
         for arm, plan in arms.items():
-            yield Spec("stages", arm, plan, seed=seed)
+            yield Spec(group, arm, plan, seed=seed, world=world)
 
 
 def clinic_runs() -> Iterator[Spec]:
-    """The clinic's patients, and the same runs with seeds by which no detector was tuned."""
+    """The clinic's patients (seed 0), and the same runs with seeds that did not tune the detectors."""
     for seed in (0, 3, 4, 5, 6):
         yield from (patient.spec(seed) for patient in patients.PATIENTS)
 
 
 def causes() -> Iterator[Spec]:
-    """Runs to be examined on the way: the base, and psi slower and faster."""
+    """The runs that `exact_psi` examines: the base, and a slower and a faster psi."""
     for seed in range(3):
-        yield from _both("base", {}, seed)
+        yield from _both_kinds("base", {}, seed)
     for changes in FACTORS["psi"][:2]:
-        yield from _both("psi", changes, 0)
+        yield from _both_kinds("psi", changes, 0)
 
 
 def treatments(seeds: int = 3) -> Iterator[Spec]:
-    """Every patient, treated in several ways; and the run that broke it, with the advice from the start."""
+    """Every treatment of every patient, and the patients' own runs with the advice from the first update."""
     for seed in range(seeds):
         for one in patients.PATIENTS:
-            where = {"length": one.length, "seed": seed}
             for name, changes in patients.treatments(one).items():
-                yield Spec(one.name, name, (changes,), start=one.name, **where)
+                yield Spec(one.name, name, (changes,), start=one.name, length=one.length, seed=seed)
         for one in patients.PATIENTS:
-            where = {"length": one.length, "seed": seed}
             for name, changes in patients.prevention(one).items():
-                yield Spec(one.name, f"{EARLY} {name}", (changes,), **where)
+                yield Spec(one.name, f"{EARLY} {name}", (changes,), length=one.length, seed=seed)
 
 
 def classroom(seeds: int = 3, steps: int = 400) -> Iterator[Spec]:
-    """The conclusions once more, with the classroom's network in the world paraphrase: at the rates of the
-    pocket world, and at a third of them, for the network is four times as wide."""
-    one, slow = {"steps": steps}, {"lr": 1e-3, "lr_psi": 1e-3}
-    slower = {**one, **slow}
-    groups: dict[str, dict[str, tuple[dict[str, Any], ...]]] = {
-        "classroom": {"alone": ({**one, **ALONE},), "adversarial": (one,)},
-        "classroom, slower": {"alone": ({**slower, **ALONE},), "adversarial": (slower,)},
+    """The main runs once more, with the classroom's network in the world paraphrase.
+
+    They use the learning rates of the pocket world, and a third of them because the network is four times as
+    wide.
+    """
+    one = {"steps": steps}
+    slower = {**one, "lr": 1e-3, "lr_psi": 1e-3}
+    groups: dict[str, Arms] = {
+        "classroom": {"alone": ({**one, **SID_ALONE},), "adversarial": (one,)},
+        "classroom, slower": {"alone": ({**slower, **SID_ALONE},), "adversarial": (slower,)},
         "classroom, stages": {
             "twice as long": ({**slower, "steps": 2 * steps},),
             "two stages, slower": (slower, {**slower, "lr": 3e-4}),
         },
     }
     for group, arms in groups.items():
-        for seed in range(seeds):
-            for arm, plan in arms.items():
-                yield Spec(group, arm, plan, seed=seed, world="paraphrase")
+        yield from _with_seeds(group, arms, seeds, world="paraphrase")
 
 
-def _ready(spec: Spec, folder: Path) -> None:
-    """Patients lie ready; what others begin with is made."""
+def _experiment(folder: Path, spec: Spec) -> Record:
+    return run_experiment(spec, folder)[0]
+
+
+def _treatment(folder: Path, spec: Spec) -> Record:
+    return _experiment(folder, spec) if spec.start in STARTS else patients.recover(spec)
+
+
+def _prepare_treatment(spec: Spec, folder: Path) -> None:
+    """Make the first networks of a run unless it starts with a patient, which is shipped."""
     if spec.start in STARTS:
-        beginning(spec, folder)
-
-
-def _treated(folder: Path, spec: Spec) -> dict[str, Any]:
-    return _distilled(folder, spec) if spec.start in STARTS else patients.recover(folder, spec)
-
-
-def _distilled(folder: Path, spec: Spec) -> dict[str, Any]:
-    return distil(spec, folder)[0]
+        start_networks(spec, folder)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """An experiment: its runs, in order, and what makes the record of one."""
+    """An experiment: its runs in order, the function that makes a run's record, and that for its networks."""
 
     specs: Callable[[], Iterator[Spec]]
-    make: Callable[[Path, Spec], dict[str, Any]] = _distilled
-    prepare: Callable[[Spec, Path], object] = beginning
+    make: Callable[[Path, Spec], Record] = _experiment
+    prepare: Callable[[Spec, Path], object] = start_networks
 
 
 SWEEPS = {
     "coefficients": Sweep(coefficients),
     "stages": Sweep(stages),
     "clinic": Sweep(clinic_runs, patients.make),
-    "treatments": Sweep(treatments, _treated, _ready),
+    "treatments": Sweep(treatments, _treatment, _prepare_treatment),
     "classroom": Sweep(classroom),
     "cause": Sweep(causes, exact_psi.examine),
 }
 
 
 def sweep(name: str) -> Sweep:
-    """An experiment by name; InputError for an unknown one."""
+    """A sweep by name; InputError for an unknown one."""
     if name not in SWEEPS:
         raise InputError(f"there is no sweep {name!r}{nearest(name, SWEEPS)}; known: {', '.join(SWEEPS)}")
     return SWEEPS[name]
@@ -199,35 +208,33 @@ def execute(
     folder: Path,
     jobs: int,
     progress: Progress | None = None,
-    make: Callable[[Path, Spec], dict[str, Any]] = _distilled,
-    prepare: Callable[[Spec, Path], object] = beginning,
-) -> list[dict[str, Any]]:
-    """Make the runs that `path` lacks in `jobs` processes; each record is one more line of it.
+    make: Callable[[Path, Spec], Record] = _experiment,
+    prepare: Callable[[Spec, Path], object] = start_networks,
+) -> list[Record]:
+    """Make the runs that are missing in `path` in `jobs` processes, and append one line for each record.
 
-    What they begin with is made once, before, in `folder`, by `prepare`.
+    First, `prepare` makes the networks with which the runs start, once for all, in `folder`.
     """
-    finished = read_records(path)
-    lines = "".join(json.dumps(record) + "\n" for record in finished)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(lines, encoding="utf-8")
-    os.replace(temporary, path)
-    done = {record["key"] for record in finished}
+    records = read_records(path)
+    write_text(path, "".join(json.dumps(record) + "\n" for record in records))  # without a line cut by a kill
+    done = {record["key"] for record in records}
     missing = [spec for spec in specs if spec.key not in done]
     for spec in {(spec.world, spec.teacher, spec.start, spec.length): spec for spec in missing}.values():
         prepare(spec, folder)
+
     context = multiprocessing.get_context("spawn")  # a forked torch may hang
     with context.Pool(jobs, initializer=_one_thread) as pool, path.open("a", encoding="utf-8") as file:
         for record in pool.imap_unordered(partial(make, folder), missing):
             file.write(json.dumps(record, allow_nan=False) + "\n")
             file.flush()
-            finished.append(record)
+            records.append(record)
             if progress:
-                progress(record, len(finished), len(done) + len(missing))
-    return finished
+                progress(record, len(records), len(done) + len(missing))
+    return records
 
 
 def _one_thread() -> None:
-    """A worker uses one core, and leaves Ctrl-C to its parent."""
+    """Let a worker use one core, and leave Ctrl-C to its parent."""
     import torch
 
     torch.set_num_threads(1)

@@ -147,14 +147,14 @@ def _times(found: list[dict[str, Any]]) -> list[str]:
 def _laboratory(folder: Path) -> list[str]:
     """A table of the sweeps' most telling arms, one step, over their seeds."""
     from dlmone_lite.files import read_records
-    from dlmone_lite.lab.lookup import by_arm, of, score, spread
+    from dlmone_lite.lab.lookup import group_by_arm, score, select, spread
 
     rows = []
     groups = {"coefficients": ["base"], "stages": ["stages"]}
     groups["classroom"] = ["classroom", "classroom, slower", "classroom, stages"]
     for sweep, group in ((sweep, group) for sweep, names in groups.items() for group in names):
-        runs = of(read_records(folder / f"sweep-{sweep}.jsonl.gz"), group)
-        for arm, same in by_arm(runs).items():
+        runs = select(read_records(folder / f"sweep-{sweep}.jsonl.gz"), group)
+        for arm, same in group_by_arm(runs).items():
             world = same[0]["spec"].get("world", "pocket")
             values = [
                 spread([score(key)(run) for run in same]) for key in ("validity", "tv_excess", "coverage")

@@ -1,4 +1,4 @@
-"""lateness: psi's lag written out, and its regret."""
+"""psi_lag: psi's lag written out, and its regret."""
 
 from __future__ import annotations
 

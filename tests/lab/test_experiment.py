@@ -1,4 +1,4 @@
-"""lab: teachers of the pocket world, and what a run leaves behind; in a few updates."""
+"""experiment: teachers of the pocket world, and what a run leaves behind; in a few updates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from tiny import same_weights
 from dlmone_lite.corpora.pocket import lab_data, lab_world
 from dlmone_lite.errors import InputError
 from dlmone_lite.lab import experiment
-from dlmone_lite.lab.experiment import Spec, begin, beginning, distil, observe, train_teacher, warm_student
+from dlmone_lite.lab.experiment import (
+    Spec,
+    evaluate,
+    run_experiment,
+    start_networks,
+    start_stage,
+    train_teacher,
+    warm_student,
+)
 from dlmone_lite.model import ModelConfig
 
 
@@ -39,22 +47,22 @@ def test_a_teacher_is_trained_once(tmp_path: Path) -> None:
 
 
 def test_a_run_starts_warm_or_as_the_teacher(tmp_path: Path) -> None:
-    teacher, student = beginning(Spec("try", "x", start="teacher"), tmp_path)
+    teacher, student = start_networks(Spec("try", "x", start="teacher"), tmp_path)
     assert same_weights(teacher.model, student.model)
-    teacher, warm = beginning(Spec("try", "x"), tmp_path)
+    teacher, warm = start_networks(Spec("try", "x"), tmp_path)
     assert (warm.role, warm.sampling) == ("student", {"t_init": 1490}) and warm.provenance["steps"] == 2
     assert not same_weights(teacher.model, warm.model)
     assert same_weights(warm.model, warm_student("trained", 8, tmp_path).model)
-    run = begin(Spec("try", "x"), teacher, warm, None, 1)
+    run = start_stage(Spec("try", "x"), teacher, warm, None, 1)
     assert same_weights(run.theta, warm.model) and same_weights(run.psi, teacher.model)
     for wrong in (Spec("try", "x", start="cold"), Spec("try", "x", teacher="none")):
         with pytest.raises(InputError, match="known: "):
-            beginning(wrong, tmp_path)
+            start_networks(wrong, tmp_path)
 
 
 def test_a_record_tells_everything(tmp_path: Path) -> None:
     stages = ({"mu": 0.5}, {"steps": 2, "b_g": 0.0})
-    record, run = distil(Spec("try", "two stages", stages, seed=3), tmp_path)
+    record, run = run_experiment(Spec("try", "two stages", stages, seed=3), tmp_path)
     assert json.loads(json.dumps(record, allow_nan=False))["key"] == "try/two stages/3"
     looks = [(e["stage"], e["step"]) for e in record["evaluations"]]
     assert looks == [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 5), (2, 6)]
@@ -69,15 +77,15 @@ def test_a_record_tells_everything(tmp_path: Path) -> None:
 
 def test_a_shipped_world_is_a_laboratory_too(tmp_path: Path) -> None:
     spec = Spec("try", "x", ({"steps": 1, "psi_warmup": 0},), world="paraphrase")
-    record, run = distil(spec, tmp_path)
-    teacher, student = beginning(spec, tmp_path)
+    record, run = run_experiment(spec, tmp_path)
+    teacher, student = start_networks(spec, tmp_path)
     assert same_weights(run.phi, teacher.model) and student.role == "student" and not list(tmp_path.iterdir())
     first, sources = record["evaluations"][0], lab_world("paraphrase").split_sources("test")
     assert first["validity"] > 0.9 and set(first["sentences"]) <= set(sources)
 
 
 def test_the_same_spec_makes_the_same_record(tmp_path: Path) -> None:
-    first, second = (distil(Spec("try", "again"), tmp_path)[0] for _ in range(2))
+    first, second = (run_experiment(Spec("try", "again"), tmp_path)[0] for _ in range(2))
     assert {k: v for k, v in first.items() if k != "seconds"} == {
         k: v for k, v in second.items() if k != "seconds"
     }
@@ -85,17 +93,17 @@ def test_the_same_spec_makes_the_same_record(tmp_path: Path) -> None:
 
 def test_stages_restart_psi_unless_told_otherwise(tmp_path: Path) -> None:
     teacher = train_teacher("trained", 8, tmp_path)
-    one = begin(Spec("try", "x"), teacher, teacher, None, 1)
+    one = start_stage(Spec("try", "x"), teacher, teacher, None, 1)
     list(one)
     for restart in (True, False):
-        two = begin(Spec("try", "x", ({}, {"restart": restart})), teacher, teacher, one, 2)
+        two = start_stage(Spec("try", "x", ({}, {"restart": restart})), teacher, teacher, one, 2)
         assert same_weights(two.psi, teacher.model if restart else one.psi)
         assert same_weights(two.theta, one.theta)
 
 
 def test_the_exact_teacher_gives_the_target_scores(tmp_path: Path) -> None:
     teacher = train_teacher("exact", 8, tmp_path)
-    run = begin(Spec("try", "x", teacher="exact"), teacher, teacher, None, 1)
+    run = start_stage(Spec("try", "x", teacher="exact"), teacher, teacher, None, 1)
     data = lab_data(teacher.codec)
     batch = data.batch[torch.arange(6)]
     clean = teacher.model.embed(batch.ids)
@@ -106,18 +114,18 @@ def test_the_exact_teacher_gives_the_target_scores(tmp_path: Path) -> None:
 
 
 def test_a_diverged_run_still_leaves_its_record(tmp_path: Path) -> None:
-    record, _ = distil(Spec("try", "nan", ({"lr": float("inf")},)), tmp_path)
+    record, _ = run_experiment(Spec("try", "nan", ({"lr": float("inf")},)), tmp_path)
     assert "at step" in record["diverged"] and record["final"]
 
 
 def test_sentences_are_those_of_the_sources(tmp_path: Path) -> None:
-    seen = observe(train_teacher("trained", 8, tmp_path), 2)
+    seen = evaluate(train_teacher("trained", 8, tmp_path), 2)
     assert set(seen["sentences"]) <= set(lab_world().split_sources("test"))
     assert all(0 < sum(counts.values()) <= experiment.SAMPLES for counts in seen["sentences"].values())
 
 
 def test_what_is_shipped_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiment, "TEACHERS", {"trained": 1500})
-    teacher, student = beginning(Spec("try", "x"), tmp_path)
+    teacher, student = start_networks(Spec("try", "x"), tmp_path)
     assert list(tmp_path.iterdir()) == [] and teacher.provenance["metrics"]["validity"] > 0.95
     assert student.provenance["metrics"]["nfe"] == 1

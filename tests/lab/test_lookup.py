@@ -1,4 +1,4 @@
-"""atlas: recorded runs found by their coefficients."""
+"""lookup: recorded runs found by their coefficients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.lab.experiment import BASE
-from dlmone_lite.lab.lookup import Atlas, by_arm, curves, of, score, settings, spread, table
+from dlmone_lite.lab.lookup import Atlas, curves, grid, group_by_arm, score, select, settings, spread
 
 
 def record(group: str, arm: str, seed: int = 0, validity: float = 0.5, **changes: float) -> dict:
@@ -57,14 +57,14 @@ def test_table_has_means_over_seeds_and_nan_where_no_run_is() -> None:
         record("b_d x b_g", "x", 1, 0.6, b_d=0.0, b_g=0.0),
         record("b_d x b_g", "y", 0, 0.9, b_d=1.0, b_g=0.5),
     ]
-    down, across, means = table(runs, "b_d", "b_g", score("validity"))
+    down, across, means = grid(runs, "b_d", "b_g", score("validity"))
     assert (down, across) == ([0.0, 1.0], [0.0, 0.5]) and means[0][0] == pytest.approx(0.5)
     assert means[1][1] == 0.9 and math.isnan(means[0][1]) and math.isnan(means[1][0])
 
 
 def test_scores_signs_groups_and_curves() -> None:
     assert score("validity", nfe=2)(RUNS[0]) == 1.0 and score("modes")(RUNS[0]) == 3.0
-    assert of(RUNS, "base", "alone") == RUNS[:1] and of(RUNS, "t") == RUNS[4:]
-    assert set(by_arm(RUNS[:2])) == {"alone", "adversarial"}
+    assert select(RUNS, "base", "alone") == RUNS[:1] and select(RUNS, "t") == RUNS[4:]
+    assert set(group_by_arm(RUNS[:2])) == {"alone", "adversarial"}
     assert curves(RUNS[:2], "validity") == ([0, 10], [[0.5, 0.9], [0.5, 0.9]])
     assert spread([1.0]) == (1.0, 0.0) and spread([1.0, 3.0]) == (2.0, pytest.approx(2**0.5))
