@@ -45,7 +45,6 @@ def regret(run: DistillRun, updates: int = 100, rows: int = 1024, lr: float = 1e
     c, psi = run.config, copy.deepcopy(run.psi)
     learned = [p for p in psi.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(learned, lr=lr, betas=(c.beta1, c.beta2))
-
     alone = replace(c, b_d=0.0)  # denoising score matching without the discriminator's term
 
     def loss(draw: Draw) -> Tensor:
@@ -60,9 +59,8 @@ def regret(run: DistillRun, updates: int = 100, rows: int = 1024, lr: float = 1e
 
     before = held_out()
     for i in range(updates):
-        gradients = torch.autograd.grad(
-            loss(run.draw(generator_at(9_000_029 + seed, i))), learned, allow_unused=True
-        )
+        training_loss = loss(run.draw(generator_at(9_000_029 + seed, i)))
+        gradients = torch.autograd.grad(training_loss, learned, allow_unused=True)
         for parameter, gradient in zip(learned, gradients):
             parameter.grad = gradient
         optimiser.step()

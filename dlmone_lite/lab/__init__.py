@@ -1,1 +1,1 @@
-"""The laboratory: the plane, small runs under watch, sweeps of them, broken students."""
+"""The laboratory: score distillation in the plane, small experiments and their sweeps, broken students."""

@@ -1,8 +1,8 @@
-"""Score distillation in the plane, where everything can be seen and psi can be exact.
+"""Score distillation in the plane, where every distribution can be plotted and psi can be exact.
 
-A point is a "sentence" of one target position and two channels, (B, 1, 2), so that the losses of `distill`,
-`sid` and `adversarial` run here unchanged. The student is a finite set of points, the images of fixed noises:
-its noised density is a Gaussian mixture that we know, and with it its exact score.
+A point is a "sentence" of one target position and two channels, (B, 1, 2), so the losses of `distill` and
+`sid` apply unchanged. The student is a finite set of points, the images of fixed noises. Its noised density is
+a Gaussian mixture, so its score is known exactly.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STD = 0.25  # of each mode
 
 
 def five_modes(dtype: torch.dtype = torch.float32) -> GaussianMixture:
-    """The data: five round modes of unequal probability, those of notebook 01, but wider (there .08)."""
+    """The data: the five round modes of notebook 01, of unequal probability, but wider (there .08)."""
     return GaussianMixture(torch.tensor(CENTRES, dtype=dtype), torch.tensor(SHARES, dtype=dtype).log(), STD)
 
 
@@ -37,7 +37,7 @@ def cloud(points: Tensor) -> GaussianMixture:
 
 
 def rows(n: int) -> Batch:
-    """A batch of n points: one position each, and it is a target."""
+    """A batch of n points, each with one position, which is a target."""
     return Batch(torch.zeros(n, 1, dtype=torch.long), torch.ones(n, 1, dtype=torch.bool))
 
 
@@ -45,7 +45,7 @@ def rows(n: int) -> Batch:
 
 
 class Exact:
-    """The denoiser of a known distribution; against `real` also the best possible discriminator."""
+    """The exact denoiser of `mixture`; with `real`, also the optimal discriminator between the two."""
 
     def __init__(self, mixture: GaussianMixture, schedule: Schedule, real: GaussianMixture | None = None):
         self.mixture, self.schedule, self.real = mixture, schedule, real
@@ -56,18 +56,18 @@ class Exact:
         return self.mixture.mean(x, *self.schedule.like(t, x))[:, None]
 
     def discriminate(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """log p_real(x_t) - log p(x_t) (B, 1): no other logit has a smaller expected BCE."""
+        """log p_real(x_t) - log p(x_t) (B, 1), the logit with the smallest expected BCE."""
         x = x_t[:, 0]
         level = self.schedule.like(t, x)
         return (self.real.log_prob(x, *level) - self.mixture.log_prob(x, *level))[:, None]
 
     def denoise_and_discriminate(self, x_t: Tensor, t: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Both, as the learned score estimator gives them."""
+        """(x0_hat (B, 1, 2), logits (B, 1)), as from the learned score estimator."""
         return self(x_t, t, batch), self.discriminate(x_t, t)
 
 
 class Student(nn.Module):
-    """Noise z (B, 2) -> points (B, 1, 2) in one evaluation; at first a small blob around `start`."""
+    """Noise z (B, 2) -> points (B, 1, 2) in one evaluation; before training a small blob around `start`."""
 
     def __init__(self, start: tuple[float, float], width: int = 64, spread: float = 0.4):
         super().__init__()
@@ -97,7 +97,7 @@ class Estimator(nn.Module):
             nn.init.zeros_(last.bias)
 
     def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """Features (B, 1, width) of x_t (B, 1, 2) and its noise level, told as log sigma/alpha and waves."""
+        """Features (B, 1, width) of x_t (B, 1, 2) and its noise level: log sigma/alpha, its sin and cos."""
         alpha, sigma = self.schedule.like(t, x_t)
         level = (sigma / alpha).log()
         return self.body(torch.cat([x_t, level, level.sin(), level.cos()], -1))
@@ -123,14 +123,16 @@ class Estimator(nn.Module):
 
 
 def reverse_kl_loss(x_g: Tensor, f_phi: Tensor, f_psi: Tensor, target: Tensor) -> Tensor:
-    """(B,), a number whose gradient by x_g is f_psi - f_phi = sigma^2 / alpha (score_fake - score_real): that
-    of the reverse Kullback-Leibler divergence, through x_g alone (DMD, arXiv 2311.18828, eq. 7)."""
+    """Surrogate loss (B,) for the reverse Kullback-Leibler divergence (DMD, arXiv 2311.18828, eq. 7).
+
+    Its gradient by x_g, through x_g alone, is f_psi - f_phi = sigma^2 / alpha (score_fake - score_real).
+    """
     return over_target((f_psi - f_phi).detach() * x_g, target)
 
 
 @dataclass
 class ToyConfig(DistillConfig):
-    """One run in the plane; `exact` puts the student's exact score in psi's place."""
+    """Settings of a run in the plane; `exact` replaces psi by the student's exact denoiser."""
 
     steps: int = 5000
     batch_size: int = 256  # points of the student
@@ -155,9 +157,9 @@ class ToyConfig(DistillConfig):
 
 
 class ToyRun(Run):
-    """Distil the plane's exact teacher into a student of `batch_size` points around `start`; see `.points`.
+    """Distil the plane's exact teacher into a student of `batch_size` points that start around `start`.
 
-    `update` makes psi_steps updates of psi and one of theta; `step_psi` and `step_theta` make one of them.
+    `update` makes psi_steps updates of psi and one of theta; `step_psi` and `step_theta` make a single one.
     """
 
     kind = "toy"
@@ -186,11 +188,11 @@ class ToyRun(Run):
             return self.theta(self.z)[:, 0]
 
     def exact_psi(self) -> Exact:
-        """The student's own denoiser as it stands, and the best discriminator; a constant for theta."""
+        """The current student's exact denoiser and optimal discriminator, both constant in theta."""
         return Exact(cloud(self.points), self.schedule, self.data)
 
     def estimator(self) -> Exact | Estimator:
-        """psi, learned or exact as the configuration says."""
+        """psi: the learned one, or the exact one if the configuration has `exact`."""
         return self.exact_psi() if self.config.exact else self.psi
 
     def noise(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What can be measured in the plane, because every density in it is known."""
+"""Measurements in the plane, which are exact because every density is known."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from dlmone_lite.schedule import Schedule
 
 
 class Gradients(NamedTuple):
-    """At one noise level, by quadrature: the divergence E ||f_phi - f*||^2 (summed over channels), and
-    gradients (N, 2) by the student's points."""
+    """Quantities at one noise level, by quadrature.
+
+    The divergence is E ||f_phi - f*||^2, summed over channels. Gradients (N, 2) are by the student's points.
+    """
 
     divergence: float
     l1: Tensor  # of L1, psi = f* held constant as a function
@@ -27,9 +29,9 @@ class Gradients(NamedTuple):
 def gradients(
     points: Tensor, data: GaussianMixture, alpha: float, sigma: float, h: float = 0.25
 ) -> Gradients:
-    """What the student of these `points` (N, 2), equally likely, would get from each loss; psi is exact.
+    """The gradients of each loss for a student of equally likely `points` (N, 2), with an exact psi.
 
-    The expectation over the noise is a sum over a grid of spacing `h`, for a Gaussian as good as exact.
+    The expectation over the noise is a sum over a grid of spacing `h`, which is accurate for a Gaussian.
     """
     axis = torch.arange(-5.0, 5.0 + h / 2, h, dtype=points.dtype)
     noise = torch.cartesian_prod(axis, axis)  # (G, 2)
@@ -68,10 +70,10 @@ def fit_gaussian(
     lr: float = 0.03,
     start: tuple[float, float] = (-0.3, 0.3),
 ) -> tuple[Tensor, Tensor]:
-    """A student that can only be one round Gaussian, m + s z, trained by `rule` at t = 20..t_max, psi exact.
+    """Train a student that is one round Gaussian, m + s z, with `rule` at t = 20..t_max and an exact psi.
 
-    Returns (m (S, 2), s (S,)), one row per seed; `start` is m's first coordinate and s at the beginning.
-    The loss is divided by mean |x_g - f_phi|, as SiD's is.
+    Returns (m (S, 2), s (S,)), one row per seed. `start` holds the initial values of m's first coordinate and
+    of s. The loss is divided by mean |x_g - f_phi|, as in SiD.
     """
     schedule, generator = Schedule(), torch.Generator().manual_seed(0)
     m = torch.tensor([start[0], 0.0]).repeat(seeds, 1).requires_grad_()
@@ -88,7 +90,7 @@ def fit_gaussian(
         s2, centre = (2 * log_s.detach()).exp(), m.detach()[:, None]  # psi is not a function of theta
         f_psi = centre + alpha * s2 / (alpha**2 * s2 + sigma**2) * (x_t - alpha * centre)
         w = (x_g - f_phi).detach().abs().mean(-1).clamp(min=1e-5)
-        loss = (rule(x_g, f_phi, f_psi) / w).mean(1).sum()  # seeds do not meet
+        loss = (rule(x_g, f_phi, f_psi) / w).mean(1).sum()  # each seed has its own parameters
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -99,7 +101,7 @@ def fit_gaussian(
 
 
 def occupation(points: Tensor, data: GaussianMixture) -> Tensor:
-    """Share of the points (N, 2) within 3 standard deviations of each centre, then of the others (K + 1,)."""
+    """Shares (K + 1,) of the points (N, 2): within 3 standard deviations of each centre, then the others."""
     distance = torch.cdist(points, data.means)
     nearest = distance.argmin(1)
     nearest[distance.min(1).values > 3 * data.std] = len(data.means)
@@ -107,8 +109,8 @@ def occupation(points: Tensor, data: GaussianMixture) -> Tensor:
 
 
 def quality(points: Tensor, data: GaussianMixture) -> dict[str, float]:
-    """validity: share of the points on a mode; tv: distance of the modes' shares to the truth; covered: modes
-    with at least a third of their share."""
+    """validity: share of the points on a mode; tv: total variation of the modes' shares to the truth;
+    covered: number of modes with more than a third of their share."""
     share, p = occupation(points, data), data.log_p.exp()
     tv = 0.5 * float((share[:-1] - p).abs().sum() + share[-1])
     covered = int((share[:-1] > p / 3).sum())
@@ -116,8 +118,10 @@ def quality(points: Tensor, data: GaussianMixture) -> dict[str, float]:
 
 
 def divergence_and_lag(run: ToyRun, seed: int = 0, repeats: int = 4) -> tuple[float, float]:
-    """E ||f_phi - f*||^2 over the student's noised samples, f* its exact denoiser: the signal. And how far
-    the learned psi is behind: E ||f_psi - f*||^2 over the same, divided by the signal."""
+    """The signal E ||f_phi - f*||^2 over the student's noised samples, f* its exact denoiser, and psi's lag.
+
+    The lag is E ||f_psi - f*||^2 over the same samples, divided by the signal.
+    """
     generator, c = torch.Generator().manual_seed(seed), run.config
     points, exact, parts = run.points, run.exact_psi(), torch.zeros(2)
     levels = torch.linspace(c.t_min, c.t_max, len(points)).long()
@@ -132,8 +136,10 @@ def divergence_and_lag(run: ToyRun, seed: int = 0, repeats: int = 4) -> tuple[fl
 
 
 def behind(run: ToyRun, past: Sequence[Tensor], seed: int = 0) -> int:
-    """How many updates ago the student stood where psi believes it to be: `past` are its points (N, 2) after
-    each update, the present ones last; the one whose exact denoiser is nearest to psi's is looked for."""
+    """The age, in updates, of the past student whose exact denoiser is nearest to psi.
+
+    `past` are the student's points (N, 2) after each update, the present ones last.
+    """
     generator, c = torch.Generator().manual_seed(seed), run.config
     t = torch.linspace(c.t_min, c.t_max, len(run.z)).long()[torch.randperm(len(run.z), generator=generator)]
     x_t = run.schedule.diffuse(past[-1][:, None], t, run.noise(generator)[1])
@@ -144,8 +150,7 @@ def behind(run: ToyRun, past: Sequence[Tensor], seed: int = 0) -> int:
 
 
 def accuracy(judge: Exact | Estimator, points: Tensor, data: GaussianMixture, t: int, seed: int = 0) -> float:
-    """Share of right verdicts of a discriminator, over 8 noised copies of the student's points (N, 2) and as
-    many real ones."""
+    """Accuracy of a discriminator on 8 noised copies of the student's points (N, 2) and as many real ones."""
     generator, n = torch.Generator().manual_seed(seed), 8 * len(points)
     both = torch.cat([data.sample(n, generator), points.repeat(8, 1)])
     x_t = judge.schedule.diffuse(both, t, torch.randn(2 * n, 2, generator=generator))[:, None]
