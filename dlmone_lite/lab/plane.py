@@ -1,8 +1,8 @@
 """Score distillation in the plane, where every distribution can be plotted and psi can be exact.
 
 A point is a "sentence" of one target position and two channels, (B, 1, 2), so the losses of `distill` and
-`sid` apply unchanged. The student is a finite set of points, the images of fixed noises. Its noised density is
-a Gaussian mixture, so its score is known exactly.
+`sid` apply unchanged. The student is a finite set of points, the images of fixed noises. Its noised density
+is a Gaussian mixture, so its score is known exactly.
 """
 
 from __future__ import annotations
