@@ -8,8 +8,19 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from dlmone_lite.cli import bench, demo, distill, evaluate, generate, scores, sharpen, sweep, train, world
-from dlmone_lite.cli.doctor import doctor
+from dlmone_lite.cli import (
+    bench,
+    demo,
+    distill,
+    doctor,
+    evaluate,
+    generate,
+    scores,
+    sharpen,
+    sweep,
+    train,
+    world,
+)
 from dlmone_lite.errors import InputError
 from dlmone_lite.training import processes
 

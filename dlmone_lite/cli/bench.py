@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dlmone_lite.cli.bench_size import bench_size
@@ -43,6 +41,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     summary = "time one step against many, or training at a preset's size"
     parser = command(commands, "bench", summary, EXAMPLES, run, MORE)
+    parser.set_defaults(world=None)  # a checkpoint names its world
     parser.add_argument("--teacher", metavar="NAME_OR_FILE")
     parser.add_argument("--student", metavar="NAME_OR_FILE")
     parser.add_argument("--corpus", help="where the corpus lies that both were trained on, if it was one")
@@ -83,8 +82,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
-    """Both at batch 1 and 64."""
+    """Time a teacher and its student at each batch size; print the table, return the record."""
     from dlmone_lite.checkpoints import zoo
+    from dlmone_lite.evaluation.speed import stopwatch
 
     teacher, student = zoo.load(args.teacher, device), zoo.load(args.student, device)
     if (teacher.role, student.role) != ("teacher", "student"):
@@ -94,61 +94,43 @@ def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
     if teacher.world != student.world:
         raise InputError(f"{args.teacher} writes for {teacher.world}, {args.student} for {student.world}")
     sources = held_out(args, teacher)
-    where = environment(device)
-    print(f"{where['device']}; median of {args.repeats} teacher runs and {10 * args.repeats} student runs")
+
+    print(
+        f"{environment(device)['device']}; "
+        f"median of {args.repeats} teacher runs and {10 * args.repeats} student runs"
+    )
     table = Table(("batch", 5), ("teacher NFE", 11), ("ms", 10), ("student NFE", 11), ("ms", 8), ("ratio", 7))
-    results = []
+    batches = []
     for batch in BATCHES:
         texts = [sources[i % len(sources)] for i in range(batch)]
-        time_student, precise = stopwatch(student, texts, args.student_steps)
-        time_teacher, precision = stopwatch(teacher, texts, args.steps)
-        slow, quick = [], []
-        for seed in range(args.repeats):  # in turn: a machine's speed drifts
+        time_student, student_precision = stopwatch(student, texts, args.student_steps)
+        time_teacher, teacher_precision = stopwatch(teacher, texts, args.steps)
+
+        # Teacher and student take turns, because a machine's speed drifts.
+        teacher_ms, student_ms = [], []
+        for seed in range(args.repeats):
             for _ in range(WARM_UP):
                 time_student(0)
-            quick += [time_student(10 * seed + i) for i in range(10)]
-            slow.append(time_teacher(seed))
-        a, b = statistics.median(slow), statistics.median(quick)
-        table.row(
-            str(batch), str(args.steps), f"{a:.1f}", str(args.student_steps), f"{b:.2f}", f"{a / b:.0f}x"
-        )
-        row = {"batch": batch, "ratio": a / b, "teacher_ms": slow, "student_ms": quick}
-        results.append({**row, "teacher_precision": precision, "student_precision": precise})
-    return {
-        "teacher": args.teacher,
-        "student": args.student,
-        "teacher_nfe": args.steps,
-        "student_nfe": args.student_steps,
-        "batches": results,
-    }
+            student_ms += [time_student(10 * seed + i) for i in range(10)]
+            teacher_ms.append(time_teacher(seed))
+
+        slow, fast = statistics.median(teacher_ms), statistics.median(student_ms)
+        steps, student_steps = str(args.steps), str(args.student_steps)
+        table.row(str(batch), steps, f"{slow:.1f}", student_steps, f"{fast:.2f}", f"{slow / fast:.0f}x")
+        times = {"batch": batch, "ratio": slow / fast, "teacher_ms": teacher_ms, "student_ms": student_ms}
+        precisions = {"teacher_precision": teacher_precision, "student_precision": student_precision}
+        batches.append({**times, **precisions})
+    networks = {"teacher": args.teacher, "student": args.student}
+    return {**networks, "teacher_nfe": args.steps, "student_nfe": args.student_steps, "batches": batches}
 
 
 def held_out(args: argparse.Namespace, teacher: Checkpoint) -> list[str]:
-    """Sources that the networks did not train on, as many as the largest batch or as there are."""
+    """Sources that the networks did not train on, as many as the largest batch if there are so many."""
     from dlmone_lite.evaluation.measure import held_out_sources
     from dlmone_lite.jobs.corpus_task import CorpusTask
     from dlmone_lite.jobs.task import known_task
 
-    task = known_task(argparse.Namespace(corpus=args.corpus, world=None), teacher, args.teacher)
+    task = known_task(args, teacher, args.teacher)
     if isinstance(task, CorpusTask):
         return task.valid[0][: max(BATCHES)]
     return held_out_sources(task.world, min(max(BATCHES), task.held_out("test")))
-
-
-def stopwatch(checkpoint: Checkpoint, texts: list[str], steps: int) -> tuple[Callable[[int], float], str]:
-    """A function seed -> milliseconds in the faster precision, and that precision, found by short runs.
-
-    Texts come back to the CPU, so a GPU has finished when the clock is read.
-    """
-    from dlmone_lite.generation import generate
-    from dlmone_lite.training.precision import tried
-
-    def timed(steps: int, precision: str, seed: int = 0) -> float:
-        began = time.perf_counter()
-        generate(checkpoint, texts, steps=steps, seed=seed, precision=precision)
-        return 1000 * (time.perf_counter() - began)
-
-    names = tried(checkpoint.model.words.device)
-    short = {name: min(timed(min(steps, 20), name) for _ in range(5)) for name in names}
-    precision = min(short, key=short.get)
-    return lambda seed: timed(steps, precision, seed), precision

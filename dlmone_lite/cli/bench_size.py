@@ -28,12 +28,12 @@ def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
     from dlmone_lite.evaluation.speed import matmul_peak, peak_memory
     from dlmone_lite.model import preset
     from dlmone_lite.teacher import RECIPES
-    from dlmone_lite.training.precision import reuse_memory, tried
+    from dlmone_lite.training.precision import reuse_memory, candidate_precisions
 
     shape, where = preset(args.preset, vocab_size=WORDS.get(args.preset, 0)), torch.device(device)
     rows = args.batch_size or (4 if args.preset == "paper" and where.type == "cpu" else ROWS)
     reuse_memory()
-    peaks = {name: matmul_peak(name, where) for name in tried(where)}
+    peaks = {name: matmul_peak(name, where) for name in candidate_precisions(where)}
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)  # of those products
     told = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {name}" for name, rate in peaks.items())

@@ -14,11 +14,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from dlmone_lite import sample
-from dlmone_lite.checkpoints.checkpoint import network
+from dlmone_lite.checkpoints.checkpoint import Checkpoint, network
+from dlmone_lite.generation import generate
 from dlmone_lite.model import Denoiser, ModelConfig, time_features
 from dlmone_lite.teacher import TeacherConfig, TeacherRun, teacher_loss
 from dlmone_lite.text import Batch
-from dlmone_lite.training.precision import PRECISIONS, autocast
+from dlmone_lite.training.precision import PRECISIONS, autocast, candidate_precisions
 
 BASELINES = ("torch.nn.TransformerEncoder", "transformers.BertModel")
 
@@ -40,6 +41,25 @@ def median_seconds(work: Callable[[], object], device: torch.device, repeats: in
         work()
         seconds.append(waited(device) - began)
     return statistics.median(seconds)
+
+
+def stopwatch(checkpoint: Checkpoint, texts: list[str], steps: int) -> tuple[Callable[[int], float], str]:
+    """A function seed -> milliseconds from strings to strings, and the precision that it uses.
+
+    The precision is the fastest in short runs. The texts come back to the CPU, so a GPU has finished when the
+    clock is read.
+    """
+
+    def milliseconds(steps: int, precision: str, seed: int = 0) -> float:
+        start = time.perf_counter()
+        generate(checkpoint, texts, steps=steps, seed=seed, precision=precision)
+        return 1000 * (time.perf_counter() - start)
+
+    best = {}
+    for name in candidate_precisions(checkpoint.model.words.device):
+        best[name] = min(milliseconds(min(steps, 20), name) for _ in range(5))
+    precision = min(best, key=best.get)
+    return lambda seed: milliseconds(steps, precision, seed), precision
 
 
 def matmul_peak(precision: str, device: torch.device, repeats: int = 10) -> float:

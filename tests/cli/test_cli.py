@@ -329,7 +329,7 @@ def test_bench_times_the_student_warm(lab: Lab, capsys: pytest.CaptureFixture[st
 
         return timed, "float32"
 
-    monkeypatch.setattr(bench, "stopwatch", clock)
+    monkeypatch.setattr("dlmone_lite.evaluation.speed.stopwatch", clock)
     monkeypatch.setattr(World, "load", classmethod(lambda cls, name: world))
     out = pets.run(capsys, "bench", *checkpoints(folder), "--steps", "20", "--repeats", "1")
     assert out.count("50x") == 2 and calls.count("teacher") == 2

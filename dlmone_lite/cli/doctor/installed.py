@@ -1,78 +1,122 @@
-"""The checks of `doctor` that look at what is installed: Python, packages, Jupyter, a browser.
+"""What a check finds, and the checks of installed software: Python, packages, Jupyter, a browser.
 
-None imports torch. What is allowed is read from pyproject.toml, so that it stands in one place only.
+Imports the standard library only, so that it runs where everything else is broken.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
 import shutil
+import subprocess
 import sys
-import sysconfig
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import dlmone_lite
-from dlmone_lite.cli.doctor.checks import Check, ask, good, note, problem
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import ROOT
 
 if TYPE_CHECKING:
-    from email.message import Message
-
     from packaging.requirements import Requirement
 
+OK, NOTE, PROBLEM = "ok", "note", "problem"
+PATIENCE = 60.0  # seconds for another program; the first import of torch after a boot is slow
+INSTALL = "python -m pip install -r requirements.txt"
 PYPROJECT = ROOT / "pyproject.toml"
 KERNEL = "python3"  # the notebooks' kernel
-KERNEL_TEST = "import sys, ipykernel, dlmone_lite; print(sys.prefix); print(dlmone_lite.__file__)"
-MANAGER = Path("@jupyter-widgets", "jupyterlab-manager", "package.json")  # what draws the sliders
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # that tests/test_browser.py looks for
-EVERYTHING = "python -m pip install -r requirements.txt"
+KERNEL_TEST = "import sys, ipykernel; from dlmone_lite.files import ROOT; print(sys.prefix); print(ROOT)"
+MANAGER = Path("@jupyter-widgets", "jupyterlab-manager", "package.json")  # draws the sliders in JupyterLab
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # as in tests/test_browser.py
 
 
-def allowed_python() -> str:
-    """The range of Python as the kit declares it; with a wrong Python no package may help to read it."""
-    if PYPROJECT.is_file():
-        return re.search(r'^requires-python = "(.+)"', PYPROJECT.read_text(encoding="utf-8"), re.M)[1]
-    return _about()["Requires-Python"]
+@dataclass(frozen=True)
+class Finding:
+    """A verdict with its reason; a note (the course works without it) and a problem have a cure."""
+
+    verdict: str
+    text: str
+    cure: str = ""
+
+    def line(self, name: str) -> str:
+        """The finding of the check `name` as printed, the cure on a second line."""
+        first = f"{self.verdict:7}  {name:14} {' '.join(self.text.split())}"
+        return first + (f"\n{'':24} -> {' '.join(self.cure.split())}" if self.cure else "")
 
 
-def declared() -> dict[str, list[Requirement]]:
-    """The packages this machine needs by extra ("": always needed), from pyproject.toml.
+Check = Callable[[], Iterator[Finding]]
 
-    Where that is not there, or this Python cannot read it, from what was written at installation.
-    """
+
+def guarded(check: Check) -> Iterator[Finding]:
+    """The findings of a check; an exception becomes a problem, so that the other checks still run."""
+    try:
+        yield from check()
+    except Exception as error:
+        yield failure(error)
+
+
+def failure(error: Exception) -> Finding:
+    """The problem that an exception stands for; an InputError reads "what is wrong; what to do"."""
+    if isinstance(error, InputError):
+        text, _, cure = str(error).rpartition("; ")
+        return Finding(PROBLEM, text or cure, cure)
+    if isinstance(error, ModuleNotFoundError):
+        return Finding(PROBLEM, f"not checked, {error}", INSTALL)
+    cure = "cure the other problems first; if this stays, restore the kit's files with: git checkout -- ."
+    return Finding(PROBLEM, f"the check failed with {type(error).__name__}: {error}", cure)
+
+
+def ask(
+    command: Sequence[str], cwd: Path | None = None, env: dict[str, str] | None = None
+) -> tuple[bool, str]:
+    """Run another program: (True, what it printed) or (False, the last line of its error)."""
+    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
+    try:
+        done = subprocess.run(command, timeout=PATIENCE, cwd=cwd, env=env, **options)
+    except subprocess.TimeoutExpired:
+        return False, f"no answer within {PATIENCE:g} s"
+    except OSError as error:
+        return False, f"{command[0]} does not start ({error.strerror})"
+    if done.returncode == 0:
+        return True, done.stdout.strip()
+    if done.returncode < 0:
+        return False, f"{command[0]} crashed (signal {-done.returncode})"
+    lines = done.stderr.strip().splitlines()
+    return False, lines[-1] if lines else f"{command[0]} ended with exit code {done.returncode}"
+
+
+# ---- Python and packages
+
+
+def python() -> Iterator[Finding]:
+    """Whether this Python lies in the range of pyproject.toml, which is read without any package."""
+    version = platform.python_version()
+    allowed = re.search(r'^requires-python = "(.+)"', PYPROJECT.read_text(encoding="utf-8"), re.M)[1]
+    bounds = re.findall(r"(>=|<)\s*(\d+)\.(\d+)", allowed)
+    fits = [
+        (sys.version_info[:2] >= (int(major), int(minor))) == (sign == ">=") for sign, major, minor in bounds
+    ]
+    if fits and all(fits):
+        yield Finding(OK, f"{version}, within {allowed}; {sys.executable}")
+    else:
+        cure = f"install a Python within {allowed}, make an environment with it, then: {INSTALL}"
+        yield Finding(PROBLEM, f"{version} is not within {allowed}", cure)
+
+
+def declared() -> list[Requirement]:
+    """The packages that the kit needs, from pyproject.toml. (Python 3.10 has no reader of TOML.)"""
     from packaging.requirements import Requirement
 
-    if PYPROJECT.is_file() and sys.version_info >= (3, 11):
-        import tomllib
-
-        project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
-        lines = {"": project["dependencies"], **project["optional-dependencies"]}
-    else:
-        about = _about()
-        lines = dict.fromkeys(["", *(about.get_all("Provides-Extra") or [])], about.get_all("Requires-Dist"))
-    found: dict[str, list[Requirement]] = {}
-    for extra, needs in lines.items():  # a marker may name the extra, or a system
-        requirements = map(Requirement, needs or [])
-        wanted = [r for r in requirements if not r.marker or r.marker.evaluate({"extra": extra})]
-        found[extra] = [r for r in wanted if not extra or str(r) not in map(str, found[""])]
-    return found
-
-
-def _about() -> Message:
-    try:
-        return metadata.metadata("dlmone_lite")
-    except metadata.PackageNotFoundError as error:
-        raise InputError(f"dlmone_lite is not installed, so its needs are unknown; {EVERYTHING}") from error
+    text = PYPROJECT.read_text(encoding="utf-8")
+    block = re.search(r"^dependencies = \[$(.*?)^\]$", text, re.M | re.S)[1]
+    return [Requirement(line) for line in re.findall(r'^\s*"([^"]+)"', block, re.M)]
 
 
 def complaint(requirement: Requirement) -> str:
-    """What is wrong with an installed package; nothing when it is there and in its range."""
+    """What is wrong with an installed package; "" when it is installed and in its range."""
     try:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
@@ -82,126 +126,71 @@ def complaint(requirement: Requirement) -> str:
     return f"{requirement.name} {version} is not within {requirement.specifier}"
 
 
-def python() -> list[Check]:
-    """Whether this Python is one the kit is written for."""
-    here, allowed = platform.python_version(), allowed_python()
-    # no packages and no zip(strict=True) here: a Python too old must come to its verdict
-    bounds = re.findall(r"(>=|<)\s*(\d+)\.(\d+)", allowed)
-    above = [sys.version_info[:2] >= (int(major), int(minor)) for _, major, minor in bounds]
-    if bounds and all(reached == (sign == ">=") for (sign, *_), reached in zip(bounds, above)):  # noqa: B905
-        return good("python", f"{here}, within {allowed}; {sys.executable}")
-    cure = f"install a Python within {allowed}, make an environment with it, then: {EVERYTHING}"
-    return problem("python", f"{here} is not within {allowed}", cure)
+def packages() -> Iterator[Finding]:
+    """Whether every package that the kit declares is installed and in its range."""
+    requirements = declared()
+    complaints = {requirement: complaint(requirement) for requirement in requirements}
+    for requirement, text in complaints.items():
+        if text:
+            yield Finding(PROBLEM, text, f'python -m pip install "{requirement}"')
+    if not any(complaints.values()):
+        yield Finding(OK, f"all {len(requirements)} that the kit declares are installed and in range")
 
 
-def packages() -> list[Check]:
-    """Whether every package the kit declares is there and in its range."""
-    wanted = declared()[""]
-    bad = {requirement: text for requirement in wanted if (text := complaint(requirement))}
-    found = [
-        check
-        for requirement, text in bad.items()
-        for check in problem("packages", text, f'python -m pip install "{plain(requirement)}"')
-    ]
-    fine = len(wanted) - len(bad)
-    return found or good("packages", f"all {fine} that the kit declares are installed and in range")
+# ---- Jupyter
 
 
-def extras() -> list[Check]:
-    """The same for what only the tests or one measure need: never more than a note."""
-    found = []
-    for extra, wanted in declared().items():
-        bad = {requirement: text for requirement in wanted if (text := complaint(requirement))}
-        if bad and extra:
-            install = " ".join(f'"{plain(requirement)}"' for requirement in bad)
-            text = f"{'; '.join(bad.values())}; optional, the course does without"
-            found += note(f"extra {extra}", text, f"if you want it: python -m pip install {install}")
-        elif extra:
-            found += good(f"extra {extra}", "installed and in range")
-    return found
-
-
-def plain(requirement: Requirement) -> str:
-    """A requirement without its marker, as pip takes it."""
-    return f"{requirement.name}{requirement.specifier}"
-
-
-def kernel() -> list[Check]:
-    """Whether the notebooks' kernel starts an interpreter that finds this kit: it is asked, not guessed."""
+def kernel() -> Iterator[Finding]:
+    """Whether the notebooks' kernel starts this environment and imports this copy of the kit."""
     from jupyter_client.kernelspec import NoSuchKernel
     from jupyter_client.manager import KernelManager
 
+    install = "python -m ipykernel install --sys-prefix"
     try:
         manager = KernelManager(kernel_name=KERNEL)
         command, spec = manager.format_kernel_cmd(), manager.kernel_spec
     except NoSuchKernel:
-        return problem(
-            "kernel", f"Jupyter knows no kernel {KERNEL}", "python -m ipykernel install --sys-prefix"
-        )
+        yield Finding(PROBLEM, f"Jupyter knows no kernel {KERNEL}", install)
+        return
     if "-m" not in command:
         text = f"the kernel {KERNEL} starts in an unusual way, which is not checked: {' '.join(command)}"
-        return note("kernel", text, "run `import dlmone_lite` in a notebook to see whether it works")
-    notebooks = ROOT / "notebooks"  # where Jupyter starts it, so that nothing is found by this folder's luck
+        yield Finding(NOTE, text, "run `import dlmone_lite` in a notebook to see whether it works")
+        return
+
+    # Start the kernel's interpreter in the notebooks' folder, because in ROOT it would find any package.
     program = [*command[: command.index("-m")], "-c", KERNEL_TEST]
-    fine, answer = ask(program, notebooks if notebooks.is_dir() else None, {**os.environ, **spec.env})
-    if not fine and "No module named" in answer:
-        cure = f"in the kit's folder: {command[0]} -m pip install -r requirements.txt"
-        return problem("kernel", f"the notebooks' kernel: {answer}", cure)
-    if not fine:
-        cure = f"remove the folder {spec.resource_dir}, then: python -m ipykernel install --sys-prefix"
-        return problem("kernel", f"the notebooks' kernel: {answer}", cure)
-    prefix, place = (Path(line).resolve() for line in answer.splitlines()[-2:])
-    if prefix != Path(sys.prefix).resolve():
-        cure = f"check that one: {command[0]} -m dlmone_lite doctor"
-        return note("kernel", f"notebooks run in another environment than this command: {prefix}", cure)
-    if place != Path(dlmone_lite.__file__).resolve():
-        text = f"notebooks use another copy of the kit than this command: {place.parent.parent}"
-        return note("kernel", text, f"to use this one, in {ROOT}: python -m pip install -e .")
-    return good("kernel", f"{KERNEL} starts {command[0]}, which finds the kit")
+    works, answer = ask(program, ROOT / "notebooks", {**os.environ, **spec.env})
+    if not works:
+        cure = f"remove the folder {spec.resource_dir}, then: {install}"
+        if "No module named" in answer:
+            cure = f"in the kit's folder: {command[0]} -m pip install -r requirements.txt"
+        yield Finding(PROBLEM, f"the notebooks' kernel: {answer}", cure)
+        return
+    prefix, root = (Path(line).resolve() for line in answer.splitlines()[-2:])
+    if (prefix, root) == (Path(sys.prefix).resolve(), ROOT):
+        yield Finding(OK, f"{KERNEL} starts {command[0]}, which finds the kit")
+    else:
+        text = f"notebooks run in another environment, or with another copy of the kit: {prefix}, {root}"
+        yield Finding(NOTE, text, f"check that one: {command[0]} -m dlmone_lite doctor")
 
 
-def jupyter() -> list[Check]:
-    """Whether the word `jupyter`, as typed, means this environment's."""
-    homes = [Path(sysconfig.get_path("scripts")), Path(sys.executable).parent]
-    homes.append(Path(sysconfig.get_path("scripts", f"{os.name}_user")))
-    cure = "start it with: python -m jupyterlab notebooks/00_start_here.ipynb"
-    found = shutil.which("jupyter")
-    if found is None:
-        return note("jupyter", "there is no command `jupyter` on the search path", cure)
-    if Path(found).parent.resolve() not in [home.resolve() for home in homes]:
-        return note("jupyter", f"`jupyter` is another environment's: {found}", cure)
-    return good("jupyter", f"`jupyter` is this environment's: {found}")
-
-
-def widgets() -> list[Check]:
-    """Whether the sliders appear: ipywidgets, and the manager that draws them in JupyterLab, fit together."""
+def widgets() -> Iterator[Finding]:
+    """Whether sliders appear: JupyterLab finds the widget manager that comes with ipywidgets."""
     from jupyter_core.paths import jupyter_path
-    from packaging.requirements import Requirement
 
-    cure = 'python -m pip install --force-reinstall --no-deps ipywidgets "{}"'
-    try:
-        version, lines = metadata.version("ipywidgets"), metadata.requires("ipywidgets") or []
-    except metadata.PackageNotFoundError:
-        return problem("widgets", "ipywidgets is not installed: there are no sliders", EVERYTHING)
-    needs = [r for r in map(Requirement, lines) if r.name.replace("-", "_") == "jupyterlab_widgets"]
-    for requirement in needs:
-        if text := complaint(requirement):
-            return problem(
-                "widgets", f"ipywidgets {version}: {text}", f'python -m pip install "{plain(requirement)}"'
-            )
-    files = [Path(folder, MANAGER) for folder in jupyter_path("labextensions")]
-    file = next((path for path in files if path.is_file()), None)
-    if file is None:
-        text = "JupyterLab finds no widget manager: sliders would be missing"
-        return problem("widgets", text, cure.format(plain(needs[0]) if needs else "jupyterlab_widgets"))
-    manager = json.loads(file.read_text(encoding="utf-8"))["version"]
-    return good("widgets", f"ipywidgets {version} and JupyterLab's manager {manager} fit together")
+    version = metadata.version("ipywidgets")
+    if any(Path(folder, MANAGER).is_file() for folder in jupyter_path("labextensions")):
+        yield Finding(OK, f"ipywidgets {version}, and JupyterLab finds their manager")
+    else:
+        cure = "python -m pip install --force-reinstall --no-deps ipywidgets jupyterlab_widgets"
+        yield Finding(PROBLEM, "JupyterLab finds no widget manager: sliders would be missing", cure)
 
 
-def browser() -> list[Check]:
+def browser() -> Iterator[Finding]:
     """Whether there is a Chromium for the browser test; no lesson needs it."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found:
-        return good("browser test", f"can run, with {found}")
-    text = "there is no Chromium on the search path: the browser test skips itself; the course does without"
-    return note("browser test", text, "if you want it: install Chromium")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path:
+        yield Finding(OK, f"can run, with {path}")
+    else:
+        text = "there is no Chromium on the search path: the test skips itself; the course does without"
+        yield Finding(NOTE, text, "if you want it: install Chromium")
