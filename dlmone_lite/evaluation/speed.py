@@ -1,4 +1,4 @@
-"""How fast this machine trains and writes: matrix products, training steps, sentences, plain baselines."""
+"""The speed of this machine: matrix products, training updates, plain baselines, sentences."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from dlmone_lite.training.precision import PRECISIONS, autocast, candidate_preci
 BASELINES = ("torch.nn.TransformerEncoder", "transformers.BertModel")
 
 
-def waited(device: torch.device) -> float:
-    """The clock in seconds, read once a GPU has finished what it was given."""
+def synchronized_time(device: torch.device) -> float:
+    """The clock in seconds, read after a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def median_seconds(work: Callable[[], object], device: torch.device, repeats: int, warmup: int = 2) -> float:
-    """Median duration of one call of `work`, after some to warm up."""
+    """Median duration of one call of `work`, after `warmup` untimed calls."""
     for _ in range(warmup):
         work()
     seconds = []
     for _ in range(repeats):
-        began = waited(device)
+        start = synchronized_time(device)
         work()
-        seconds.append(waited(device) - began)
+        seconds.append(synchronized_time(device) - start)
     return statistics.median(seconds)
 
 
@@ -63,7 +63,7 @@ def stopwatch(checkpoint: Checkpoint, texts: list[str], steps: int) -> tuple[Cal
 
 
 def matmul_peak(precision: str, device: torch.device, repeats: int = 10) -> float:
-    """Floating-point operations per second of the best of three shapes of square matrices."""
+    """Floating-point operations a second, the best over three sizes of square matrices."""
     sizes = (2048, 4096, 8192) if device.type == "cuda" else (512, 1024, 2048)
     rates = []
     for n in sizes:
@@ -73,11 +73,11 @@ def matmul_peak(precision: str, device: torch.device, repeats: int = 10) -> floa
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes at most in use so far: a GPU's since `torch.cuda.reset_peak_memory_stats`, or the process's."""
+    """Most bytes in use: a GPU's since `torch.cuda.reset_peak_memory_stats`, or the process's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
-        return 0  # not told there
+        return 0  # Windows does not say
     import resource
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -85,14 +85,15 @@ def peak_memory(device: torch.device) -> int:
 
 
 class RandomText:
-    """Pairs of random words in a network's shape, for a `TeacherRun`: speed hardly depends on what they say
-    (with real text, which repeats its words, a CPU is a little quicker: `clean_rounding_loss`).
+    """Pairs of random words in a network's shape, as the data of a `TeacherRun`.
 
-    The target is what follows the source's block; in DiffuSeq's layout, which has none, the second half.
+    Speed hardly depends on the words. A CPU is a little faster with real text, because that repeats its words
+    (`clean_rounding_loss`). The target follows the source's block; DiffuSeq's layout has no such block, so
+    there the target is the second half.
     """
 
     def __init__(self, config: ModelConfig, rows: int = 1024):
-        self.codec = config  # of the codec, a run reads the length
+        self.codec = config  # a run reads only the length of its codec
         generator = torch.Generator().manual_seed(0)
         ids = torch.randint(3, config.vocab_size, (rows, config.length), generator=generator)
         target = torch.zeros(ids.shape, dtype=torch.bool)
@@ -107,13 +108,13 @@ class RandomText:
         return torch.randint(len(self), (n,), generator=generator)
 
     def rows(self, index: Tensor) -> tuple[Batch, Tensor, Tensor]:
-        """(batch, one reference a row, log of its share 0) of the rows `index`."""
+        """(batch, references (B, 1, L), log of their shares (B, 1), all 0) of the rows `index` (B,)."""
         batch = self.batch[index]
         return batch, batch.ids[:, None, self.codec.source_length :], torch.zeros(len(batch), 1)
 
 
 class Plain(Denoiser):
-    """The network's shape, with its layers from a library: what one would write first."""
+    """The baseline: a network of the same shape whose layers come from a library."""
 
     def __init__(self, config: ModelConfig, library: str):
         super().__init__(replace(config, depth=0, network="prenorm", output="linear"))
@@ -133,7 +134,7 @@ class Plain(Denoiser):
         self.bert = library == BASELINES[1]
 
     def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """The last layer's output (B, L, W)."""
+        """Output of the last layer (B, L, W)."""
         level = self.schedule.ratio(t).clamp(min=1e-3).log().to(x_t.dtype)
         h = self.up(x_t) + self.position[: x_t.shape[1]] + self.time(time_features(level, 64))[:, None]
         return self.encoder(inputs_embeds=h).last_hidden_state if self.bert else self.encoder(h)
@@ -141,8 +142,10 @@ class Plain(Denoiser):
 
 @dataclass
 class Speed:
-    """Training at one precision: `seconds` a step of `positions` (rows x length), in whose network `flops`
-    operations of matrix products lie."""
+    """Training at one precision.
+
+    seconds: of one update; positions: rows x length; flops: operations of the network's matrix products.
+    """
 
     name: str
     precision: str
@@ -156,16 +159,16 @@ class Speed:
         return self.positions / self.seconds
 
     def share(self, peak: float) -> float:
-        """Of the machine's rate of matrix products, how much the network's products took up."""
+        """The network's operations a second as a share of `peak`, the machine's rate of matrix products."""
         return self.flops / self.seconds / peak
 
 
 def product_flops(model: Denoiser, data: RandomText, config: TeacherConfig) -> float:
     """Operations of all matrix products of the loss for one batch, forward and backward.
 
-    A backward pass has two products for each of the forward's, so three times those; what is computed twice
-    to save memory counts once, and the optimiser's own products do not count. (Fused attention is not counted
-    everywhere, so that here it is written out.)
+    A backward pass has two products for each product of the forward pass, hence the factor 3. What is
+    computed twice to save memory counts once; the optimiser's products do not count. Attention runs unfused
+    here, because the counter misses fused attention on some devices.
     """
     device, rows = model.words.device, config.batch_size
     batch, references, share = data.rows(torch.arange(rows) % len(data.batch))
@@ -179,8 +182,10 @@ def product_flops(model: Denoiser, data: RandomText, config: TeacherConfig) -> f
 def training_speed(
     shape: ModelConfig, recipe: TeacherConfig, device: torch.device, repeats: int, library: str | None = None
 ) -> Speed:
-    """Whole updates of a teacher: ours as `recipe` says, or a `library`'s layers (one of BASELINES) with the
-    same loss in float32 under AdamW."""
+    """Time whole updates of a teacher by `recipe`.
+
+    With a `library` (one of BASELINES), time its layers with the same loss in float32 under AdamW.
+    """
     if library:
         recipe = replace(recipe, precision="float32", optimiser="adamw", target="sample", compile=False)
     data = RandomText(shape)
@@ -197,12 +202,14 @@ def training_speed(
 def writing_seconds(
     shape: ModelConfig, device: torch.device, rows: int, nfe: int, role: str, precision: str, repeats: int
 ) -> float:
-    """Median seconds in which a network of that shape writes `rows` rows of embeddings, by a teacher's
-    ancestral steps or a student's."""
+    """Median seconds to write `rows` rows of embeddings from noise.
+
+    `role` is "teacher" (ancestral sampling) or "student"; `nfe` is the number of network evaluations.
+    """
     model = network(shape).to(device).eval()
     batch = RandomText(shape, rows).batch.to(device)
     clean, schedule = model.embed(batch.ids), model.schedule
-    generator = torch.Generator(device).manual_seed(0)  # as `generate` has it
+    generator = torch.Generator(device).manual_seed(0)  # on the device, as in `generate`
 
     def write() -> None:
         how = {"steps": nfe, "generator": generator}
