@@ -123,6 +123,5 @@ def judged(found: list[dict[str, Any]]) -> None:
     others = recorded("coefficients")
     print(f"false alarms at healthy looks of the sweep coefficients: {detector_rates.false_alarms(others)}")
     print(f"noticed, of its broken looks: {detector_rates.detections(others)}")
-    print(
-        f"warned at the first broken look or before, of its runs that break: {detector_rates.timely_warnings(others)}"
-    )
+    timely = detector_rates.timely_warnings(others)
+    print(f"warned at the first broken look or before, of its runs that break: {timely}")
