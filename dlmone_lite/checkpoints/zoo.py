@@ -77,9 +77,3 @@ def course(name: str | None = None, device: str = "cpu") -> tuple[World, Checkpo
             )
         networks.append(load(kind if kind in names() else ROOT / file, device, found.name))
     return found, *networks
-
-
-def register(path: str | Path) -> None:
-    """Record the hash of a newly made checkpoint in the folder of shipped ones."""
-    known = {**hashes(), Path(path).name: digest(path)}
-    HASHES.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")

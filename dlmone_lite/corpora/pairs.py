@@ -53,7 +53,7 @@ class PairedText:
         return self.batch[index], self.references[group], self.log_share[group]
 
 
-def one_row_each(data: PairedText, sources: int, generator: torch.Generator) -> Tensor:
+def one_row_per_source(data: PairedText, sources: int, generator: torch.Generator) -> Tensor:
     """A row number for each of `sources` random sources of `data`, or of all if 0 or more than there are."""
     order = data.group.argsort(dim=0, stable=True)
     first = order[torch.cat([torch.tensor([True]), data.group[order].diff() > 0])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gzip
 import hashlib
 import itertools
 import json
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from dlmone_lite.corpora.grammar import Grammar, Template, read_grammar
 from dlmone_lite.corpora.world_report import describe, warnings
 from dlmone_lite.errors import InputError, nearest
-from dlmone_lite.files import DATA
+from dlmone_lite.files import DATA, read_jsonl, write_bytes
 from dlmone_lite.text import Vocabulary
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ class World:
     def folder(self) -> Path:
         """Where the splits are: a folder with the world's name, beside its grammar file."""
         return self.path.parent / self.name
+
+    def split_path(self, split: str, folder: Path | None = None) -> Path:
+        """The file of a split: `<split>.jsonl`, or `<split>.jsonl.gz` where only that one exists."""
+        plain = (folder or self.folder) / f"{_checked(split)}.jsonl"
+        packed = plain.with_suffix(".jsonl.gz")
+        return packed if packed.is_file() and not plain.is_file() else plain
 
     def meanings(self) -> list[Meaning]:
         """Every frame with every combination of fillers, in the order of the file."""
@@ -184,12 +191,15 @@ class World:
         return "".join(json.dumps({"src": source, "trg": target}) + "\n" for source, target in pairs)
 
     def write_splits(self, folder: str | Path | None = None, pairs: int = 48_000, seed: int = 0) -> Path:
-        """Write train (`pairs` rows), valid and test JSONL to `folder` (default: `self.folder`), returned."""
+        """Write train (`pairs` rows), valid and test JSONL to `folder` (default: `self.folder`), returned.
+
+        A split that lies there compressed stays compressed, as the large ones of the shipped worlds do.
+        """
         folder = Path(folder) if folder is not None else self.folder
         texts = {split: self.split_text(split, pairs if split == "train" else None, seed) for split in SPLITS}
-        folder.mkdir(parents=True, exist_ok=True)
         for split, text in texts.items():
-            (folder / f"{split}.jsonl").write_text(text, encoding="utf-8", newline="\n")
+            path, data = self.split_path(split, folder), text.encode("utf-8")
+            write_bytes(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
         return folder
 
     def vocabulary(self) -> list[str]:
@@ -217,16 +227,16 @@ def _ordered(distribution: dict[str, float]) -> dict[str, float]:
 
 
 def load_split(world: str | Path | World, split: str) -> Dataset:
-    """A split on disk as a Hugging Face `Dataset` (src, trg); InputError if it is missing."""
+    """A split on disk as a Hugging Face `Dataset` (src, trg); InputError if it is missing or damaged."""
     from datasets import Dataset
 
     world = world if isinstance(world, World) else World.load(world)
-    path = world.folder / f"{_checked(split)}.jsonl"
+    path = world.split_path(split)
     if not path.is_file():
         remedy = f"write it with: python -m dlmone_lite world {world.path} --build"
         raise InputError(f"{path} is missing; {remedy}")
     # from_list, not load_dataset: nothing is cached on disk, so an edited world is never served stale
-    return Dataset.from_list([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
+    return Dataset.from_list(read_jsonl(path, need=("src", "trg")))
 
 
 def shared_words() -> list[str]:
@@ -237,11 +247,3 @@ def shared_words() -> list[str]:
 def shared_vocabulary() -> Vocabulary:
     """The vocabulary all shipped worlds share: `data/worlds/vocabulary.txt`, one word a line."""
     return Vocabulary((FOLDER / "vocabulary.txt").read_text(encoding="utf-8").split())
-
-
-def build_all() -> list[Path]:
-    """Write the splits of every shipped world and the shared vocabulary; returns what was written."""
-    folders = [World.load(name).write_splits() for name in World.names()]
-    path = FOLDER / "vocabulary.txt"
-    path.write_text("\n".join(shared_words()) + "\n", encoding="utf-8", newline="\n")
-    return [*folders, path]

@@ -1,1 +1,1 @@
-"""What the paper does not have, or has otherwise: DiffuSeq's network and layout, the warm start, sharpening."""
+"""Departures from the paper: DiffuSeq's network and layout, the warm start, sharpening."""

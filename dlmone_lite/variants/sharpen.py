@@ -1,9 +1,8 @@
-"""A sharpened teacher: one that has learned what a teacher writes under DiffuSeq's clamp, to be distilled.
+"""Sharpening: train a teacher further on its own samples under DiffuSeq's clamp, before it is distilled.
 
-Not in DLM-One. Score distillation ends at what the teacher's scores describe, its sentences *without* the
-clamp; a small teacher of real text is judged with it, and can be much worse without (`evaluate` tells, with
-and without `--clamp`). A teacher that goes on learning from its own clamped sentences has scores that
-describe those.
+Not in DLM-One. Score distillation learns the distribution of the teacher's scores, its sentences *without*
+the clamp. A small teacher of real text is evaluated with the clamp and can be much worse without it, as
+`evaluate` shows with and without `--clamp`. Training on its own clamped sentences moves its scores to those.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dlmone_lite.corpora.pairs import PairedText, one_row_each
+from dlmone_lite.corpora.pairs import PairedText, one_row_per_source
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.sample import ancestral
@@ -28,10 +27,10 @@ from dlmone_lite.training.seeds import generator_at, on_device
 
 @dataclass
 class SharpenConfig(TeacherConfig):
-    """A teacher's settings, and those of what it learns from: `samples` sentences for each of `sources`
-    training sources (at most; 0: all), in `nfe` clamped steps. It is soon sharp, and after many updates it
-    may repeat itself, the sooner the fewer sentences there are. The embeddings stay; so `rounding` and
-    `prior` do nothing, and students and score estimators of both teachers live in one space.
+    """A teacher's settings, and those of its training sentences: `samples` for each of at most `sources`
+    training sources (0: all), sampled in `nfe` clamped steps. Few updates are enough. After many the teacher
+    may repeat itself, the sooner the fewer sentences there are. The embeddings are frozen; so `rounding` and
+    `prior` have no effect, and students and score estimators of both teachers share one embedding space.
     """
 
     steps: int = 150
@@ -48,9 +47,10 @@ class SharpenConfig(TeacherConfig):
 
 
 class OwnSentences(nn.Module):
-    """In the place of `PairedText`: for each of S sources (rows (S,) of `data`) n sentences, ids (S, n, L).
+    """The training pairs of sharpening: n sentences ids (S, n, L) for each of S sources, rows (S,) of `data`.
 
-    A module, so that it is saved and restored with a run; it stays on the CPU, like the pairs it replaces.
+    Takes the place of `PairedText`. It is a module because it is saved and restored with a run. It stays on
+    the CPU, like the pairs it replaces.
     """
 
     def __init__(self, data: PairedText, rows: Tensor, samples: int):
@@ -65,8 +65,8 @@ class OwnSentences(nn.Module):
         """Whether every source has its sentences."""
         return int(self.filled) == len(self.ids)
 
-    def put(self, ids: Tensor) -> None:
-        """The sentences ids (s, n, L) of the next s sources."""
+    def append(self, ids: Tensor) -> None:
+        """Store the sentences ids (s, n, L) of the next s sources."""
         start = int(self.filled)
         self.ids[start : start + len(ids)] = ids.cpu()
         self.filled += len(ids)
@@ -88,13 +88,13 @@ class OwnSentences(nn.Module):
 
 
 class SharpenRun(TeacherRun):
-    """Go on training a copy of `teacher` on its own clamped sentences; iterate for `Step`s after `prepare`.
+    """Train a copy of `teacher` further on its own clamped sentences; iterate for `Step`s after `prepare`.
 
     `.result` is the averaged (EMA) sharpened teacher. Of `data` only the sources are used.
     """
 
     kind = "sharpen"
-    rows_at_once = 512  # of the teacher's sampling
+    rows_per_call = 512  # of the teacher's sampling
 
     def __init__(self, teacher: Denoiser, data: PairedText, config: SharpenConfig):
         if config.samples < 1 or config.nfe < 1:
@@ -102,26 +102,26 @@ class SharpenRun(TeacherRun):
         self.phi = copy.deepcopy(teacher).eval().requires_grad_(False)
         model = copy.deepcopy(teacher).requires_grad_(True)
         model.words.requires_grad_(False)
-        rows = one_row_each(data, config.sources, generator_at(config.seed, 0))
+        rows = one_row_per_source(data, config.sources, generator_at(config.seed, 0))
         self.sentences = OwnSentences(data, rows, config.samples)
         super().__init__(model, self.sentences, config)
         self.modules["sentences"] = self.sentences
 
     @torch.no_grad()
     def prepare(self) -> Iterator[tuple[int, int]]:
-        """The teacher writes its sentences, in parts; yields (sources done, sources in all)."""
+        """Fill `sentences` with the teacher's samples in chunks; yield (sources done, sources in all)."""
         c, own = self.config, self.sentences
-        at_once = max(1, self.rows_at_once // c.samples)
+        chunk = max(1, self.rows_per_call // c.samples)
         while not own.full:
-            began, start = time.perf_counter(), int(own.filled) + processes.rank() * at_once
+            began, start = time.perf_counter(), int(own.filled) + processes.rank() * chunk
             ids = own.batch.ids[:0, None].expand(-1, c.samples, -1).to(self.device)
-            if start < len(own.ids):  # else other processes write the last ones
-                ids = self.written(own.batch[start : start + at_once], generator_at(c.seed, -1 - start))
-            own.put(processes.all_gather_uneven(ids, at_once))
+            if start < len(own.ids):  # else other processes sample the last sources
+                ids = self.teacher_samples(own.batch[start : start + chunk], generator_at(c.seed, -1 - start))
+            own.append(processes.all_gather_uneven(ids, chunk))
             self.seconds += time.perf_counter() - began
             yield int(own.filled), len(own.ids)
 
-    def written(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def teacher_samples(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """The teacher's sentences for these sources, ids (s, n, L)."""
         c, phi = self.config, self.phi
         batch = batch.repeat(c.samples).to(self.device)

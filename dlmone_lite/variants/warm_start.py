@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dlmone_lite.corpora.pairs import PairedText, one_row_each
+from dlmone_lite.corpora.pairs import PairedText, one_row_per_source
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.sample import ancestral, anchor, snr_timesteps
@@ -32,23 +32,23 @@ from dlmone_lite.variants.sentence_pool import Pool
 class WarmStartConfig:
     """One warm start: `steps` updates of ||G(sigma z, t_init) - x||^2, x the sentence that z stands for.
 
-    A share `keep` of the rows is denoising, ||G(alpha_t x + sigma_t z, t) - x||^2 at lower t: it is what more
-    than one step of the student needs, and is forgotten without.
+    A share `keep` of the rows is denoising, ||G(alpha_t x + sigma_t z, t) - x||^2 at lower t. Sampling in
+    more than one step needs it, and the student would forget it otherwise.
 
-    First the teacher writes `samples` sentences for each of `sources` training sources (0: all), in `nfe`
-    ancestral steps, evenly in log SNR, with x0_hat on its nearest embeddings if `clamp`. At the step number
-    `share_step` its x0_hat tell the sentences' shares.
+    First the teacher samples `samples` sentences for each of `sources` training sources (0: all), in `nfe`
+    ancestral steps, evenly in log SNR, with x0_hat on its nearest embeddings if `clamp`. The sentences'
+    shares are fitted to its x0_hat at step number `share_step`.
     """
 
     steps: int = 4000
     batch_size: int = 128
     keep: float = 0.125
     sources: int = 0
-    samples: int = 48  # each only has to be found once: its share comes from the mean
+    samples: int = 48  # one sample of a sentence is enough, because its share comes from the mean
     nfe: int = 6
     clamp: bool = False
     share_step: int = 1
-    reread_at: float = 0.5  # share of the updates after which the student's mean tells the shares; 0: never
+    reread_at: float = 0.5  # share of the updates after which the shares are fitted to the student; 0: never
     lr: float = 2e-3  # of Adam
     lr_muon: float = 0.015  # of the blocks' matrices
     momentum: float = 0.9  # of Muon
@@ -64,12 +64,12 @@ class WarmStartConfig:
 class WarmStartRun(Run):
     """Fit a copy of `teacher` to its own sentences; iterate for `Step`s after `prepare`.
 
-    `.result` is the averaged (EMA) student. The score that picks a sentence is the noise of the first target
-    position along the pool's direction.
+    `.result` is the averaged (EMA) student. The score that selects a sentence is the noise of the first
+    target position along the pool's direction.
     """
 
     kind = "warm-start"
-    rows_at_once = 512  # of the teacher's sampling
+    rows_per_call = 512  # of the teacher's sampling
 
     def __init__(self, teacher: Denoiser, data: PairedText, config: WarmStartConfig):
         if not data.codec.source_length:
@@ -80,7 +80,7 @@ class WarmStartRun(Run):
         self.theta.words.requires_grad_(False)
         self.ema, self.data = EMA(self.theta, config.ema), data
         adam, muon = build_optimisers(self.theta, muon=True, betas=(0.0, 0.99), momentum=config.momentum)
-        rows = one_row_each(data, config.sources, generator_at(config.seed, 0))
+        rows = one_row_per_source(data, config.sources, generator_at(config.seed, 0))
         self.pool = Pool(rows, config.samples, data.references.shape[-1], teacher.config.embed_dim)
         self.pool.to(teacher.words.device)
         modules = {"theta": self.theta, "ema": self.ema.model, "pool": self.pool}
@@ -92,24 +92,24 @@ class WarmStartRun(Run):
 
     @torch.no_grad()
     def prepare(self) -> Iterator[tuple[int, int]]:
-        """The teacher writes the pool, in parts; yields (sources done, sources in all)."""
+        """Fill the pool with the teacher's samples, chunk by chunk; yield (sources done, sources in all)."""
         c, pool, phi = self.config, self.pool, self.phi
-        at_once = max(1, self.rows_at_once // c.samples)
+        chunk = max(1, self.rows_per_call // c.samples)
         while not pool.full:
-            began, start = time.perf_counter(), int(pool.filled) + processes.rank() * at_once
+            began, start = time.perf_counter(), int(pool.filled) + processes.rank() * chunk
             ids, mean = pool.ids[:0], phi.words.new_zeros(0, pool.ids.shape[-1], phi.words.shape[-1])
-            if start < len(pool.rows):  # else other processes write the last ones
-                rows = pool.rows[start : start + at_once].cpu()
-                ids, mean = self.written(self.data.batch[rows], generator_at(c.seed, -1 - start))
-            pool.put(*(processes.all_gather_uneven(part, at_once) for part in (ids, mean)), phi.embedding())
+            if start < len(pool.rows):  # else other processes sample the last sources
+                rows = pool.rows[start : start + chunk].cpu()
+                ids, mean = self.teacher_samples(self.data.batch[rows], generator_at(c.seed, -1 - start))
+            pool.append(*(processes.all_gather_uneven(part, chunk) for part in (ids, mean)), phi.embedding())
             if pool.full:
-                pool.sort(phi.embedding())
+                pool.order_sentences(phi.embedding())
             self.seconds += time.perf_counter() - began
             yield int(pool.filled), len(pool.rows)
 
-    def written(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """For s sources the teacher's sentences, ids (s, n, L_t), and the mean of its x0_hat (s, L_t, D) at
-        the step at which their shares are read."""
+    def teacher_samples(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The teacher's sentences for s sources, ids (s, n, L_t), and its mean x0_hat (s, L_t, D) at
+        the step to which their shares are fitted."""
         c, phi = self.config, self.phi
         times, means = snr_timesteps(phi.schedule, c.nfe), []
 
@@ -127,17 +127,17 @@ class WarmStartRun(Run):
         return phi.round(x.float())[batch.target].view(shape), mean
 
     @torch.no_grad()
-    def reread(self, generator: torch.Generator, quantiles: int = 32) -> None:
-        """The shares once more, off the mean of the averaged student at evenly spread scores.
+    def refit_shares(self, generator: torch.Generator, quantiles: int = 32) -> None:
+        """Fit the shares again, to the mean of the averaged (EMA) student over evenly spread scores.
 
-        What the teacher said of like sources differs by its errors; the student has learned what they have
-        in common, and a border between two sentences that it can predict is one that it can draw sharply.
+        The teacher's estimates for similar sources differ by its errors. The student has averaged them
+        out, and it draws a border between two sentences sharply where it can predict that border.
         """
         phi, pool = self.phi, self.pool
         score = torch.special.ndtri((torch.arange(quantiles) + 0.5) / quantiles).to(self.device)
-        at_once = max(1, self.rows_at_once // quantiles)
-        for start in range(0, len(pool.rows), at_once):
-            here = slice(start, start + at_once)
+        chunk = max(1, self.rows_per_call // quantiles)
+        for start in range(0, len(pool.rows), chunk):
+            here = slice(start, start + chunk)
             rows = pool.rows[here].cpu()
             batch = self.data.batch[rows].repeat(quantiles).to(self.device)
             clean = phi.embed(batch.ids)
@@ -150,34 +150,34 @@ class WarmStartRun(Run):
                     anchor(phi.schedule.diffuse(0 * z, t, z), clean, batch), t, batch
                 ).float()
             mean = x_g[:, first:].unflatten(0, (len(rows), quantiles)).mean(1)
-            pool.reread(here, mean, phi.embedding())
+            pool.refit_shares(here, mean, phi.embedding())
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         c, phi, pool, device = self.config, self.phi, self.pool, self.device
         if not pool.full:
             raise InputError("the warm start has no sentences yet; exhaust prepare() first")
         if self.step and self.step == round(c.reread_at * c.steps):
-            self.reread(generator_at(c.seed, -len(pool.rows) - 1))
-        which = torch.randint(len(pool.rows), (c.batch_size,), generator=generator)
-        batch = self.data.batch[pool.rows.cpu()[which]]
+            self.refit_shares(generator_at(c.seed, -len(pool.rows) - 1))
+        chosen = torch.randint(len(pool.rows), (c.batch_size,), generator=generator)
+        batch = self.data.batch[pool.rows.cpu()[chosen]]
         z = randn((*batch.ids.shape, phi.config.embed_dim), generator, device)
         lower = torch.randint(
             1, c.t_init * 7 // 8 + 1, (len(batch),), generator=generator
         )  # as in eight steps
         other = torch.randn(len(batch), generator=generator)
         keep, tokens = round(c.keep * len(batch)), int(batch.target.sum())
-        kept, lower, other, which = (
-            to_device(one, device) for one in (torch.arange(len(batch)) < keep, lower, other, which)
+        kept, lower, other, chosen = (
+            to_device(one, device) for one in (torch.arange(len(batch)) < keep, lower, other, chosen)
         )
         batch, t = batch.to(device), torch.where(kept, lower, c.t_init)
         clean, cut = phi.embed(batch.ids), batch.ids.shape[1] - pool.ids.shape[-1]
         score = torch.where(kept, other, z[:, cut] @ pool.direction)
-        wanted = clean.clone()
-        wanted[:, cut:] = phi.embedding()[pool.pick(which, score)]
-        known = wanted * kept[:, None, None]  # the others start from nothing but noise
+        target = clean.clone()
+        target[:, cut:] = phi.embedding()[pool.sentences_at(chosen, score)]
+        visible = target * kept[:, None, None]  # the other rows start from pure noise
         with self.autocast():
-            x_g = self.theta(anchor(phi.schedule.diffuse(known, t, z), clean, batch), t, batch)
-        errors = (x_g - wanted)[:, cut:].square().mean((1, 2))
+            x_g = self.theta(anchor(phi.schedule.diffuse(visible, t, z), clean, batch), t, batch)
+        errors = (x_g - target)[:, cut:].square().mean((1, 2))
         loss, terms = errors.mean(), {"regression": errors[keep:].mean()}
         if c.keep:
             terms["denoising"] = errors[:keep].mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections import Counter
@@ -12,6 +13,7 @@ import pytest
 from dlmone_lite.corpora import world as worlds
 from dlmone_lite.corpora.world import Meaning, World
 from dlmone_lite.errors import InputError
+from dlmone_lite.files import digest
 
 TINY = """\
 # a world small enough to compute by hand
@@ -125,13 +127,24 @@ def test_load_split_of_a_shipped_world() -> None:
     assert list(worlds.load_split("question", "valid")) == [json.loads(line) for line in lines]
 
 
-def test_build_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "b.grammar").write_text(OWN.replace("world tiny", "world b"))
-    (tmp_path / "a.grammar").write_text(OWN.replace("world tiny", "world a").replace("rome", "oslo"))
-    monkeypatch.setattr(worlds, "FOLDER", tmp_path)
-    assert worlds.build_all() == [tmp_path / "a", tmp_path / "b", tmp_path / "vocabulary.txt"]
-    assert worlds.shared_vocabulary().words[3:] == World.load("a").vocabulary()  # b has no word of its own
-    assert len(worlds.load_split("b", "train")) == 48_000
+def test_a_compressed_split_is_read_and_stays_compressed(tmp_path: Path) -> None:
+    own = make(tmp_path, OWN)
+    own.write_splits(pairs=100)
+    plain, packed = own.folder / "train.jsonl", own.folder / "train.jsonl.gz"
+    text, sha256 = plain.read_bytes(), digest(plain)
+    packed.write_bytes(gzip.compress(b"an older split"))
+    assert own.split_path("train") == plain  # the plain file wins
+    plain.unlink()
+    own.write_splits(pairs=100)
+    assert own.split_path("train") == packed and not plain.exists()
+    assert gzip.decompress(packed.read_bytes()) == text and digest(packed) == sha256
+    first = packed.read_bytes()
+    own.write_splits(pairs=100)
+    assert packed.read_bytes() == first  # no time of day in it
+    assert worlds.load_split(own, "train")[99] == json.loads(text.splitlines()[99])
+    packed.write_bytes(gzip.compress(b'{"src": "hello ."}\n'))
+    with pytest.raises(InputError, match=r"train\.jsonl\.gz:1: no column 'trg'"):
+        worlds.load_split(own, "train")
 
 
 def test_unknown_names(tmp_path: Path) -> None:

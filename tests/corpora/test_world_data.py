@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
 import re
 from collections import Counter
@@ -12,6 +11,7 @@ import pytest
 
 from dlmone_lite.corpora import world as worlds
 from dlmone_lite.corpora.world import World
+from dlmone_lite.files import read_bytes, read_jsonl
 
 NAMES = ["paraphrase", "question", "simplify"]
 
@@ -27,8 +27,7 @@ def supports(world: World) -> dict[str, dict[str, float]]:
 
 
 def rows(world: World, split: str) -> list[tuple[str, str]]:
-    lines = (world.folder / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
-    return [(row["src"], row["trg"]) for row in map(json.loads, lines)]
+    return [(row["src"], row["trg"]) for row in read_jsonl(world.split_path(split), need=("src", "trg"))]
 
 
 def chi_square_z(counts: Counter, probabilities: dict[str, float]) -> float:
@@ -110,7 +109,7 @@ def test_shared_vocabulary_is_the_union() -> None:
 
 @pytest.mark.parametrize("split", worlds.SPLITS)
 def test_shipped_data_is_what_the_grammar_says(world: World, split: str) -> None:
-    assert (world.folder / f"{split}.jsonl").read_bytes() == world.split_text(split).encode()
+    assert read_bytes(world.split_path(split)) == world.split_text(split).encode()
 
 
 def test_train_pairs(world: World, supports: dict[str, dict[str, float]]) -> None:

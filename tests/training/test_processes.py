@@ -169,7 +169,7 @@ sharpen = SharpenRun(teacher.model, data, SharpenConfig(steps=2, **how))
 warm = WarmStartRun(teacher.model, data, WarmStartConfig(steps=2, share_step=1, **how))
 told = []
 for run in (sharpen, warm):
-    run.rows_at_once = 2 * int(sys.argv[3])
+    run.rows_per_call = 2 * int(sys.argv[3])
     told.append(list(run.prepare()))
 if processes.is_main():
     print(told)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import SHARES, make_codec, make_model, make_pairs, make_world, normal, rng
 
-from dlmone_lite.corpora.pairs import one_row_each
+from dlmone_lite.corpora.pairs import one_row_per_source
 from dlmone_lite.variants.sentence_pool import Pool, shares
 
 
@@ -23,14 +23,14 @@ def pairs(codec, tmp_path):
 def true_pool(codec, pairs, world, sources):
     """A pool that holds every right target once, its shares read off the true mean."""
     embedding = make_model(codec).embedding().detach()
-    pool = Pool(one_row_each(pairs, 0, rng(0)), 6, codec.target_length, embedding.shape[1])
+    pool = Pool(one_row_per_source(pairs, 0, rng(0)), 6, codec.target_length, embedding.shape[1])
     for row in pool.rows.tolist():
         targets = list(world.support(codec.sources(pairs.batch[[row]])[0]).items())
         texts = [text for text, _ in targets] + [targets[0][0], targets[2][0]]  # two of them twice
         ids = codec.encode([sources[0]] * 6, texts).ids[:, codec.source_length :]
         p = torch.tensor([p for _, p in targets])
         mean = (p[:, None, None] * embedding[ids[:4]]).sum(0)
-        pool.put(ids[None], mean[None], embedding)
+        pool.append(ids[None], mean[None], embedding)
     return pool, embedding
 
 
@@ -55,14 +55,14 @@ def test_noise_picks_each_sentence_as_often_as_it_should(codec, pairs, tmp_path)
     world = make_world(tmp_path)
     pool, embedding = true_pool(codec, pairs, world, codec.sources(pairs.batch))
     assert pool.full
-    pool.sort(embedding)
+    pool.order_sentences(embedding)
     score = torch.special.ndtri((torch.arange(4000) + 0.5) / 4000)
     for i, row in enumerate(pool.rows.tolist()):
         picked = codec.decode(
             torch.cat(
                 [
                     pairs.batch.ids[[row], : codec.source_length].expand(4000, -1),
-                    pool.pick(torch.full((4000,), i), score),
+                    pool.sentences_at(torch.full((4000,), i), score),
                 ],
                 1,
             )
@@ -74,7 +74,7 @@ def test_noise_picks_each_sentence_as_often_as_it_should(codec, pairs, tmp_path)
 
 def test_sentences_stand_in_order_along_the_main_axis(codec, pairs, tmp_path):
     pool, embedding = true_pool(codec, pairs, make_world(tmp_path), codec.sources(pairs.batch))
-    pool.sort(embedding)
+    pool.order_sentences(embedding)
     place = embedding[pool.ids].sum(2) @ pool.direction
     assert (place.diff(dim=1) >= 0).all() and float(pool.direction.norm()) == pytest.approx(1)
     sums, weight = embedding[pool.ids].sum(2), pool.share[..., None]
@@ -89,11 +89,11 @@ def test_sentences_stand_in_order_along_the_main_axis(codec, pairs, tmp_path):
 
 def test_reading_again_keeps_sentences_and_order(codec, pairs, tmp_path):
     pool, embedding = true_pool(codec, pairs, make_world(tmp_path), codec.sources(pairs.batch))
-    pool.sort(embedding)
+    pool.order_sentences(embedding)
     ids, before = pool.ids.clone(), pool.share.clone()
     other = before.flip(1) * (before > 0)
     other = other / other.sum(1, keepdim=True)
     mean = (other[..., None, None] * embedding[pool.ids]).sum(1)
-    pool.reread(slice(0, 3), mean, embedding)
+    pool.refit_shares(slice(0, 3), mean, embedding)
     assert torch.equal(pool.ids, ids) and torch.allclose(pool.share, other, atol=0.02)
     assert not torch.allclose(before, other, atol=0.05)

@@ -77,7 +77,7 @@ def test_sentences_are_drawn_with_all_of_their_source(codec, pairs):
     texts = [[f"{a} runs fast here", f"{a} runs quickly here"] for a in ("cat", "dog", "fish")]
     for source, both in zip(left, texts):
         assert not own.full
-        own.put(codec.encode([source] * 2, both).ids[None])
+        own.append(codec.encode([source] * 2, both).ids[None])
     assert own.full and len(own) == 6
     batch, references, log_share = own.rows(torch.tensor([3, 4]))
     assert codec.sources(batch) == left[1:] and codec.decode(batch.ids) == [texts[1][1], texts[2][0]]
@@ -143,7 +143,7 @@ def test_any_optimiser_leaves_the_embeddings_alone(codec, pairs):
 def test_a_resumed_run_equals_an_uninterrupted_one(codec, pairs, tmp_path, stop):
     whole, first, second = (make_run(codec, pairs) for _ in range(3))
     for run in (whole, first, second):
-        run.rows_at_once = 5  # one source at a time
+        run.rows_per_call = 5  # one source at a time
     assert [done for done, _ in whole.prepare()] == [1, 2, 3]
     steps = list(whole)
     if stop == "in the sentences":

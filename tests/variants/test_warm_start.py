@@ -60,19 +60,19 @@ def test_the_student_tells_the_shares_that_it_has_learned(codec, pairs):
 
     run.ema.model.forward = learned
     ids = run.pool.ids.clone()
-    run.reread(rng(0))
-    wanted = torch.tensor([0.25, 0.125, 0.125, 0.5]).expand(3, 4)
-    assert torch.allclose(run.pool.share, wanted, atol=0.01) and torch.equal(run.pool.ids, ids)
+    run.refit_shares(rng(0))
+    expected = torch.tensor([0.25, 0.125, 0.125, 0.5]).expand(3, 4)
+    assert torch.allclose(run.pool.share, expected, atol=0.01) and torch.equal(run.pool.ids, ids)
 
 
-def test_the_shares_are_read_again_once(codec, pairs, monkeypatch):
+def test_the_shares_are_refitted_once(codec, pairs, monkeypatch):
     seen = []
-    monkeypatch.setattr(WarmStartRun, "reread", lambda self, generator: seen.append(self.step))
-    for reread_at, wanted in ((0.5, [2]), (0.0, []), (1.0, [])):
+    monkeypatch.setattr(WarmStartRun, "refit_shares", lambda self, generator: seen.append(self.step))
+    for reread_at, expected in ((0.5, [2]), (0.0, []), (1.0, [])):
         run = make_run(codec, pairs, reread_at=reread_at)
         list(run.prepare())
         list(run)
-        assert seen == wanted
+        assert seen == expected
         seen.clear()
 
 
@@ -93,7 +93,7 @@ def test_the_run_learns_its_pool(codec, pairs):
 def test_a_resumed_warm_start_equals_an_uninterrupted_one(codec, pairs, tmp_path, stop):
     whole, first, second = (make_run(codec, pairs, samples=4) for _ in range(3))
     for run in (whole, first, second):
-        run.rows_at_once = 4  # one source at a time
+        run.rows_per_call = 4  # one source at a time
     assert [done for done, _ in whole.prepare()] == [1, 2, 3]
     steps = list(whole)
     if stop == "in the pool":
@@ -113,8 +113,13 @@ def test_the_noise_that_decides_is_the_first_targets(codec, pairs):
     run = make_run(codec, pairs, batch_size=64, keep=0.0)
     list(run.prepare())
     seen = {}
-    pick = run.pool.pick
-    run.pool.pick = lambda which, score: seen.update(score=score) or pick(which, score)
+    sentences_at = run.pool.sentences_at
+
+    def recorded(source, score):
+        seen["score"] = score
+        return sentences_at(source, score)
+
+    run.pool.sentences_at = recorded
     assert set(run.advance().losses) == {"regression"}
     generator = generator_at(run.config.seed, 1)
     torch.randint(3, (64,), generator=generator)
@@ -126,8 +131,13 @@ def test_kept_rows_are_denoising_with_noise_of_their_own(codec, pairs):
     """Below t_init the student sees alpha x + sigma z, x drawn without regard to z; the rest sees sigma z."""
     run = make_run(codec, pairs, batch_size=256, keep=0.5)
     list(run.prepare())
-    seen, forward, pick = {}, run.theta.forward, run.pool.pick
-    run.pool.pick = lambda which, score: seen.update(score=score, ids=pick(which, score)) or seen["ids"]
+    seen, forward, sentences_at = {}, run.theta.forward, run.pool.sentences_at
+
+    def recorded(source, score):
+        seen["score"], seen["ids"] = score, sentences_at(source, score)
+        return seen["ids"]
+
+    run.pool.sentences_at = recorded
     run.theta.forward = lambda x, t, batch: seen.update(x=x, t=t) or forward(x, t, batch)
     losses = run.advance().losses
     assert set(losses) == {"regression", "denoising"}
