@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmone_lite.exercises import Exercise, _module
+from dlmone_lite.exercises import kinds
 from dlmone_lite.files import ROOT
 
 PACKAGE, FOLDER = ROOT / "dlmone_lite", ROOT / "notebooks"
@@ -80,11 +80,6 @@ ALL_CODE += "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob
 ALL_LABELS = set().union(*(n.labels for n in NOTEBOOKS.values()))
 
 
-def exercises(number: str) -> dict[str, Exercise]:
-    module = _module(f"{number}.1")
-    return {e.name: e for e in module.EXERCISES} if module else {}
-
-
 def differ(what: str, said: list[str], there: set[str]) -> Iterator[str]:
     if sorted(said) != sorted(there):
         yield f"{what}: the guide has {sorted(said)}, the notebook {sorted(there)}"
@@ -92,7 +87,7 @@ def differ(what: str, said: list[str], there: set[str]) -> Iterator[str]:
 
 def answers(number: str, section: str, notebook: Notebook) -> Iterator[str]:
     """Letters, predictions, solutions."""
-    known = exercises(number)
+    known = kinds.of_notebook(number)
     letters = dict(re.findall(r"`(\d\d\.[a-z])`: ([a-z])\b", section))
     right = {n: e.solution[-2] for n, e in known.items() if n[-1].isalpha()}
     yield from differ("questions", list(letters), set(right))
@@ -126,7 +121,8 @@ def of_section(number: str, section: str, notebook: Notebook) -> Iterator[str]:
             yield f"there is no section {place}"
     yield from answers(number, section, notebook)
     rest = re.sub(r"\[\d+\] `[^`]+`", "", section)
-    fine = {*exercises(number), *notebook.predictions, *(f'solution("{n}")' for n in exercises(number))}
+    known = kinds.of_notebook(number)
+    fine = {*known, *notebook.predictions, *(f'solution("{n}")' for n in known)}
     yield from (f"unchecked code {c}" for c in re.findall(r"`([^`]+)`", rest) if c not in fine)
 
 

@@ -116,7 +116,7 @@ def outputs(notebook: NotebookNode) -> Iterator[str]:
                 yield f"{where} ends in an error: {output.ename}"
             data = output.get("data", {})
             if {"image/png", "image/jpeg"} & set(data):
-                yield f"{where} shows a bare picture: show it through plots.show(fig, alt)"
+                yield f"{where} shows a bare picture: show it through style.show(fig, alt)"
             images = Images(data.get("text/html", ""))
             if images.svg or "image/svg+xml" in data:
                 yield f"{where} shows an SVG, which never compares equal"
