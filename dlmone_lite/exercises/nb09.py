@@ -1,14 +1,14 @@
-"""Exercises of notebook 09: does it carry over to real text?"""
+"""Checks of notebook 09: does it carry over to real text?"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from statistics import fmean
+from random import Random
+from statistics import fmean, pstdev
 from typing import Any
 
-from dlmone_lite.exercises import Exercise, Wrong, ask, question
-from dlmone_lite.exercises._ratio import check_interval
+from dlmone_lite.exercises.compare import ask, judge, number, pair
+from dlmone_lite.exercises.kinds import Wrong
 
 # ---- 09.1
 
@@ -38,7 +38,7 @@ def count_rows(
     known: Callable[[Pair], Any] = tuple,
     refused: bool = False,
 ) -> dict[str, int]:
-    """What becomes of each row, counted where it fails first; the last three make it wrong."""
+    """What becomes of each row, counted where it fails first; the last three arguments plant mistakes."""
     counts, seen = dict.fromkeys(KEYS, 0), set()
     for row in rows:
         sizes = [size(text) for text in row]
@@ -63,14 +63,14 @@ WRONG_COUNTS: dict[str, dict[str, Any]] = {
 
 
 def _check_filter(answer: Any) -> None:
-    got, right = ask(answer, list(ROWS), size, 4), count_rows(ROWS)
+    got, right = ask(answer, [*ROWS], size, 4), count_rows(ROWS)
     if not isinstance(got, dict) or set(got) != set(KEYS):
         raise Wrong(f"Return a dictionary with the keys {', '.join(KEYS)}.")
     total = sum(got.values())
     if total > len(ROWS):
-        raise Wrong(f"{total} rows are told of, {len(ROWS)} came in: a row that fails twice counts once.")
+        raise Wrong(f"{len(ROWS)} rows came in, {total} are counted: a row that fails twice counts once.")
     if total < len(ROWS):
-        raise Wrong(f"{len(ROWS)} rows came in, {total} are told of: what you drop, count.")
+        raise Wrong(f"{len(ROWS)} rows came in, {total} are counted: count those you drop as well.")
     for feedback, mistake in WRONG_COUNTS.items():
         if got == count_rows(ROWS, **mistake):
             raise Wrong(feedback)
@@ -78,26 +78,6 @@ def _check_filter(answer: Any) -> None:
         if got[name] != right[name]:
             raise Wrong(f"Of {len(ROWS)} rows {right[name]} should be {name!r}, yours has {got[name]}.")
 
-
-FILTER = """
-def my_filter(rows, size, room):
-    counts = {"kept": 0, "repeated": 0, "empty": 0, "long source": 0, "long target": 0}
-    seen = set()
-    for source, target in rows:
-        if (source, target) in seen:
-            what = "repeated"
-        elif not size(source) or not size(target):
-            what = "empty"
-        elif size(source) >= room:
-            what = "long source"
-        elif size(target) >= room:
-            what = "long target"
-        else:
-            what = "kept"
-            seen.add((source, target))
-        counts[what] += 1
-    return counts
-"""
 
 # ---- 09.2
 
@@ -119,109 +99,59 @@ def _rates(same: Callable[[str, str], bool]) -> list[float]:
 
 
 def _check_copies(answer: Any) -> None:
-    got = ask(answer, [list(own) for own in OUTPUTS], list(SOURCES), spell)
-    if isinstance(got, bool) or not isinstance(got, int | float):
-        raise Wrong("Return one number, the share of all outputs.")
+    got = number(ask(answer, OUTPUTS, SOURCES, spell))
     rates = _rates(lambda text, source: text == spell(source))
     right, inside = fmean(rates), fmean(_rates(lambda text, source: spell(source) in text))
     once = fmean((spell(source) in own) / len({*own}) for own, source in zip(OUTPUTS, SOURCES))
-    wrong = (
+    mistakes = (
         (0.0, "No output equals a source letter by letter: pieces spell them. Spell the source, too."),
-        (fmean(map(bool, rates)), "You ask if any output is a copy; asked is the share of all outputs."),
-        (inside, "An output that holds the source, or begins with it, says more than the source does."),
-        (once, "Equal outputs are several outputs: do not throw them together."),
+        (fmean(map(bool, rates)), "You ask if any output is a copy; return the share of all outputs."),
+        (inside, "An output that contains the source, or begins with it, says more than the source does."),
+        (once, "Equal outputs are several outputs: count each of them."),
         (12 * right, "That is the number of copies; divide by the number of outputs."),
-        (1 - right, "That is the share of what is no copy."),
+        (1 - right, "That is the share of the outputs that are no copies."),
     )
-    if math.isclose(got, right):
-        return
-    for value, feedback in wrong:
-        if math.isclose(got, value):
-            raise Wrong(feedback)
-    raise Wrong(f"Here it should be {right:.3f}, yours is {got:.3f}.")
+    judge(got, right, mistakes, f"Here it should be {right:.3f}, yours is {got:.3f}.")
 
-
-COPIES = """
-def my_copies(outputs, sources, spell):
-    said = [text == spell(source) for own, source in zip(outputs, sources) for text in own]
-    return sum(said) / len(said)
-"""
 
 # ---- 09.3
 
-INTERVAL = """
-def my_interval(student, teacher, draws):
-    found = sorted(sum(student[i] for i in d) / sum(teacher[i] for i in d) for d in draws)
-    out = int(0.025 * len(found))
-    return found[out], found[-1 - out]
-"""
+STUDENT, TEACHER = [0.05, 0.30, 0.10, 0.20, 0.02, 0.15], [0.10, 0.25, 0.10, 0.30, 0.04, 0.20]
+DRAWS = [Random(seed).choices(range(6), k=6) for seed in range(200)]
 
-EXERCISES = (
-    Exercise(
-        "09.1",
-        "Write my_filter(rows, size, room): what becomes of each pair, as counts that add up to the rows.",
-        _check_filter,
-        "my_filter",
-        FILTER,
-        (
-            "One if, elif, elif ... else for each row, in the order of the text: no row can count twice.",
-            "Remember the kept pairs in a set; a text of size(text) pieces fits if size(text) < room.",
-        ),
-        "Right: every row is accounted for, once.",
-    ),
-    question(
-        "09.a",
-        "A model gives back every question as it is. By which score does it look best? (a) BLEU and ROUGE-L, "
-        "(b) div-4 of its samples, (c) self-BLEU, of which little is good.",
-        "a",
-        {
-            "b": "Its samples of a source are all the same sentence. How many different 4-grams are there?",
-            "c": "Its samples agree with each other word for word: what is their self-BLEU?",
-        },
-        (
-            "How many words do a question and its paraphrase have in common?",
-            "Scores against the reference reward shared words; scores among samples see that nothing varies.",
-        ),
-        "Right: so stand the copy beside every model, and read BLEU with self-BLEU.",
-    ),
-    Exercise(
-        "09.2",
-        "Write my_copies(outputs, sources, spell): the share of all outputs that say their source.",
-        _check_copies,
-        "my_copies",
-        COPIES,
-        (
-            'Outputs come as pieces spell them: "how old is it ?". Compare with spell(source).',
-            "outputs[i] are several outputs of sources[i]: count the equal ones, divide by all.",
-        ),
-        "Right.",
-    ),
-    Exercise(
-        "09.3",
-        "Write my_interval(student, teacher, draws) -> (low, high): the middle 95% of the ratio of means.",
-        check_interval,
-        "my_interval",
-        INTERVAL,
-        (
-            "For each list in draws: the sum of student[i] over the sum of teacher[i], i in that list.",
-            "Sort the ratios; with 200 of them the ends are those at places 5 and -6.",
-        ),
-        "Right: paired, so what both find hard cancels.",
-    ),
-    question(
-        "09.b",
-        "On your corpus the student has the teacher's BLEU, a ratio of 1.0, and both are below the copy. "
-        "What is shown? (a) One step is enough for this text, (b) the distillation lost no BLEU, (c) 2000 "
-        "steps are too many.",
-        "b",
-        {
-            "a": "Enough for what? Neither network does the task yet.",
-            "c": "That a weak teacher is as weak with fewer steps says nothing of a strong one.",
-        },
-        (
-            "A ratio says nothing about its denominator.",
-            "Which sentence is true whatever the teacher is worth?",
-        ),
-        "Right: and nothing about diversity either; for that, self-BLEU.",
-    ),
-)
+
+def middle(values: Sequence[float], share: float = 0.95) -> tuple[float, float]:
+    """The ends of the middle `share` of the values."""
+    ordered, out = sorted(values), int((1 - share) / 2 * len(values) + 1e-9)
+    return ordered[out], ordered[-1 - out]
+
+
+def ratios(student: Sequence[float], teacher: Sequence[float], draws: Sequence[Sequence[int]]) -> list[float]:
+    """The ratio of both means, once for each list of drawn sources."""
+    return [sum(student[i] for i in drawn) / sum(teacher[i] for i in drawn) for drawn in draws]
+
+
+def _check_interval(answer: Any) -> None:
+    got = pair(ask(answer, STUDENT, TEACHER, DRAWS), "Return two numbers, (low, high).")
+    both = ratios(STUDENT, TEACHER, DRAWS)
+    (low, high), ordered = middle(both), sorted(both)
+    # a quantile may also lie between two of the ratios, as numpy's and torch's do
+    if ordered[4] - 1e-6 <= got[0] <= low + 1e-6 and high - 1e-6 <= got[1] <= ordered[-5] + 1e-6:
+        return
+    each, mean, spread = [a / b for a, b in zip(STUDENT, TEACHER)], fmean(both), pstdev(both)
+    singly = [fmean(each[i] for i in drawn) for drawn in DRAWS]
+    alone = [fmean(STUDENT[i] for i in drawn) / fmean(TEACHER) for drawn in DRAWS]
+    mistakes = (
+        (middle(singly), "A mean of ratios lets a hopeless source count as much as any: divide the means."),
+        (middle(alone), "Both networks wrote for the same sources: draw them for the teacher, too."),
+        (middle([1 / r for r in both]), "That is teacher over student; divide student by teacher."),
+        (middle(both, 1.0), "Those are the smallest and the largest; leave 2.5 percent out on each side."),
+        (middle(both, 0.9), "Leave out 2.5 percent on each side, which is five of 200, not five percent."),
+        ((high, low), "The order is (low, high)."),
+        ((mean - spread, mean + spread), "That is one standard deviation; take the middle 95 percent."),
+    )
+    otherwise = f"Here it should be ({low:.3f}, {high:.3f}), yours is ({got[0]:.3f}, {got[1]:.3f})."
+    judge(got, (low, high), mistakes, otherwise)
+
+
+CHECKS = {"09.1": _check_filter, "09.2": _check_copies, "09.3": _check_interval}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-import importlib
 import json
 import os
-import pkgutil
 from pathlib import Path
 
-from dlmone_lite.files import ROOT
+from dlmone_lite.errors import InputError
+from dlmone_lite.exercises.kinds import numbers, of_notebook
+from dlmone_lite.files import ROOT, write_bytes, write_text
 
 VARIABLE = "DLMONE_PROGRESS"  # another place for the file
 
@@ -23,63 +24,48 @@ def solved() -> dict[str, str]:
     """name -> day of the first right answer. A damaged file is put aside, not overwritten."""
     path = place()
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): str(day) for name, day in found["solved"].items()}
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): str(day) for name, day in record["solved"].items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         aside = path.with_name(path.name + ".damaged")
-        try:
-            os.replace(path, aside)
-            print(f"{path} could not be read; it lies in {aside.name} now, and a new one is begun.")
-        except OSError:
-            pass
+        with contextlib.suppress(OSError, InputError):
+            write_bytes(aside, path.read_bytes())
+            path.unlink()
+            print(f"{path} could not be read; it was moved to {aside.name}, and a new file is begun.")
         return {}
 
 
 def remember(name: str) -> None:
     """Note that an exercise is solved. A disk that refuses costs the note, not the lesson."""
-    known = solved()
-    if name in known:
+    days = solved()
+    if name in days:
         return
-    known[name] = datetime.date.today().isoformat()
-    path = place()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    days[name] = datetime.date.today().isoformat()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"solved": known}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        print(f"({name} is not remembered: {path} cannot be written, {error.strerror or error})")
+        write_text(place(), json.dumps({"solved": days}, indent=1, sort_keys=True) + "\n")
+    except InputError as error:
+        print(f"({name} is not remembered: {error})")
 
 
 def course() -> dict[str, tuple[str, ...]]:
     """Notebook -> the names of its exercises and questions, in order."""
-    import dlmone_lite.exercises as package
-
-    titles = {
-        path.stem[:2]: path.stem.replace("_", " ") for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
-    }
-    numbers = sorted(m.name[2:] for m in pkgutil.iter_modules(package.__path__) if m.name.startswith("nb"))
-    return {
-        titles.get(number, number): tuple(
-            exercise.name for exercise in importlib.import_module(f"{package.__name__}.nb{number}").EXERCISES
-        )
-        for number in numbers
-    }
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    titles = {path.stem[:2]: path.stem.replace("_", " ") for path in notebooks}
+    return {titles.get(number, number): tuple(of_notebook(number)) for number in numbers()}
 
 
 def progress() -> None:
     """Print how far the learner is, notebook by notebook; # is solved."""
-    known, notebooks = solved(), course()
+    days, notebooks = solved(), course()
     width = max(map(len, notebooks))
     total = sum(map(len, notebooks.values()))
     done = 0
     for title, names in notebooks.items():
-        bar = "".join("#" if name in known else "." for name in names)
+        bar = "".join("#" if name in days else "." for name in names)
         done += bar.count("#")
-        open_ones = [name for name in names if name not in known]
-        left = f"open: {', '.join(open_ones)}" if 0 < len(open_ones) < len(names) else ""
+        unsolved = [name for name in names if name not in days]
+        left = f"open: {', '.join(unsolved)}" if 0 < len(unsolved) < len(names) else ""
         print(f"{title:{width}}  [{bar}] {bar.count('#')} of {len(names)}  {left}".rstrip())
     print(f"solved in the course so far: {done} of {total}")

@@ -9,33 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 
 from dlmone_lite import exercises
 from dlmone_lite.errors import InputError
 from dlmone_lite.exercises import Exercise, check, get, hint, progress, reveal, solution
+from dlmone_lite.exercises.kinds import numbers, of_notebook
 from dlmone_lite.files import ROOT
 
-MODULES = sorted(path.stem for path in (ROOT / "dlmone_lite" / "exercises").glob("nb*.py"))
 
-
-def exercises_of(module: str) -> tuple[Exercise, ...]:
-    return importlib.import_module(f"dlmone_lite.exercises.{module}").EXERCISES
-
-
-def planted_in(module: str) -> dict[str, list[tuple[Any, str]]]:
-    path = ROOT / "tests" / "exercises" / "planted" / f"{module}.py"
-    spec = importlib.util.spec_from_file_location(f"planted_{module}", path)
+def planted_in(number: str) -> dict[str, list[tuple[Any, str]]]:
+    path = ROOT / "tests" / "exercises" / "planted" / f"nb{number}.py"
+    spec = importlib.util.spec_from_file_location(f"planted_{number}", path)
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded.WRONG
 
 
-ALL = [exercise for module in MODULES for exercise in exercises_of(module)]
+ALL = [exercise for number in numbers() for exercise in of_notebook(number).values()]
 PLANTED = [
     pytest.param(name, wrong, piece, id=f"{name}-{i}")
-    for module in MODULES
-    for name, cases in planted_in(module).items()
+    for number in numbers()
+    for name, cases in planted_in(number).items()
     for i, (wrong, piece) in enumerate(cases)
 ]
 
@@ -47,6 +44,13 @@ def is_question(exercise: Exercise) -> bool:
 def said(capsys: pytest.CaptureFixture[str], name: str, answer: Any) -> str:
     check(name, answer)
     return capsys.readouterr().out
+
+
+def solved_by(exercise: Exercise) -> Any:
+    """What the solution leaves in the exercise's variable."""
+    names: dict[str, Any] = {}
+    exec("import math\nimport torch\nimport torch.nn.functional as F\n" + exercise.solution, names)
+    return names[exercise.variable]
 
 
 def raises_not_implemented(*arguments: Any) -> None:
@@ -65,9 +69,7 @@ def test_a_stub_is_not_attempted(exercise: Exercise, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
 def test_the_solution_is_right(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, Any] = {}
-    exec("import math\nimport torch\nimport torch.nn.functional as F\n" + exercise.solution, names)
-    assert said(capsys, exercise.name, names[exercise.variable]) == f"{exercise.name}: {exercise.praise}\n"
+    assert said(capsys, exercise.name, solved_by(exercise)) == f"{exercise.name}: {exercise.praise}\n"
 
 
 @pytest.mark.parametrize(("name", "wrong", "piece"), PLANTED)
@@ -82,7 +84,7 @@ def test_a_planted_mistake_gets_its_own_feedback(
 def test_hints_and_mistakes_are_there(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(set(exercise.hints)) == 2 and all(exercise.hints)
     if not is_question(exercise):
-        planted = planted_in(f"nb{exercise.name.split('.')[0]}")
+        planted = planted_in(exercise.name.split(".")[0])
         assert len(planted.get(exercise.name, [])) >= 2, "plant at least two wrong answers"
         return
     right = exercise.solution.split("'")[1]
@@ -98,12 +100,106 @@ def test_a_strange_answer_is_no_crash(exercise: Exercise, capsys: pytest.Capture
         assert said(capsys, exercise.name, strange).startswith(f"{exercise.name}: not yet. ")
 
 
+def as_numpy(value: Any) -> Any:
+    """`value` in float32 and numpy, as a learner's own code may return it."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().numpy()
+    if isinstance(value, tuple):
+        return np.array(value)
+    if isinstance(value, str | dict) or value is None:
+        return value
+    return np.float32(value) if np.asarray(value).dtype.kind == "f" else np.asarray(value)[()]
+
+
+DIFFERENTIATED = {"04.1", "04.3", "05.1"}  # autograd must go through the answer, so numpy is no answer
+FUNCTIONS = [exercise for exercise in ALL if "def " in exercise.solution]
+
+
+@pytest.mark.parametrize("exercise", FUNCTIONS, ids=lambda exercise: exercise.name)
+def test_numbers_of_numpy_and_float32_are_accepted(
+    exercise: Exercise, capsys: pytest.CaptureFixture[str]
+) -> None:
+    solve = solved_by(exercise)
+
+    def single(*arguments: Any) -> Any:
+        value = solve(*arguments)
+        if exercise.name in DIFFERENTIATED:
+            return value.float()
+        return as_numpy(value)
+
+    assert said(capsys, exercise.name, single) == f"{exercise.name}: {exercise.praise}\n"
+
+
+@pytest.mark.parametrize("exercise", FUNCTIONS, ids=lambda exercise: exercise.name)
+def test_a_forgotten_return_is_no_stub(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
+    solve = solved_by(exercise)
+
+    def forgets(*arguments: Any) -> None:
+        solve(*arguments)
+
+    out = said(capsys, exercise.name, forgets)
+    assert "did you forget `return`?" in out or exercise.name == "07.1"  # which asks for no value
+    assert "not attempted" not in out
+
+
+@pytest.mark.parametrize("exercise", FUNCTIONS, ids=lambda exercise: exercise.name)
+def test_a_crash_names_its_line(exercise: Exercise, capsys: pytest.CaptureFixture[str]) -> None:
+    def crashes(*arguments: Any) -> Any:
+        return arguments[99]
+
+    line = crashes.__code__.co_firstlineno + 1
+    assert f"raised IndexError: tuple index out of range (line {line}: return arguments[99])" in said(
+        capsys, exercise.name, crashes
+    )
+
+
+@pytest.mark.parametrize("typed", ["b", "B", "(b)", " b) ", "b."])
+def test_a_letter_may_be_typed_with_its_brackets(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "00.a", typed) == f"00.a: {get('00.a').praise}\n"
+
+
+def test_arguments_are_copies(capsys: pytest.CaptureFixture[str]) -> None:
+    def in_place(x_t: Any, x0_hat: Any, alpha: float, sigma: float) -> Any:
+        return x_t.neg_().add_(alpha * x0_hat).div_(sigma**2)
+
+    assert "Right" in said(capsys, "01.1", in_place)
+
+
+def test_the_product_of_two_gaussians_fails_only_where_sigma_is_zero(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The step by precisions, as its derivation suggests it: it divides by sigma_s, 0 in the last step."""
+
+    def by_precisions(x_t, x0_hat, alpha_t, sigma_t, alpha_s, sigma_s, noise):
+        ratio = alpha_t / alpha_s
+        beta = sigma_t**2 - ratio**2 * sigma_s**2
+        variance = 1 / (ratio**2 / beta + 1 / sigma_s**2)
+        return variance * (ratio * x_t / beta + alpha_s * x0_hat / sigma_s**2) + variance**0.5 * noise
+
+    def with_tensors(*arguments):
+        return by_precisions(*map(torch.as_tensor, arguments))
+
+    for answer in (by_precisions, with_tensors):
+        assert "Right for sigma_s > 0" in said(capsys, "01.3", answer)
+
+
+@pytest.mark.parametrize("method", ["linear", "lower", "higher", "nearest", "hazen", "weibull"])
+def test_a_library_s_quantiles_are_an_interval(method: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def interval(student, teacher, draws):
+        student, teacher, draws = map(np.array, (student, teacher, draws))
+        ratios = student[draws].sum(1) / teacher[draws].sum(1)
+        return tuple(np.percentile(ratios, [2.5, 97.5], method=method))
+
+    assert "Right" in said(capsys, "09.3", interval)
+
+
 def test_names_are_unique_and_found() -> None:
     names = [exercise.name for exercise in ALL]
     assert len(names) == len(set(names))
-    for module in MODULES:
-        for exercise in exercises_of(module):
-            assert exercise.name.startswith(module[2:] + ".") and get(exercise.name) is exercise
+    assert numbers() == sorted(path.name[:2] for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    for number in numbers():
+        for name, exercise in of_notebook(number).items():
+            assert name.startswith(number + ".") and get(name) is exercise
 
 
 def test_every_exercise_is_asked_once_in_its_notebook_under_its_own_variable() -> None:
@@ -196,7 +292,7 @@ def test_a_disk_that_refuses_costs_only_the_note(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(progress.os, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     check("00.b", "c")
     out = capsys.readouterr().out
     assert "00.b: Right" in out and "00.b is not remembered" in out and "No space left" in out

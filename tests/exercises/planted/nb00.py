@@ -57,7 +57,7 @@ WRONG = {
         (seen_share, "coverage"),
         (distinct_share, "counts twice"),
         (weighted, "however likely"),
-        (wrong_share, "turn it round"),
+        (wrong_share, "share of the wrong"),
         (always_one, "it gives 1, not 0.75"),
         (misspelt, "raised AttributeError"),
         (whole_list, "one number, not a list"),

@@ -35,7 +35,7 @@ WRONG = {
     ],
     "03.2": [
         (target_of(lambda c, d, a, s: -d(a) / (2 * s**2)), "counts play no part"),
-        (target_of(lambda c, d, a, s: c - d(a) / (2 * s**2)), "stands a logarithm"),
+        (target_of(lambda c, d, a, s: c - d(a) / (2 * s**2)), "wants the logarithm"),
         (target_of(lambda c, d, a, s: c.log() - d(1.0) / (2 * s**2)), "alpha is missing"),
         (target_of(lambda c, d, a, s: c.log() - d(a) / s**2), "factor 1/2"),
         (target_of(lambda c, d, a, s: c.log() - d(a) / (2 * s)), "the variance"),

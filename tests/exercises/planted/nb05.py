@@ -52,7 +52,7 @@ WRONG = {
         (sid(lambda d, phi, psi, x, mu: d * (phi - x) - d * d), "mu plays no part"),
         (sid(lambda d, phi, psi, x, mu: d * (phi - x)), "L2 alone"),
         (sid(lambda d, phi, psi, x, mu: d * d), "That is L1"),
-        (sid(lambda d, phi, psi, x, mu: -d * (phi - x) - mu * d * d), "not the other way round"),
+        (sid(lambda d, phi, psi, x, mu: -d * (phi - x) - mu * d * d), "not f_psi - f_phi"),
         (sid(lambda d, phi, psi, x, mu: d * (psi - x) - mu * d * d), "second factor of L2"),
         (sid(lambda d, phi, psi, x, mu: (phi - x) ** 2), "seeks a mode"),
         (
@@ -107,7 +107,7 @@ WRONG = {
         (student(sources=False), "source is noisy"),
         (student(end=False), "Return the last x0_hat"),
         (student(start=2000), "starts at t_init"),
-        (student(times=[1490, 1490, 1490]), "wanted round"),
+        (student(times=[1490, 1490, 1490]), "not round"),
         (student(runs=1), "yours made 1"),
         (
             lambda network, schedule, batch, clean, t_init, noises: network(clean, t_init, batch),

@@ -24,7 +24,7 @@ WRONG = {
     ],
     "06.b": [("a", "constant factor"), ("c", "that sentence"), (1, "not one of the choices")],
     "06.2": [
-        (lambda seen, usual: True, "healthy student that tells"),
+        (lambda seen, usual: True, "on the healthy student"),
         (lambda seen, usual: seen.modes < usual.modes, "few per cent"),
         (lambda seen, usual: False, "one sentence a source is left"),
         (lambda seen, usual: seen.modes < 0.4 * usual.modes, "half of the sentences"),

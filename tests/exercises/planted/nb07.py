@@ -59,7 +59,7 @@ WRONG = {
         (spread(2.776, paired=False), "Take the differences first"),
         (spread(2.776 * 0.8**0.5), "divides by n"),
         (spread(7.0), "should be"),
-        (lambda a, b: (statistics.mean(b) - statistics.mean(a), 1.0), "asked is a - b"),
+        (lambda a, b: (statistics.mean(b) - statistics.mean(a), 1.0), "return a - b"),
         (lambda a, b: (0.5, 1.0), "mean of the differences"),
         (lambda a, b: 1.0, "two numbers"),
     ],

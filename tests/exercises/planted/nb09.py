@@ -73,7 +73,7 @@ def cut(out):
 WRONG = {
     "09.1": [
         (each_side, "counts once"),
-        (silent, "what you drop, count"),
+        (silent, "count those you drop"),
         (lambda rows, size, room: counted(rows, size, room, spare=0), "[SEP] stands after it"),
         (lambda rows, size, room: counted(rows, size, room, known=lambda row: row[0]), "several targets"),
         (lambda rows, size, room: counted(rows, size, room, refused=True), "kept before"),
@@ -94,13 +94,13 @@ WRONG = {
             lambda outputs, sources, spell: fmean(
                 [*{*own}].count(spell(s)) / len({*own}) for own, s in zip(outputs, sources)
             ),
-            "throw them together",
+            "count each of them",
         ),
         (
             lambda outputs, sources, spell: sum(t == spell(s) for o, s in zip(outputs, sources) for t in o),
             "number of copies",
         ),
-        (share(lambda text, source, spell: text != spell(source)), "no copy"),
+        (share(lambda text, source, spell: text != spell(source)), "are no copies"),
         (lambda outputs, sources, spell: 0.77, "it should be"),
         (lambda outputs, sources, spell: [0.5], "one number"),
     ],
@@ -112,7 +112,7 @@ WRONG = {
             ),
             "for the teacher, too",
         ),
-        (drawn(lambda a, b: sum(b) / sum(a)), "student over teacher"),
+        (drawn(lambda a, b: sum(b) / sum(a)), "teacher over student"),
         (cut(0), "smallest and the largest"),
         (cut(10), "not five percent"),
         (lambda *given: cut(5)(*given)[::-1], "order is"),
