@@ -9,7 +9,7 @@ import importlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, partial
 from importlib import resources
 from typing import Any
 
@@ -75,7 +75,7 @@ def numbers() -> list[str]:
     return sorted(name[2:-3] for name in names if re.fullmatch(r"nb\d\d\.md", name))
 
 
-@lru_cache(maxsize=None)
+@cache
 def of_notebook(number: str) -> dict[str, Exercise]:
     """The exercises of one notebook by name, in order; a notebook without exercises has none."""
     if number not in numbers():
