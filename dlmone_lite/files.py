@@ -248,6 +248,21 @@ def rounded(value: Any, digits: int = 4) -> Any:
     return [rounded(item, digits) for item in value] if isinstance(value, list | tuple) else value
 
 
+KINDS = {
+    "world_scores": "evaluation",
+    "text_scores": "corpus-evaluation",
+    "floor": "floor",
+    "batches": "speed",
+    "training": "training-speed",
+    "made": "making",
+}  # a key that only records of this kind have
+
+
+def record_kind(record: Mapping[str, Any]) -> str:
+    """The kind of a record: its `kind`, or the one that its keys tell, because older records have no `kind`."""
+    return record.get("kind") or next((kind for key, kind in KINDS.items() if key in record), "unknown")
+
+
 def read_records(path: Path) -> list[dict[str, Any]]:
     """The finished runs of a sweep, of a .gz as well; a line that a kill cut off is left out."""
     records = []

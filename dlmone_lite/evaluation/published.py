@@ -13,15 +13,18 @@ from typing import Any
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import RUNS
 
+Row = dict[str, Any]  # of a table: a network's scores on a task
 REAL = RUNS / "real"
 TASKS = {"qqp": "QQP", "wiki_auto": "Wiki-Auto", "quasar_t": "Quasar-T"}
-SCORES = ("bleu", "mbr", "rouge_l", "bertscore", "dist_1", "self_bleu", "div_4")
+NAMES = {"bleu": "BLEU", "mbr": "MBR", "rouge_l": "ROUGE-L", "bertscore": "BERTScore", "dist_1": "dist-1"}
+NAMES |= {"self_bleu": "self-BLEU", "div_4": "div-4", "copies": "copies"}
+SCORES = ("bleu", "mbr", "rouge_l", "bertscore", "dist_1", "self_bleu", "div_4")  # of the paper's table
 DRAWS = 2000  # of a bootstrap
 DIFFUSEQ, DLM_ONE = "DiffuSeq (arXiv 2210.08933)", "DLM-One (arXiv 2506.00290)"
 
-# Test split of the whole sets, BERT-base. DiffuSeq: MBR of ten samples. DLM-One's BLEU as its table has it:
-# the last two look exchanged, for .2985 is nearer to what DiffuSeq has on Wiki-Auto.
-PUBLISHED: list[dict[str, Any]] = [
+# Test split of the whole sets, BERT-base. DiffuSeq: MBR of ten samples. DLM-One's BLEU is as in its table,
+# where the last two look exchanged, because .2985 is nearer to what DiffuSeq has on Wiki-Auto.
+PUBLISHED: list[Row] = [
     {"task": task, "network": DIFFUSEQ, "nfe": 2000, **dict(zip(SCORES, scores, strict=True))}
     for task, scores in {
         "qqp": (None, 0.2413, 0.5880, 0.8365, 0.9807, 0.2732, 0.8641),
@@ -35,78 +38,77 @@ PUBLISHED += [
 ]
 
 
-def measured(folder: Path = REAL) -> list[dict[str, Any]]:
-    """A row for each number of steps of each record in the folder: task, network, nfe, scores, `record`, the
-    file's name, and the network's `provenance`. Of a task's rows for copying the source, the one of most
-    sources stays."""
-    rows: list[dict[str, Any]] = []
-    copies: dict[str, dict[str, Any]] = {}
+def measured(folder: Path = REAL) -> list[Row]:
+    """A row for each number of steps of each record in the folder.
+
+    A row has task, trained_on, network, nfe, the scores, sources, samples, `record` (the file's name) and the
+    network's `provenance`. Each record scores copying the source too; of a task's rows for it the one of most
+    sources stays. InputError for a file that is no record of real text.
+    """
+    rows: list[Row] = []
+    copies: dict[str, Row] = {}
     for path in sorted(folder.glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            network = Path(record["checkpoint"]).name.removesuffix(".safetensors")
-            sources, seen = record["settings"]["sources"], record.get("trained_on", record["world"])
+            network, settings = (
+                Path(record["checkpoint"]).name.removesuffix(".safetensors"),
+                record["settings"],
+            )
+            shared = {"task": record["world"], "trained_on": record.get("trained_on", record["world"])}
+            shared |= {"network": network, "record": path.name, "provenance": record.get("provenance", {})}
+            shared |= {"sources": settings["sources"], "samples": settings["samples"]}
             scored = record["text_scores"]
         except (KeyError, TypeError, ValueError) as e:
             raise InputError(f"{path} is no record of `evaluate --corpus --json`; take it away") from e
-        for found in scored:
-            row = {"task": record["world"], "trained_on": seen, "network": network, "record": path.name}
-            row |= {**found, "sources": sources, "samples": record["settings"]["samples"]}
-            row |= {"provenance": record.get("provenance", {})}
-            if found["name"] != "copy":
+        for scores in scored:
+            row = {**shared, **scores}
+            if row["name"] != "copy":
                 rows.append(row)
-            elif sources > copies.get(row["task"], {}).get("sources", 0):
+            elif row["sources"] > copies.get(row["task"], {}).get("sources", 0):
                 copies[row["task"]] = {**row, "network": "copy of the source"}
     return [*copies.values(), *rows]
 
 
-def table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """Headings and cells, task by task: what was published, copying, then ours with their record. Samples are
-    sources x samples a source."""
-    headings = ["task", "network", "NFE", "BLEU", "MBR", "ROUGE-L", "BERTScore", "dist-1", "self-BLEU"]
-    cells = [[*headings, "div-4", "samples", "from"]]
+def table(rows: Sequence[Row], scores: Sequence[str] = SCORES) -> list[list[str]]:
+    """Headings and cells, task by task: what was published, copying, then ours with their record.
+
+    Samples are sources x samples a source; for copying the sources alone, because a copy never varies.
+    """
+    cells = [["task", "network", "NFE", *(NAMES[key] for key in scores), "samples", "from"]]
     for task in [*TASKS, *sorted({row["task"] for row in rows} - set(TASKS))]:
+        published = [row for row in PUBLISHED if row["task"] == task]
         ours = [row for row in rows if row["task"] == task and row.get("trained_on", task) == task]
-        for row in [*(row for row in PUBLISHED if row["task"] == task), *ours]:
-            scores = ["" if row.get(key) is None else f"{row[key]:.3f}" for key in SCORES]
+        for row in [*published, *ours]:
+            samples = str(row.get("sources", ""))
+            samples += f" x {row['samples']}" if samples and row["nfe"] else ""
+            numbers = ["" if row.get(key) is None else f"{row[key]:.3f}" for key in scores]
             head = [TASKS.get(task, task), row["network"], str(row["nfe"] or "")]
-            drawn = str(row.get("sources", ""))
-            drawn += f" x {row['samples']}" if drawn and row["nfe"] else ""  # a copy is the same every time
-            cells.append([*head, *scores, drawn, row.get("record", "published")])
+            cells.append([*head, *numbers, samples, row.get("record", "published")])
     return cells
 
 
-Measured = tuple[str, int | None]  # a network and its number of steps
+def _own_row(rows: Sequence[Row], task: str, network: str, nfe: int | None = None) -> Row | None:
+    """A network's row on the task it was trained on, by default that of most steps; None if there is none."""
+    own = [row for row in rows if row["task"] == row["trained_on"] == task and row["network"] == network]
+    own = [row for row in own if nfe in (None, row["nfe"])]
+    return max(own, key=lambda row: (row["nfe"], row["sources"]), default=None)
 
 
-def _pair(
-    rows: Sequence[dict[str, Any]], task: str, one: Measured, other: Measured
-) -> list[dict[str, Any]] | None:
-    """The rows of two (network, NFE) on their own task; without NFE that of most steps. None: not there."""
-    found = []
-    for network, nfe in (one, other):
-        own = [row for row in rows if (row["task"], row["network"]) == (task, network)]
-        own = [row for row in own if row["trained_on"] == task and nfe in (None, row["nfe"])]
-        if not own:
-            return None
-        found.append(max(own, key=lambda row: (row["nfe"], row["sources"])))
-    return found
+def ratio(rows: Sequence[Row], task: str, student: str, teacher: str) -> dict[str, float] | None:
+    """The student's BLEU at one step over the teacher's at its most steps, and their difference in self-BLEU.
 
-
-def ratio(rows: Sequence[dict[str, Any]], task: str, student: str, teacher: str) -> dict[str, float] | None:
-    """The student's BLEU at one step over the teacher's at its most steps, and how much its self-BLEU is
-    above, on the sources that both have written for; `low` and `high` bound the ratio at 95 percent, by
-    bootstrap (Efron 1979) over those sources. None where either is not among the rows."""
-    pair = _pair(rows, task, (student, 1), (teacher, None))
-    if pair is None:
+    Both are taken on the sources that both have written for. `low` and `high` bound the ratio at 95 percent,
+    by bootstrap (Efron 1979) over those sources. None where either network is not among the rows.
+    """
+    one, many = _own_row(rows, task, student, 1), _own_row(rows, task, teacher)
+    if one is None or many is None:
         return None
-    both = list(zip(*(row["bleu_by_source"] for row in pair)))
-    apart = [a - b for a, b in zip(*(row["self_bleu_by_source"] for row in pair))]
-    dice = random.Random(0)
-    again = sorted(_quotient(dice.choices(both, k=len(both))) for _ in range(DRAWS))
-    bounds = {"low": again[round(0.025 * DRAWS)], "high": again[round(0.975 * DRAWS) - 1]}
-    found = {"bleu": _quotient(both), "self_bleu": fmean(apart), "nfe": pair[1]["nfe"], "sources": len(both)}
-    return found | bounds
+    pairs = list(zip(one["bleu_by_source"], many["bleu_by_source"]))
+    apart = [a - b for a, b in zip(one["self_bleu_by_source"], many["self_bleu_by_source"])]
+    rng = random.Random(0)
+    drawn = sorted(_quotient(rng.choices(pairs, k=len(pairs))) for _ in range(DRAWS))
+    result = {"bleu": _quotient(pairs), "self_bleu": fmean(apart), "nfe": many["nfe"], "sources": len(pairs)}
+    return result | {"low": drawn[round(0.025 * DRAWS)], "high": drawn[round(0.975 * DRAWS) - 1]}
 
 
 def _quotient(pairs: Sequence[tuple[float, float]]) -> float:
@@ -115,37 +117,37 @@ def _quotient(pairs: Sequence[tuple[float, float]]) -> float:
 
 
 def difference(
-    rows: Sequence[dict[str, Any]], task: str, one: str, other: str, score: str = "bleu"
+    rows: Sequence[Row], task: str, one: str, other: str, score: str = "bleu"
 ) -> tuple[float, float] | None:
-    """(mean, half width) of the difference of two students' BLEU (or "self_bleu") at one step, paired by
-    source, at 95 percent by the normal law: other sources, not other training seeds. None where either is
-    not among the rows."""
-    pair = _pair(rows, task, (one, 1), (other, 1))
-    if pair is None:
+    """(mean, half width) of the difference of two students' BLEU (or "self_bleu") at one step.
+
+    It is paired by source, and the half width covers 95 percent of other sources by the normal law, not other
+    training seeds. None where either network is not among the rows.
+    """
+    pair = _own_row(rows, task, one, 1), _own_row(rows, task, other, 1)
+    if None in pair:
         return None
     apart = [a - b for a, b in zip(*(row[f"{score}_by_source"] for row in pair))]
     return fmean(apart), 1.96 * stdev(apart) / len(apart) ** 0.5
 
 
-def seeds(rows: Sequence[dict[str, Any]], network: str) -> list[str]:
-    """`network` and what was made by its command with another --seed, named `<network>-seed<n>`; in order."""
-    found = {row["network"] for row in rows}
-    again = [name for name in found if re.fullmatch(re.escape(network) + r"-seed\d+", name)]
-    again.sort(key=lambda name: int(name.rpartition("seed")[2]))
-    return [*([network] if network in found else []), *again]
+def seeds(rows: Sequence[Row], network: str) -> list[str]:
+    """`network`, then its further training seeds in order, which are named `<network>-seed<n>`."""
+    names = {row["network"] for row in rows}
+    further = [name for name in names if re.fullmatch(re.escape(network) + r"-seed\d+", name)]
+    further.sort(key=lambda name: int(name.rpartition("seed")[2]))
+    return [*([network] if network in names else []), *further]
 
 
-def by_seed(
-    rows: Sequence[dict[str, Any]], task: str, one: str, other: str, score: str = "bleu"
-) -> list[float]:
-    """The mean `difference` of two students for each training seed that both were made with."""
+def by_seed(rows: Sequence[Row], task: str, one: str, other: str, score: str = "bleu") -> list[float]:
+    """The mean `difference` of two students for each training seed that both have."""
     pairs = [(name, other + name.removeprefix(one)) for name in seeds(rows, one)]
-    found = [difference(rows, task, *pair, score) for pair in pairs]
-    return [apart[0] for apart in found if apart is not None]
+    differences = [difference(rows, task, *pair, score) for pair in pairs]
+    return [apart[0] for apart in differences if apart is not None]
 
 
-def zero_shot(rows: Sequence[dict[str, Any]], score: str = "bleu") -> dict[str, dict[str, float]]:
-    """Of each task's `<task>-student` at one step: its score on every task it was measured on."""
+def zero_shot(rows: Sequence[Row], score: str = "bleu") -> dict[str, dict[str, float]]:
+    """{trained on: {task: score}} of each `<task>-student` at one step, on every task it was measured on."""
     matrix: dict[str, dict[str, float]] = {}
     for row in rows:
         if row["nfe"] == 1 and row["network"] == f"{row['trained_on']}-student":

@@ -1,9 +1,9 @@
-"""`python -m dlmone_lite.maintain.stamp`: the repository's address and the set-up cell, into every notebook.
+"""`python -m dlmone_lite.maintain.stamp`: the repository's address, into README and every notebook.
 
 By hand the address is written in pyproject.toml alone. A notebook opened on Colab has no package beside it:
-its badge and its set-up cell must carry the address in full, and this writes both. It is for maintainers, and
-for those who fork the kit: with an address, as in `stamp https://github.com/me/kit`, it writes that one into
-pyproject.toml first. Nothing else in a notebook changes by a byte.
+its badge and its set-up cell must carry the address in full, and this writes both; README gets a badge once
+there is an address. It is for maintainers, and for those who fork the kit: with an address, as in
+`stamp https://github.com/me/kit`, it writes that one into pyproject.toml first. No other byte changes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.files import ROOT
+from dlmone_lite.files import ROOT, write_text
 
 PROJECT, NOTEBOOKS = ROOT / "pyproject.toml", ROOT / "notebooks"
+NOWHERE = "https://github.com/OWNER/REPO"  # the address before the first stamp
 ADDRESS = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+)")
 LINE = re.compile(r'^Repository = "([^"]*)"$', re.MULTILINE)
 BADGE = re.compile(r"(colab\.research\.google\.com/github/)[^/\s]+/[^/\s]+(/blob/main/notebooks/[\w.-]+)")
+README_BADGE = re.compile(r"^.*(<!-- Colab badge, .*-->)$", re.MULTILINE)
+BADGE_TEXT = (
+    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    "(https://colab.research.google.com/github/{owner}/blob/main/notebooks/00_start_here.ipynb) "
+)
 MARK = "google.colab"  # what a set-up cell mentions and no other cell does
 SETUP = """import sys
 
@@ -51,7 +57,7 @@ def set_address(new: str, project: Path = PROJECT) -> None:
     """Write another address into pyproject.toml."""
     address(project)  # the line is there
     text = LINE.sub(f'Repository = "{_checked(new)}"', project.read_text(encoding="utf-8"))
-    project.write_text(text, encoding="utf-8", newline="\n")
+    write_text(project, text)
 
 
 def setup_cell(address: str) -> str:
@@ -83,18 +89,28 @@ def stamped(text: str, address: str, name: str) -> str:
     return _dump(notebook)
 
 
+def stamped_readme(text: str, address: str) -> str:
+    """README's text with the Colab badge of this address, without any while the address is `NOWHERE`."""
+    if len(README_BADGE.findall(text)) != 1:
+        raise InputError("README.md needs one line that ends in <!-- Colab badge, ... -->; put it back")
+    owner = _checked(address).removeprefix("https://github.com/")
+    badge = "" if address == NOWHERE else BADGE_TEXT.format(owner=owner)
+    return README_BADGE.sub(lambda mark: badge + mark[1], text)
+
+
 def stamp(folder: Path = NOTEBOOKS, project: Path = PROJECT) -> list[Path]:
-    """Stamp every notebook of a folder with pyproject's address; returns those that changed.
+    """Stamp every notebook of a folder and the README beside pyproject.toml; returns those that changed.
 
     All are read and checked before the first is written: a mistake leaves every file as it was.
     """
-    where, new = address(project), {}
-    for path in sorted(folder.glob("*.ipynb")):
+    where, readme, new = address(project), project.with_name("README.md"), {}
+    for path in [*sorted(folder.glob("*.ipynb")), readme]:
         text = path.read_bytes().decode("utf-8")
-        if (after := stamped(text, where, path.name)) != text:
+        after = stamped_readme(text, where) if path == readme else stamped(text, where, path.name)
+        if after != text:
             new[path] = after
     for path, after in new.items():
-        path.write_bytes(after.encode("utf-8"))
+        write_text(path, after)
     return list(new)
 
 
@@ -112,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     for path in changed:
         print(f"stamped: {path.name}")
-    print(f"{address(PROJECT)}: {len(changed)} notebooks changed")
+    print(f"{address(PROJECT)}: {len(changed)} files changed")
     return 0
 
 

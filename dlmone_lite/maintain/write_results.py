@@ -1,41 +1,92 @@
-"""`python -m dlmone_lite.maintain.write_results`: the README's picture, and its results from the records in `data/runs`.
+"""`python -m dlmone_lite.maintain.write_results`: the tables in README and RESULTS.md, and commands.sh.
 
-It is for those who train new checkpoints, and so no command of `python -m dlmone_lite`. `picture` or `table`
-does one of the two. The table stands between two marks in README.md; a test compares it with the records.
+It is for those who train new checkpoints, and so no command of `python -m dlmone_lite`. A table stands
+between two marks, `<!-- table NAME -->` and `<!-- end -->`; what it means is written around it by hand. A
+test compares all of it with the records in `data/runs`. `picture` draws the README's picture as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.files import ROOT
-from dlmone_lite.maintain.results import table
+from dlmone_lite.evaluation.published import measured
+from dlmone_lite.files import DATA, ROOT, RUNS, write_text
+from dlmone_lite.jobs.console import markdown
+from dlmone_lite.maintain import commands, real_results, results
+from dlmone_lite.maintain.results import STAGES, Table
 
-README, PICTURE = ROOT / "README.md", ROOT / "data" / "figures" / "duel.png"
-BEGIN, END = (
-    "<!-- results: written by python -m dlmone_lite.maintain.write_results -->",
-    "<!-- end of results -->",
-)
+README, REPORT, SCRIPT = ROOT / "README.md", DATA / "RESULTS.md", RUNS / "commands.sh"
+PICTURE = DATA / "figures" / "duel.png"
 CALLS, SAMPLES = 64, 256
+MARKED = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+# The README's rows by the table they come from; of rows that begin alike the last is meant.
+HEADLINES = {
+    "worlds": [("paraphrase", "`paraphrase-teacher`", nfe) for nfe in ("64", "8", "4")],
+    "stages": [("paraphrase-student", STAGES[0], "1"), ("paraphrase-student", STAGES[2], "1")],
+    "real": [("QQP", "qqp-teacher", "2000"), ("QQP", "qqp-teacher", "10"), ("QQP", "qqp-student", "1")],
+}
+HEADLINES["worlds"] += [("paraphrase", "`paraphrase-student`", "1")]
+HEADLINES["stages"] += [("paraphrase-student-cold", STAGES[2], "1")]
+HEADLINES["real"] += [("Wiki-Auto", "wiki_auto-teacher", "2000"), ("Wiki-Auto", "wiki_auto-student", "1")]
+HEADLINES["real"] += [("Quasar-T", "quasar_t-teacher", "2000"), ("Quasar-T", "quasar_t-student", "1")]
+COLUMNS = ("samples", "validity", "excess", "BLEU", "self-BLEU", "copies")
 
 
-def split(text: str) -> tuple[str, str, str]:
-    """README text before, between and after the marks; InputError when they are not there once each."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise InputError(f"README.md needs the lines {BEGIN} and {END}, once each; put them back")
-    before, rest = text.split(BEGIN)
-    inside, after = rest.split(END)
-    return before, inside.strip(), after
+def tables(folder: Path = RUNS) -> dict[str, Table]:
+    """Every table of RESULTS.md by the name in its mark."""
+    records, rows = results.load(folder), measured(folder / "real")
+    evaluations = records.get("evaluation", [])
+    return {
+        "worlds": results.worlds(evaluations),
+        "seeds": results.seeds(evaluations),
+        "stages": results.stages(folder),
+        "laboratory": results.laboratory(folder),
+        "real": real_results.scores(rows),
+        "kept": real_results.kept(rows),
+        "two-stages": real_results.two_stages(rows),
+        "speed": results.speed(records.get("speed", [])),
+        "training-speed": results.training_speed(records.get("training-speed", [])),
+        "bayes": results.above_bayes(records.get("floor", [])),
+        "times": results.times(records.get("making", [])),
+    }
 
 
-def write_table() -> None:
-    """Put the table of today's records into the README."""
-    before, _, after = split(README.read_text(encoding="utf-8"))
-    README.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}", encoding="utf-8", newline="\n")
-    print(f"written: the results in {README.name}")
+def headline(full: Mapping[str, Table]) -> Table:
+    """The README's table, each row a part of a row of another table; InputError where one is not recorded."""
+    rows = [["task or run", "network or stage", "NFE", *COLUMNS]]
+    for name, keys in HEADLINES.items():
+        headings, *body = full[name]
+        for key in keys:
+            matching = [row for row in body if tuple(row[:3]) == key]
+            if not matching:
+                raise InputError(f"no record gives the row {', '.join(key)} of the table {name}; evaluate it")
+            cells = dict(zip(headings, matching[-1], strict=True))
+            rows.append([*key, *(cells.get(column, "") for column in COLUMNS)])
+    return rows
+
+
+def fill(text: str, full: Mapping[str, Table]) -> str:
+    """The text with each marked table written anew; InputError if it has no mark, or one without a table."""
+    names = [name for _, name, _ in MARKED.findall(text)]
+    if not names or not set(names) <= set(full):
+        known = ", ".join(full)
+        raise InputError(f"marks <!-- table NAME --> and <!-- end --> are missing or wrong; names: {known}")
+    return MARKED.sub(
+        lambda mark: "\n".join([mark[1], *markdown(full[mark[2]][0], full[mark[2]][1:]), "", mark[3]]), text
+    )
+
+
+def generated(folder: Path = RUNS) -> dict[Path, str]:
+    """Each written file with its text; in README and RESULTS.md only the tables are new."""
+    full = tables(folder)
+    full["headline"] = headline(full)
+    texts = {path: fill(path.read_text(encoding="utf-8"), full) for path in (README, REPORT)}
+    return {**texts, SCRIPT: commands.script(folder)}
 
 
 def write_picture() -> None:
@@ -65,15 +116,16 @@ def write_picture() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write both, or the one that is named."""
+    """Write the three texts and, if asked, the picture."""
     parser = argparse.ArgumentParser(prog="python -m dlmone_lite.maintain.write_results", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("picture", "table"), help="default: both")
-    what = parser.parse_args(argv).what
+    parser.add_argument("picture", nargs="?", choices=("picture",), help="draw data/figures/duel.png too")
+    picture = parser.parse_args(argv).picture
     try:
-        if what != "table":
+        for path, text in generated().items():
+            write_text(path, text)
+            print(f"written: {path.name}")
+        if picture:
             write_picture()
-        if what != "picture":
-            write_table()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

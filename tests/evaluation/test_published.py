@@ -1,4 +1,4 @@
-"""scoreboard: every figure of ours comes from a record, beside what was published."""
+"""published: every figure of ours comes from a record, beside what was published."""
 
 from __future__ import annotations
 
@@ -66,6 +66,10 @@ def test_ours_stand_below_what_was_published(folder: Path) -> None:
     copy = next(row for row in cells if row[1].startswith("copy") and row[0] == "QQP")
     assert copy[3] == "0.320" and copy[-2] == "256"
     assert all(len(row) == len(cells[0]) for row in cells)
+    short = table(measured(folder), ("bleu", "copies"))
+    assert short[0][3:] == ["BLEU", "copies", "samples", "from"] and [row[:4] for row in short[1:]] == [
+        row[:4] for row in cells[1:]
+    ]
 
 
 def test_student_over_teacher(folder: Path) -> None:
@@ -93,41 +97,39 @@ def test_training_seeds_are_found_by_name(folder: Path) -> None:
     assert found == [pytest.approx(0.1 / 3), pytest.approx(0.18 / 3)]
 
 
-def test_the_readme_tells_of_pairs_and_of_further_seeds(folder: Path) -> None:
+def test_the_tables_of_pairs_have_further_seeds(folder: Path) -> None:
     write(folder, "qqp-student-single", "qqp", 256, scored("student", 1, 0.1904, 0.249))
     write(folder, "qqp-student-seed1", "qqp", 256, scored("student", 1, 0.24))
     write(folder, "qqp-student-single-seed1", "qqp", 256, scored("student", 1, 0.18))
-    text = "\n".join(real_results.lines(folder))
-    assert "| QQP | qqp-student | 1 | 0.190 |" in text and "| qqp-student-seed1" not in text
-    assert (
-        "- QQP: `qqp-student` at one step has 0.95 (0.95 to 0.95 with other sources) of the teacher's BLEU "
-        "at 2000 steps, self-BLEU +0.05, on 2 sources; another training seed 1.20, +0.05." in text
-    )
-    assert "self-BLEU +0.00, on 2 sources; another training seed 0.90, +0.05." in text  # not -0.00
-    assert (
-        "- QQP: two stages over one as long, BLEU +0.000 ± 0.000 with other sources, self-BLEU +0.03; "
-        "another training seed +0.040, +0.00." in text
-    )
+    rows = measured(folder)
+    names = {row[1] for row in real_results.scores(rows)}
+    assert "qqp-student" in names and "qqp-student-seed1" not in names
+    kept = {row[1]: row for row in real_results.kept(rows)[1:]}
+    assert kept["`qqp-student`"] == [
+        "QQP", "`qqp-student`", "2000", "2", "0.95", "0.95 to 0.95", "+0.05", ""
+    ]  # fmt: skip
+    assert kept["`qqp-student-single`"][6] == "+0.00", "not -0.00"
+    assert kept["`qqp-student-seed1`"][4:7:2] == ["1.20", "+0.05"]
+    assert kept["`qqp-student-single-seed1`"][4] == "0.90"
+    stages = ["QQP", "kept", "+0.000 ± 0.000", "+0.03", "+0.040, +0.00"]
+    assert real_results.two_stages(rows)[1:] == [stages]
+
     write(folder, "qqp-student-last", "qqp", 256, scored("student", 1, 0.19))
-    assert "at the ends" not in "\n".join(real_results.lines(folder)), "the other end is not recorded"
+    assert real_results.two_stages(measured(folder))[1:] == [stages], "the other end is not recorded"
     write(folder, "qqp-student-single-last", "qqp", 256, scored("student", 1, 0.12))
-    text = "\n".join(real_results.lines(folder))
-    ends = (
-        "- QQP: the same at the ends of both runs, BLEU +0.047 ± 0.046 with other sources, self-BLEU +0.00."
-    )
-    assert ends in text
-    assert real_results.lines(folder / "nowhere") == []
+    ends = ["QQP", "at the end", "+0.047 ± 0.046", "+0.00", ""]
+    assert real_results.two_stages(measured(folder))[1:] == [stages, ends]
 
 
-def test_the_readme_tells_when_a_student_was_kept(folder: Path) -> None:
+def test_the_table_tells_when_a_student_was_kept(folder: Path) -> None:
     stages = [{"steps": 500}, {"steps": 700}]
-    for made, said in (
-        ({"kept_step": 250, "stages": stages}, ", kept at update 250 of 700 of its second stage."),
-        ({"kept_step": 475, "stages": stages[:1]}, ", kept at update 475 of 500."),
-        ({"stages": stages}, "."),
+    for made, moment in (
+        ({"kept_step": 250, "stages": stages}, "250 of 700"),
+        ({"kept_step": 475, "stages": stages[:1]}, "475 of 500"),
+        ({"stages": stages}, ""),
     ):
         write(folder, "qqp-student", "qqp", 256, scored("student", 1, 0.19), provenance=made)
-        assert f"self-BLEU +0.05, on 2 sources{said}" in "\n".join(real_results.lines(folder))
+        assert real_results.kept(measured(folder))[1][-1] == moment
 
 
 def test_zero_shot_is_told_apart(folder: Path) -> None:

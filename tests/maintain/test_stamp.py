@@ -17,11 +17,12 @@ PATHS = sorted(stamp.NOTEBOOKS.glob("*.ipynb"))
 
 @pytest.fixture
 def copies(tmp_path: Path) -> tuple[Path, Path]:
-    """(folder of notebooks, pyproject.toml): copies of the shipped ones."""
+    """(folder of notebooks, pyproject.toml): copies of the shipped ones, and README beside the latter."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
     for path in PATHS:
         shutil.copy(path, folder)
+    shutil.copy(stamp.PROJECT.with_name("README.md"), tmp_path)
     return folder, Path(shutil.copy(stamp.PROJECT, tmp_path))
 
 
@@ -48,7 +49,10 @@ def test_another_address_and_back_gives_the_same_bytes(copies: tuple[Path, Path]
     home, before, settings = stamp.address(), contents(folder), project.read_bytes()
     assert stamp.stamp(folder, project) == [] and contents(folder) == before
     stamp.set_address(OTHER, project)
-    assert [path.name for path in stamp.stamp(folder, project)] == list(before)
+    readme = project.with_name("README.md")
+    plain = readme.read_bytes()
+    assert [path.name for path in stamp.stamp(folder, project)] == [*before, "README.md"]
+    assert readme.read_bytes().count(b"ada-l/my.kit") == 1 and b"colab.research" not in plain
     owner = home.removeprefix("https://github.com/").encode()
     for name, after in contents(folder).items():
         assert after.count(b"ada-l/my.kit") == 2 and owner not in after
@@ -58,6 +62,7 @@ def test_another_address_and_back_gives_the_same_bytes(copies: tuple[Path, Path]
     stamp.set_address(home, project)
     stamp.stamp(folder, project)
     assert contents(folder) == before and project.read_bytes() == settings
+    assert readme.read_bytes() == plain
 
 
 def test_a_set_up_cell_that_was_edited_by_hand_is_put_right(copies: tuple[Path, Path]) -> None:
@@ -109,8 +114,8 @@ def test_the_command(
     monkeypatch.setattr(stamp, "NOTEBOOKS", folder)
     monkeypatch.setattr(stamp, "PROJECT", project)
     assert stamp.main([OTHER]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"{OTHER}: {len(PATHS)} notebooks changed"
+    assert capsys.readouterr().out.splitlines()[-1] == f"{OTHER}: {len(PATHS) + 1} files changed"
     assert stamp.address(project) == OTHER and all(b"my.kit" in data for data in contents(folder).values())
-    assert stamp.main([]) == 0 and ": 0 notebooks changed" in capsys.readouterr().out
+    assert stamp.main([]) == 0 and ": 0 files changed" in capsys.readouterr().out
     assert stamp.main(["somewhere"]) == 2
     assert capsys.readouterr().err.startswith("error: 'somewhere' is no address")
