@@ -25,23 +25,21 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.training import processes
 
 COMMANDS = (demo, generate, evaluate, train, sharpen, distill, world, sweep, scores, bench, doctor)
-ABOUT = (
-    """One-step diffusion language models: train a teacher, distil it, measure it against an exact truth."""
-)
+ABOUT = "One-step diffusion language models: train a teacher, distil it, measure it against an exact truth."
 EPILOG = """example: python -m dlmone_lite demo
 Every command explains itself: python -m dlmone_lite COMMAND --help"""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are one line, like every other mistake here."""
+    """A parser that reports a mistake in one line, like the rest of the program."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse would print after its usage."""
+        """Raise the message that argparse would print after its usage."""
         raise InputError(f"{message}; see {self.prog} --help")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """The parser of the whole command line."""
     plain = argparse.RawDescriptionHelpFormatter
     top = Parser(prog="python -m dlmone_lite", description=ABOUT, epilog=EPILOG, formatter_class=plain)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
@@ -65,17 +63,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print(f"stopped{': ' if str(stop) else ''}{stop}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of a pipe went away, as in `| head`
+    except BrokenPipeError:  # the reader of a pipe has ended, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except RuntimeError as error:  # torch must not be imported to name its `Diverged`
+    except RuntimeError as error:  # by name, because importing `Diverged` would import torch
         if type(error).__name__ != "Diverged":
             raise
         return _fail(error, 3)
 
 
 def _fail(error: Exception, code: int) -> int:
-    """One line on stderr, whatever the message held; of several processes one speaks."""
+    """Print the message as one line on stderr, in the first of several processes; return the exit code."""
     if os.environ.get("RANK", "0") == "0":
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     processes.abort()

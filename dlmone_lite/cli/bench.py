@@ -41,7 +41,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     summary = "time one step against many, or training at a preset's size"
     parser = command(commands, "bench", summary, EXAMPLES, run, MORE)
-    parser.set_defaults(world=None)  # a checkpoint names its world
     parser.add_argument("--teacher", metavar="NAME_OR_FILE")
     parser.add_argument("--student", metavar="NAME_OR_FILE")
     parser.add_argument("--corpus", help="where the corpus lies that both were trained on, if it was one")
@@ -128,9 +127,9 @@ def held_out(args: argparse.Namespace, teacher: Checkpoint) -> list[str]:
     """Sources that the networks did not train on, as many as the largest batch if there are so many."""
     from dlmone_lite.evaluation.measure import held_out_sources
     from dlmone_lite.jobs.corpus_task import CorpusTask
-    from dlmone_lite.jobs.task import known_task
+    from dlmone_lite.jobs.task import task_of
 
-    task = known_task(args, teacher, args.teacher)
+    task = task_of(teacher, args.teacher, None, args.corpus)
     if isinstance(task, CorpusTask):
         return task.valid[0][: max(BATCHES)]
     return held_out_sources(task.world, min(max(BATCHES), task.held_out("test")))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import re
+import random
 import time
 from typing import TYPE_CHECKING
 
 from dlmone_lite.cli.options import command, count, device_option, positive
 from dlmone_lite.errors import InputError
-from dlmone_lite.jobs.console import Table, fixed
+from dlmone_lite.jobs.console import Table, fixed, tidy
+from dlmone_lite.jobs.task import exact_draws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from dlmone_lite.corpora.world import World
 
 TEACHER_STEPS, STUDENT_STEPS, FULL = (1, 4, 16, 64, 256), (1, 2, 4), 2000
+COLUMNS = [("", -8), ("NFE", 5), ("ms", 8), ("valid", 6), ("distinct", 8), ("coverage", 8), ("TV", 5)]
+COLUMNS += [("sentence", -40)]
 EXAMPLES = """
 "how can i learn french in a month ?" --seed 3
 --world paraphrase --full --samples 64"""
@@ -62,60 +65,37 @@ def run(args: argparse.Namespace) -> None:
     if (teacher.role, student.role) != ("teacher", "student"):
         raise InputError(f"the demo needs a teacher and a student, got a {teacher.role} and a {student.role}")
     source = tidy(args.sentence) if args.sentence is not None else held_out_sources(world, 1)[0]
-    teacher.codec.encode([source])  # an unknown word is named before anything else happens
-    support = truth(world, source, args.samples)
-    table = Table(
-        ("", -8),
-        ("NFE", 5),
-        ("ms", 8),
-        ("valid", 6),
-        ("distinct", 8),
-        ("coverage", 8),
-        ("TV", 5),
-        ("sentence", -40),
-    )
+    teacher.codec.encode([source])  # raises for an unknown word, before anything is printed
+    support = exact_targets(world, source, args.samples)
+    table = Table(*COLUMNS)
     if support is not None:
-        truth_row(table, world, source, support, args)
-    steps = (*TEACHER_STEPS, FULL) if args.full else TEACHER_STEPS
-    for checkpoint, counts in ((teacher, steps), (student, STUDENT_STEPS)):
-        for nfe in counts:
-            row(table, checkpoint, source, support, nfe, args)
+        rng = random.Random(args.seed)
+        first, *texts = exact_draws(world, [source], args.samples + 1, rng)[0]
+        table.row("truth", "-", "-", *scores(texts, support), first)
+    for checkpoint, steps in ((teacher, TEACHER_STEPS), (student, STUDENT_STEPS)):
+        for nfe in (*steps, FULL) if args.full and checkpoint is teacher else steps:
+            row(table, checkpoint, source, support, nfe, args.samples, args.seed)
     print("SiD matches distributions, not trajectories: the same seed need not mean the same sentence.")
 
 
-def tidy(sentence: str) -> str:
-    """Lower case, punctuation as words of its own: the form that the worlds are written in."""
-    return " ".join(re.sub(r"([.,?!;:])", r" \1 ", sentence.lower()).split())
-
-
-def truth(world: World, source: str, samples: int) -> dict[str, float] | None:
-    """The exact right targets of a source, if the world knows it; says what is known."""
+def exact_targets(world: World, source: str, samples: int) -> dict[str, float] | None:
+    """The exact distribution of a source's targets, described in print; None for a source outside the world."""
     from dlmone_lite.evaluation.metrics import expected_distinct, tv_floor
 
     print(f"source: {source}")
     try:
         support = world.support(source)
-    except InputError as unknown:
-        print(f"note: {unknown}; so its truth is not known, and only the sentences are shown", flush=True)
+    except InputError as error:
+        print(f"note: {error}; so its truth is not known, and only the sentences are shown", flush=True)
         return None
     where = "a training source" if source in set(world.split_sources("train")) else "held out from training"
-    seen, least = expected_distinct(support, samples), tv_floor(support, samples)
+    distinct, least = expected_distinct(support, samples), tv_floor(support, samples)
     print(
-        f"{where}; {len(support)} right sentences; {samples} true samples show {seen:.1f}, at TV {least:.2f}",
+        f"{where}; {len(support)} right sentences; {samples} true samples show {distinct:.1f}, "
+        f"at TV {least:.2f}",
         flush=True,
     )
     return support
-
-
-def truth_row(
-    table: Table, world: World, source: str, support: Mapping[str, float], args: argparse.Namespace
-) -> None:
-    """A row of draws from the exact distribution."""
-    import random
-
-    generator = random.Random(args.seed)
-    texts = [world.sample(source, generator) for _ in range(args.samples + 1)]
-    table.row("truth", "-", "-", *scores(texts[1:], support), texts[0])
 
 
 def scores(texts: list[str], support: Mapping[str, float] | None) -> list[str]:
@@ -124,13 +104,9 @@ def scores(texts: list[str], support: Mapping[str, float] | None) -> list[str]:
 
     if support is None:
         return ["-", str(len(set(texts))), "-", "-"]
-    right = len(set(texts) & set(support))
-    return [
-        f"{validity(texts, support):.0%}",
-        str(right),
-        fixed(coverage(texts, support), 2),
-        fixed(total_variation(texts, support), 2),
-    ]
+    right = str(len(set(texts) & set(support)))
+    shares = (fixed(measure(texts, support), 2) for measure in (coverage, total_variation))
+    return [f"{validity(texts, support):.0%}", right, *shares]
 
 
 def row(
@@ -139,16 +115,15 @@ def row(
     source: str,
     support: Mapping[str, float] | None,
     nfe: int,
-    args: argparse.Namespace,
+    samples: int,
+    seed: int,
 ) -> None:
-    """Generate and time one sentence, then K more for the scores."""
+    """Generate and time one sentence, then generate `samples` more for the scores."""
     from dlmone_lite.generation import generate
 
-    generate(checkpoint, [source], steps=min(nfe, 4), seed=args.seed)  # the first call of a size is slower
+    generate(checkpoint, [source], steps=min(nfe, 4), seed=seed)  # the first call of a size is slower
     began = time.perf_counter()
-    sentence = generate(checkpoint, [source], steps=nfe, seed=args.seed)[0][0]
-    milliseconds = 1000 * (time.perf_counter() - began)
-    texts = generate(checkpoint, [source], steps=nfe, samples=args.samples, seed=args.seed + 1)[0]
-    table.row(
-        checkpoint.role, str(nfe), f"{milliseconds:.1f}", *scores(texts, support), sentence or "(empty)"
-    )
+    sentence = generate(checkpoint, [source], steps=nfe, seed=seed)[0][0]
+    milliseconds = f"{1000 * (time.perf_counter() - began):.1f}"
+    texts = generate(checkpoint, [source], steps=nfe, samples=samples, seed=seed + 1)[0]
+    table.row(checkpoint.role, str(nfe), milliseconds, *scores(texts, support), sentence or "(empty)")

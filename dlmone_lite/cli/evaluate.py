@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import random
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from dlmone_lite.cli.evaluate_corpus import corpus_scores
-from dlmone_lite.cli.options import command, count, device_option, positive, precision_option, step_list
+from dlmone_lite.cli.evaluate_corpus import evaluate_corpus
+from dlmone_lite.cli.options import command, count, device_option, positive, step_list
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import check_output, write_json
-from dlmone_lite.jobs.console import Table, fixed, rows_bar, with_error
+from dlmone_lite.jobs.console import Table, fixed, with_error
 from dlmone_lite.jobs.corpus_task import SEEDS
 from dlmone_lite.jobs.provenance import command_line, environment
-from dlmone_lite.jobs.task import known_task, reference
+from dlmone_lite.jobs.sampling import Sampling, check_clamp, check_steps, sample_texts
+from dlmone_lite.jobs.task import WorldTask, exact_draws, references, task_of
 
 if TYPE_CHECKING:
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
     from dlmone_lite.corpora.world import World
 
-SETTINGS = ("sources", "samples", "split", "seed", "clamp", "batch_size", "precision")
 WORLD_COLUMNS = [("", -8), ("NFE", 5), ("validity", 13), ("TV", 13), ("floor", 6), ("excess", 6)]
 WORLD_COLUMNS += [("coverage", 13), ("distinct (truth)", 16), ("seconds", 8)]
-FIELD_COLUMNS = [
-    ("", -8),
-    ("NFE", 5),
-    ("BLEU", 6),
-    ("ROUGE-L", 7),
-    ("dist-1", 6),
-    ("self-BLEU", 9),
-    ("div-4", 6),
-]
+FIELD_COLUMNS = [("", -8), ("NFE", 5), ("BLEU", 6), ("ROUGE-L", 7), ("dist-1", 6), ("self-BLEU", 9)]
+FIELD_COLUMNS += [("div-4", 6)]
 STEPS = {"teacher": [64, 256], "student": [1, 2, 4]}
 EXAMPLES = """--checkpoint paraphrase-teacher --steps 64,256 --json teacher.json
 --checkpoint runs/student.safetensors --sources 64 --samples 256
@@ -84,160 +79,168 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--batch-size", type=positive, default=512, help="rows at a time (default 512)")
     parser.add_argument("--seed", type=count, default=0)
     parser.add_argument("--json", metavar="FILE", help="write everything there")
-    precision_option(parser, "float32")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        default="float32",
+        help="of matrix products; auto: what is faster on this machine (default float32)",
+    )
     device_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, print, write."""
-    from dlmone_lite.checkpoints import zoo
-    from dlmone_lite.corpora.world import World
-    from dlmone_lite.evaluation.bayes_floor import perfect
-    from dlmone_lite.training.precision import pick_device, resolve_precision
+    from dlmone_lite.training.precision import pick_device
 
+    check_options(args)
+    began, device = time.perf_counter(), pick_device(args.device)
+    record = {"command": command_line(args.argv), **evaluate(args, device), **environment(device)}
+    if args.json:
+        write_json(args.json, {**record, "seconds": round(time.perf_counter() - began, 2)})
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse options that contradict each other, before anything is loaded."""
     check_output(args.json)
     if args.embeddings and not args.exact:
         raise InputError("--embeddings belongs to --exact; leave it out")
-    began, device = time.perf_counter(), pick_device(args.device)
-    args.samples = args.samples or (10 if args.corpus else 256)
     if args.corpus and (args.world or args.exact or args.floor):
         raise InputError("--corpus has no exact truth; leave --world, --exact and --floor out")
     if (args.zero_shot or args.bertscore) and not args.corpus:
         raise InputError("--zero-shot and --bertscore belong to --corpus; say which corpus")
-    named = World.load(args.exact or args.world) if args.exact or args.world else None
-    origin = args.checkpoint or args.floor or args.embeddings or f"{named.name}-teacher"
-    checkpoint = zoo.load(origin, device, named.name if named else None)
-    task = named or known_task(args, checkpoint, origin, args.zero_shot)
-    if args.clamp and checkpoint.role == "student":
-        raise InputError("--clamp belongs to a teacher's sampler; a student has no such step")
+
+
+def evaluate(args: argparse.Namespace, device: str) -> dict[str, Any]:
+    """Load the network and measure it on its task; return the record."""
+    from dlmone_lite.checkpoints import zoo
+    from dlmone_lite.corpora.world import World
+    from dlmone_lite.evaluation.bayes_floor import perfect
+    from dlmone_lite.training.precision import resolve_precision
+
+    world = World.load(args.exact or args.world) if args.exact or args.world else None
+    origin = args.checkpoint or args.floor or args.embeddings or f"{world.name}-teacher"
+    checkpoint = zoo.load(origin, device, world.name if world else None)
+    task = WorldTask(world, checkpoint.codec) if world else None
+    task = task or task_of(checkpoint, origin, None, args.corpus, args.zero_shot)
+    check_clamp(checkpoint, args.clamp)
     if args.exact and args.precision != "float32":
         raise InputError("the exact denoiser needs --precision float32; leave the option out")
-    args.precision = resolve_precision(
+    precision = resolve_precision(
         args.precision, checkpoint.model.words.device, checkpoint.model.config.width
     )
-    result: dict[str, Any] = {"command": command_line(args.argv), "checkpoint": origin, "world": task.name}
-    result |= {"trained_on": checkpoint.world} if args.zero_shot else {}
-    result |= {"role": "exact" if args.exact else checkpoint.role, "provenance": checkpoint.provenance}
-    world = named or getattr(task, "world", None)
+    samples = args.samples or (10 if args.corpus else 256)
+    sampling = Sampling(samples, args.seed, args.clamp, args.batch_size, precision)
+
+    record: dict[str, Any] = {"checkpoint": origin, "world": task.name}
+    record |= {"trained_on": checkpoint.world} if args.zero_shot else {}
+    role = "exact" if args.exact else checkpoint.role
+    record |= {"role": role, "provenance": checkpoint.provenance}
     if args.corpus:
-        result |= corpus_scores(checkpoint, task, args)
-    elif args.floor:
-        result["floor"] = floor(checkpoint, world, args)
-    else:
-        subject = perfect(checkpoint, world) if args.exact else checkpoint
-        result |= scores(subject, world, args, "exact" if args.exact else checkpoint.role)
-    result |= {**environment(device), "seconds": round(time.perf_counter() - began, 2)}
-    if args.json:
-        write_json(args.json, result)
+        return record | evaluate_corpus(checkpoint, task, args.sources, args.steps, sampling, args.bertscore)
+    if args.floor:
+        return record | evaluate_floor(checkpoint, task.world, args.draws, args.seed, args.split)
+    checkpoint = perfect(checkpoint, task.world) if args.exact else checkpoint
+    return record | evaluate_world(
+        checkpoint, task.world, args.split, args.sources, args.steps, sampling, role
+    )
 
 
-def scores(checkpoint: Checkpoint, world: World, args: argparse.Namespace, name: str) -> dict[str, Any]:
-    """Both tables, one row for each number of steps."""
+def evaluate_world(
+    checkpoint: Checkpoint,
+    world: World,
+    split: str,
+    count: int,
+    steps: list[int] | None,
+    sampling: Sampling,
+    name: str,
+) -> dict[str, Any]:
+    """Print both tables for `count` sources of a split, one row for each number of steps; return the scores."""
     from dlmone_lite.evaluation.measure import held_out_sources
-    from dlmone_lite.sample import timesteps
 
-    steps = args.steps or STEPS[checkpoint.role]
-    for nfe in steps:  # refuse too many now, not after the first row's minutes
-        timesteps(checkpoint.model.schedule.T, nfe, checkpoint.sampling.get("t_init"))
-    sources = held_out_sources(world, args.sources, args.split)
-    references = reference(world, args.split, sources)
-    print(f"{name}, world {world.name}: {args.sources} {args.split} sources, {args.samples} samples each")
-    rows, texts = world_table(checkpoint, world, sources, steps, args, name)
-    texts = {
-        "copy": [[source] * SEEDS for source in sources],
-        "truth": truth(world, sources, args.seed),
-        **texts,
-    }
-    settings = {key: getattr(args, key) for key in SETTINGS}
-    result = {"settings": settings, "world_scores": rows, "field_scores": field_table(texts, references)}
+    steps = steps or STEPS[checkpoint.role]
+    check_steps(checkpoint, steps)
+    sources = held_out_sources(world, count, split)
+    targets = references(world, split, sources)
+    print(f"{name}, world {world.name}: {count} {split} sources, {sampling.samples} samples each")
+
+    # Copies and true samples are entries of the second table only.
+    table, rows = Table(*WORLD_COLUMNS), []
+    texts = {"copy": [[source] * SEEDS for source in sources], "truth": truth(world, sources, sampling.seed)}
+    for nfe in steps:
+        scores, samples = world_row(table, checkpoint, world, sources, nfe, sampling, name)
+        rows.append(scores)
+        texts[f"{name} {nfe}"] = [own[:SEEDS] for own in samples]
+    field = field_table(texts, targets)
     print()
-    for row in rows:
-        print(f"{name} {row['nfe']}: {'; '.join(row['failures']) or 'no detector fires'}")
-    return result
+    for scores in rows:
+        print(f"{name} {scores['nfe']}: {'; '.join(scores['failures']) or 'no detector fires'}")
+    settings = {"sources": count, "split": split, **asdict(sampling)}
+    return {"kind": "evaluation", "settings": settings, "world_scores": rows, "field_scores": field}
 
 
-def world_table(
+def world_row(
+    table: Table,
     checkpoint: Checkpoint,
     world: World,
     sources: list[str],
-    steps: list[int],
-    args: argparse.Namespace,
+    nfe: int,
+    sampling: Sampling,
     name: str,
-) -> tuple[list[dict[str, float]], dict[str, list[list[str]]]]:
-    """The world scores for each number of steps, and `<name> <steps>` -> the first samples of each source."""
+) -> tuple[dict[str, Any], list[list[str]]]:
+    """Sample, score and print one number of steps; return (world scores, samples of each source)."""
     from dlmone_lite.evaluation.metrics import world_metrics
-    from dlmone_lite.generation import generate
 
-    table = Table(*WORLD_COLUMNS)
-    rows, first = [], {}
-    for nfe in steps:
-        began = time.perf_counter()
-        bar, progress = rows_bar(f"{nfe} steps")
-        with bar:
-            texts = generate(
-                checkpoint,
-                sources,
-                steps=nfe,
-                samples=args.samples,
-                seed=args.seed,
-                clamp=args.clamp,
-                batch_size=args.batch_size,
-                precision=args.precision,
-                progress=progress,
-            )
-        m = {"nfe": nfe, **world_metrics(texts, [world.support(source) for source in sources])}
-        m |= examined(texts, world, sources, args.seed)
-        m["seconds"] = round(time.perf_counter() - began, 2)
-        table.row(
-            name,
-            str(nfe),
-            *(with_error(m[key], m[f"{key}_se"]) for key in ("validity", "tv")),
-            *(fixed(m[key]) for key in ("tv_floor", "tv_excess")),
-            with_error(m["coverage"], m["coverage_se"]),
-            f"{m['distinct']:.1f} ({m['distinct_truth']:.1f})",
-            f"{m['seconds']:.1f}",
-        )
-        rows.append(m)
-        first[f"{name} {nfe}"] = [hypotheses[:SEEDS] for hypotheses in texts]
-    return rows, first
+    began = time.perf_counter()
+    texts = sample_texts(checkpoint, sources, nfe, sampling, f"{nfe} steps")
+    scores = {"nfe": nfe, **world_metrics(texts, [world.support(source) for source in sources])}
+    scores |= degeneration(texts, world, sources, sampling.seed)
+    scores["seconds"] = round(time.perf_counter() - began, 2)
+    table.row(
+        name,
+        str(nfe),
+        *(with_error(scores[key], scores[f"{key}_se"]) for key in ("validity", "tv")),
+        *(fixed(scores[key]) for key in ("tv_floor", "tv_excess")),
+        with_error(scores["coverage"], scores["coverage_se"]),
+        f"{scores['distinct']:.1f} ({scores['distinct_truth']:.1f})",
+        f"{scores['seconds']:.1f}",
+    )
+    return scores, texts
 
 
-def examined(texts: list[list[str]], world: World, sources: list[str], seed: int) -> dict[str, Any]:
-    """The signs of degeneration that outputs show, and the failures they amount to; as many true samples
-    tell what is usual."""
+def degeneration(texts: list[list[str]], world: World, sources: list[str], seed: int) -> dict[str, Any]:
+    """The signs of degeneration in the outputs, and the failures that they indicate.
+
+    As many true samples give the usual signs. With one source, or one sample of each, there are no signs.
+    """
     from dlmone_lite.evaluation.degeneration import diagnose, signs
 
-    if len(sources) < 2 or len(texts[0]) < 2:  # too few to tell
+    if len(sources) < 2 or len(texts[0]) < 2:
         return {"signs": {}, "failures": []}
-    seen, usual = (signs(own, sources) for own in (texts, truth(world, sources, seed, len(texts[0]))))
-    return {"signs": seen.as_dict(), "failures": [str(finding) for finding in diagnose(seen, usual)]}
+    current = signs(texts, sources)
+    usual = signs(truth(world, sources, seed, len(texts[0])), sources)
+    return {"signs": current.as_dict(), "failures": [str(finding) for finding in diagnose(current, usual)]}
 
 
-def field_table(
-    texts: dict[str, list[list[str]]], references: list[str]
-) -> dict[str, dict[str, float | None]]:
+def field_table(texts: dict[str, list[list[str]]], targets: list[str]) -> dict[str, dict[str, float | None]]:
     """The field's scores of each entry, printed and returned."""
-    print()
     from dlmone_lite.evaluation.measure import field_scores
 
-    table, scored = Table(*FIELD_COLUMNS), {}
-    for name, hypotheses in texts.items():
-        scored[name] = field_scores(hypotheses, references)
-        who, _, nfe = name.partition(" ")
-        table.row(who, nfe or "-", *(fixed(value) for value in scored[name].values()))
-    return scored
+    print()
+    table, scores = Table(*FIELD_COLUMNS), {}
+    for entry, hypotheses in texts.items():
+        scores[entry] = field_scores(hypotheses, targets)
+        name, _, nfe = entry.partition(" ")
+        table.row(name, nfe or "-", *(fixed(value) for value in scores[entry].values()))
+    return scores
 
 
 def truth(world: World, sources: list[str], seed: int, samples: int = SEEDS) -> list[list[str]]:
-    """Fresh draws from the exact conditional: what a perfect model would score."""
-    import random
-
-    generator = random.Random(f"{world.name} truth {seed}")
-    return [[world.sample(source, generator) for _ in range(samples)] for source in sources]
+    """Fresh draws from the exact conditional distribution: the samples of a perfect model."""
+    return exact_draws(world, sources, samples, random.Random(f"{world.name} truth {seed}"))
 
 
-def floor(checkpoint: Checkpoint, world: World, args: argparse.Namespace) -> dict[str, Any]:
-    """Table of the loss above the Bayes loss by tenths of t."""
+def evaluate_floor(checkpoint: Checkpoint, world: World, draws: int, seed: int, split: str) -> dict[str, Any]:
+    """The table of a teacher's loss above the Bayes loss by tenths of t, printed and returned."""
     from dlmone_lite.evaluation.bayes_floor import loss_by_decile
 
     if checkpoint.role != "teacher":
@@ -245,12 +248,12 @@ def floor(checkpoint: Checkpoint, world: World, args: argparse.Namespace) -> dic
             f"--floor compares a teacher's loss with the Bayes loss; this is a {checkpoint.role}"
         )
     sigma_0 = float(checkpoint.provenance.get("config", {}).get("sigma_0", 0.0))
-    result = loss_by_decile(checkpoint, world, args.draws, args.seed, args.split, sigma_0)
-    print(f"squared error per element, {args.draws} draws of {args.split} sources in each tenth of t")
+    result = loss_by_decile(checkpoint, world, draws, seed, split, sigma_0)
+    print(f"squared error per element, {draws} draws of {split} sources in each tenth of t")
     table = Table(("t", -11), ("Bayes", 15), ("teacher", 15), ("above", 15), ("above/Bayes", 12))
     for row in result["deciles"]:
         cells = [f"{row[key]:.4f} ±{row[f'{key}_se']:.4f}" for key in ("bayes", "teacher", "excess")]
         ratio = "-" if row["ratio"] is None else f"{row['ratio']:.1%}"
         table.row(f"{row['t_from']}-{row['t_to']}", *cells, ratio)
     print(f"a dash: Bayes loss below 5% of the embeddings' variance ({result['embedding_variance']:.2f})")
-    return result
+    return {"kind": "floor", "floor": result}

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from dlmone_lite.cli.options import command, count, device_option, positive
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import check_output
-from dlmone_lite.jobs.console import rows_bar
+from dlmone_lite.jobs.sampling import Sampling, check_clamp, sample_texts
 
 if TYPE_CHECKING:
     from dlmone_lite.text import Codec
 
+STEPS = {"teacher": 64, "student": 1}
 EXAMPLES = """--checkpoint paraphrase-student --input data/worlds/paraphrase/test.jsonl --output out.jsonl
 --checkpoint paraphrase-teacher --input my.jsonl --output out.jsonl --steps 256 --samples 3 --seed 1"""
 MORE = """
@@ -47,37 +48,21 @@ def run(args: argparse.Namespace) -> None:
     """Read, generate, write."""
     from dlmone_lite.checkpoints import zoo
     from dlmone_lite.files import write_jsonl
-    from dlmone_lite.generation import generate
     from dlmone_lite.training.precision import pick_device
 
     check_output(args.output)
     checkpoint = zoo.load(args.checkpoint, pick_device(args.device))
-    if args.clamp and checkpoint.role == "student":
-        raise InputError("--clamp belongs to a teacher's sampler; a student has no such step")
+    check_clamp(checkpoint, args.clamp)
     rows = read(args.input, checkpoint.codec)
-    bar, progress = rows_bar("generating")
-    with bar:
-        hypotheses = generate(
-            checkpoint,
-            [row["src"] for row in rows],
-            steps=args.steps or default_steps(checkpoint.role),
-            samples=args.samples,
-            seed=args.seed,
-            clamp=args.clamp,
-            batch_size=args.batch_size,
-            progress=progress,
-        )
-    write_jsonl(args.output, ({**row, "hyps": hyps} for row, hyps in zip(rows, hypotheses, strict=True)))
+    sources, steps = [row["src"] for row in rows], args.steps or STEPS[checkpoint.role]
+    sampling = Sampling(args.samples, args.seed, args.clamp, args.batch_size)
+    texts = sample_texts(checkpoint, sources, steps, sampling, "generating")
+    write_jsonl(args.output, ({**row, "hyps": hyps} for row, hyps in zip(rows, texts, strict=True)))
     print(f"{len(rows)} sources, {args.samples} sentences each: {args.output}")
 
 
-def default_steps(role: str) -> int:
-    """Network evaluations where none were asked for."""
-    return 1 if role == "student" else 64
-
-
 def read(path: str, codec: Codec) -> list[dict[str, Any]]:
-    """The rows of a file whose sources the model can take; otherwise an InputError with the line."""
+    """The rows of a file; InputError with the line for a source that the model cannot take."""
     from dlmone_lite.files import read_jsonl
 
     rows = read_jsonl(path)

@@ -1,14 +1,16 @@
-"""What several commands share: options and their types, tables, files, and how a result was made."""
+"""Options that several commands share, their types, and the records that are made of them."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import textwrap
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    pass
+from dlmone_lite.errors import InputError
+from dlmone_lite.jobs.records import Evaluation, Keeping, Making
+from dlmone_lite.training import processes
 
 
 def command(
@@ -27,34 +29,26 @@ def command(
     return parser
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    try:
-        if (value := int(text)) >= 1:
-            return value
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
+# ---- types of options
 
 
-def count(text: str) -> int:
-    """A whole number of at least 0, for argparse."""
-    try:
-        if (value := int(text)) >= 0:
-            return value
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, not {text!r}")
+def _number(kind: type, least: float, most: float, what: str) -> Callable[[str], int | float]:
+    """A type for argparse: a number of that kind in least..most, else an error that says `what` it must be."""
+
+    def parse(text: str) -> int | float:
+        try:
+            if least <= (value := kind(text)) <= most:
+                return value
+        except ValueError:
+            pass
+        raise argparse.ArgumentTypeError(f"must be {what}, not {text!r}")
+
+    return parse
 
 
-def share(text: str) -> float:
-    """A number in 0..1, for argparse."""
-    try:
-        if 0 <= (value := float(text)) <= 1:
-            return value
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
+positive = _number(int, 1, float("inf"), "a whole number of at least 1")
+count = _number(int, 0, float("inf"), "a whole number of at least 0")
+share = _number(float, 0, 1, "a number from 0 to 1")
 
 
 def step_list(text: str) -> list[int]:
@@ -62,21 +56,90 @@ def step_list(text: str) -> list[int]:
     return [positive(part) for part in text.split(",")]
 
 
+# ---- options of several commands
+
+
 def device_option(parser: argparse.ArgumentParser) -> None:
     """The option --device."""
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: the GPU if there is one)")
 
 
-def precision_option(parser: argparse.ArgumentParser, default: str) -> None:
-    """The option --precision."""
+def settings_option(parser: argparse.ArgumentParser, option: str, text: str) -> None:
+    """An option that takes name=value texts."""
+    parser.add_argument(option, nargs="+", action="extend", metavar="NAME=VALUE", help=text)
+
+
+def source_options(parser: argparse.ArgumentParser, out: str) -> None:
+    """The options --teacher and --out of what is made from a teacher."""
+    parser.add_argument("--teacher", metavar="NAME_OR_FILE", help="shipped checkpoint or .safetensors file")
+    parser.add_argument("--out", metavar="FILE.safetensors", help=out)
+
+
+def keep_option(parser: argparse.ArgumentParser, which: str) -> None:
+    """The option --keep; `which` describes among which networks of a corpus the best is chosen."""
+    text = f"best: on valid sources the lowest TV to the truth, or of a corpus the highest BLEU among {which}"
     parser.add_argument(
-        "--precision",
-        choices=("auto", "float32", "bfloat16", "float16"),
-        default=default,
-        help=f"of matrix products; auto: what is faster on this machine (default {default})",
+        "--keep", choices=("best", "last"), default="best", help=f"{text} (default); last: at the end"
     )
 
 
-# ---- tables and progress
-# ---- files
-# ---- worlds and provenance
+def training_options(parser: argparse.ArgumentParser, eval_every: int, eval_steps: int) -> None:
+    """The options that `train`, `sharpen` and `distill` share."""
+    add = parser.add_argument
+    corpus = "a folder of JSONL, CSV or TSV, a file, or qqp, wiki_auto (the hub's)"
+    add("--world", help="name of a shipped world, or a .grammar file")
+    add("--corpus", help=corpus)
+    add("--seed", type=count, default=0, help="of weights, batches and noise (default 0)")
+    add("--resume", action="store_true", help="go on where FILE.state stands, to the same numbers")
+    add("--save-every", type=positive, default=500, metavar="N", help="state every N steps (500)")
+    add("--log", metavar="FILE.jsonl", help="one JSON line a step: losses, norms, lr, evaluation")
+
+    every = f"evaluate on held-out valid sources every N steps; 0: never (default {eval_every})"
+    steps = f"network evaluations (NFE, {eval_steps})"
+    goal = "stop when that validity is reached; reports training seconds without evaluation"
+    add("--eval-every", type=count, default=eval_every, metavar="N", help=every)
+    add("--eval-sources", type=positive, default=32, metavar="N", help="sources of it (32)")
+    add("--eval-samples", type=positive, default=16, metavar="N", help="samples a source (16)")
+    add("--eval-steps", type=positive, default=eval_steps, metavar="N", help=steps)
+    add("--time-to", type=share, metavar="V", help=goal)
+
+    add("--settings", action="store_true", help="list what can be set, with defaults, and stop")
+    add("--json", metavar="FILE", help="write there what the checkpoint says of its making")
+    add("--half", action="store_true", help="store the weights in half the size, as float16")
+    several = "train in N processes, a GPU each if there are"
+    add("--processes", type=positive, default=1, metavar="N", help=several)
+    device_option(parser)
+
+
+# ---- from the options of training to records
+
+
+def launched(args: argparse.Namespace) -> int | None:
+    """Under --processes N, the exit code of the command in N processes; None if this process does the work."""
+    if args.processes > 1 and "RANK" not in os.environ:
+        return processes.launch(args.argv, args.processes)
+    return None
+
+
+def join_processes(args: argparse.Namespace) -> str:
+    """Join the other processes, if there are any; return the device of this one."""
+    from dlmone_lite.training.precision import pick_device
+
+    return processes.init(pick_device(args.device))
+
+
+def check_keep(args: argparse.Namespace) -> None:
+    """Refuse --keep best without evaluations to choose by."""
+    if args.keep == "best" and not args.eval_every:
+        raise InputError("--keep best needs evaluations; give --eval-every a number, or --keep last")
+
+
+def training_records(
+    args: argparse.Namespace, out: Path, device: str, keep: str = "last"
+) -> tuple[Evaluation, Keeping, Making]:
+    """The records of the options that `training_options` declares."""
+    evaluation = Evaluation(
+        args.eval_every, args.eval_sources, args.eval_samples, args.eval_steps, args.time_to
+    )
+    keeping = Keeping(out, keep, args.half, args.save_every, args.resume, args.log, args.json)
+    return evaluation, keeping, Making(args.argv, args.seed, device)

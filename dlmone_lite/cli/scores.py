@@ -26,7 +26,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print both."""
+    """Print the table, and the matrix if there are records for it."""
     from dlmone_lite.evaluation.published import REAL, measured, table, zero_shot
 
     folder = Path(args.records) if args.records else REAL
@@ -38,12 +38,8 @@ def run(args: argparse.Namespace) -> None:
     matrix = zero_shot(rows)
     tasks = sorted({task for row in matrix.values() for task in row} | set(matrix))
     if tasks:
-        headings = ["BLEU, one step", *(f"on {task}" for task in tasks)]
-        cells = [
-            [
-                f"trained on {own}",
-                *(f"{matrix[own][task]:.3f}" if task in matrix[own] else "" for task in tasks),
-            ]
-            for own in sorted(matrix)
-        ]
+        headings, cells = ["BLEU, one step", *(f"on {task}" for task in tasks)], []
+        for own in sorted(matrix):
+            values = (f"{matrix[own][task]:.3f}" if task in matrix[own] else "" for task in tasks)
+            cells.append([f"trained on {own}", *values])
         print("\n" + "\n".join(markdown(headings, cells)))

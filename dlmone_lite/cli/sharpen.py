@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 
-from dlmone_lite.cli.options import command, positive
+from dlmone_lite.cli import options
 from dlmone_lite.errors import InputError
-from dlmone_lite.jobs import loop
-from dlmone_lite.jobs.provenance import describe, finish, wrapper
-from dlmone_lite.jobs.settings import changed, check_evaluation, listing, output, steps_and_settings
-from dlmone_lite.jobs.stages import a_teacher
-from dlmone_lite.jobs.state import claim, clean, resumed
-from dlmone_lite.jobs.task import known_task
-from dlmone_lite.training import processes
+from dlmone_lite.jobs.records import Changes, Source
+from dlmone_lite.jobs.settings import listing, output
+from dlmone_lite.jobs.teachers import sharpen_teacher
 
 EXAMPLES = """--teacher runs/qqp-teacher.safetensors --corpus folder/qqp --out runs/qqp-sharp.safetensors
 --teacher runs/my.safetensors --steps 500 --set samples=4 sources=1000 --out runs/sharp.safetensors"""
@@ -29,20 +24,13 @@ best is kept. Ctrl-C saves; --resume goes on to exactly the same numbers.
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
-    told = "teach a teacher its own clamped sentences"
-    parser = command(commands, "sharpen", told, EXAMPLES, run, MORE)
-    parser.add_argument("--teacher", metavar="NAME_OR_FILE", help="shipped checkpoint or .safetensors file")
-    parser.add_argument("--out", metavar="FILE.safetensors", help="the sharpened teacher to write")
-    parser.add_argument("--steps", type=positive, help="updates (default: see --settings)")
-    parser.add_argument("--set", nargs="+", action="extend", metavar="NAME=VALUE", help="settings")
-    parser.add_argument(
-        "--keep",
-        choices=("best", "last"),
-        default="best",
-        help="best: on valid sources the lowest TV to the truth, or of a corpus the highest BLEU among "
-        "copies at most as repetitive as their teacher under the clamp (default); last: at the end",
-    )
-    loop.options(parser, eval_every=25, eval_steps=32)
+    summary = "teach a teacher its own clamped sentences"
+    parser = options.command(commands, "sharpen", summary, EXAMPLES, run, MORE)
+    options.source_options(parser, "the sharpened teacher to write")
+    parser.add_argument("--steps", type=options.positive, help="updates (default: see --settings)")
+    options.settings_option(parser, "--set", "settings")
+    options.keep_option(parser, "copies at most as repetitive as their teacher under the clamp")
+    options.training_options(parser, eval_every=25, eval_steps=32)
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -52,39 +40,14 @@ def run(args: argparse.Namespace) -> int | None:
     if args.settings:
         print(listing("--set", SharpenConfig(), ("seed",)))
         return None
-    if args.processes > 1 and "RANK" not in os.environ:
-        return processes.launch(args.argv, args.processes)
-    return sharpen(args)
-
-
-def sharpen(args: argparse.Namespace) -> None:
-    """Write the sentences, learn them, save."""
-    from dlmone_lite.corpora.world import World
-    from dlmone_lite.training.precision import pick_device
-    from dlmone_lite.variants.sharpen import SharpenConfig, SharpenRun
-
+    if (code := options.launched(args)) is not None:
+        return code
     if args.teacher is None or args.out is None:
         raise InputError("sharpen needs --teacher and --out; see python -m dlmone_lite sharpen --help")
-    loop.check_keep(args)
-    out, device = output(args.out), processes.init(pick_device(args.device))
-    named = World.load(args.world) if args.world else None
-    teacher = a_teacher(args.teacher, device, named.name if named else None, "sharpen a teacher")
-    task, base = known_task(args, teacher, args.teacher), SharpenConfig(seed=args.seed)
-    config = changed(base, steps_and_settings(args.steps, args.set, base), teacher.model.schedule.T)
-    check_evaluation(args, task, teacher.model.schedule.T)
-    state = out.with_name(out.name + ".state")
-    config = resumed(config, claim(state, args.resume))
-    processes.barrier()  # all have looked, before one writes
-    data, made = task.data()
-    if args.keep == "best" and processes.is_main() and (aim := task.aim(teacher, args, within=0)):
-        print(aim)
-    made["teacher"] = {**describe(args.teacher), "command": teacher.provenance.get("command", "")}
-    training = SharpenRun(teacher.model, data, config)
-    training.origin = {"teacher": made["teacher"]["sha256"], "training data": made["data"]["train_sha256"]}
-    wrap = wrapper(task, "teacher", {"clamp": 0})
-    looped = loop.Loop(training, "sharpening", state, wrap, task, args, keep=args.keep)
-    result = looped.train()
-    if processes.is_main():
-        finish(args, out, [training], looped.wrap(result, {**made, **looped.notes}), task, device)
-        clean(state)
-    processes.shutdown()
+    options.check_keep(args)
+    out, device = output(args.out), options.join_processes(args)
+    source = Source(args.teacher, args.world, args.corpus)
+    sharpen_teacher(
+        source, Changes(args.steps, args.set), *options.training_records(args, out, device, args.keep)
+    )
+    return None

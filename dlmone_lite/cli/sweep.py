@@ -10,7 +10,7 @@ from dlmone_lite.cli.options import command, positive
 from dlmone_lite.files import check_output
 from dlmone_lite.jobs.console import Table, fixed
 
-FOLDER = Path("runs") / "lab"  # teachers of the lab, made anew where they are missing
+FOLDER = Path("runs") / "lab"  # of the lab's teachers, which are trained where they are missing
 EXAMPLES = """coefficients --list
 stages --jobs 2 --out runs/stages.jsonl
 clinic --summary"""
@@ -44,7 +44,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Make the missing runs."""
+    """Make the missing runs, or print, list or ship those that there are."""
     from dlmone_lite.errors import InputError, nearest
     from dlmone_lite.files import pack, read_records, shipped
     from dlmone_lite.lab.sweeps import execute, plan, sweep
@@ -55,10 +55,10 @@ def run(args: argparse.Namespace) -> None:
         summary(args.name, Path(args.out) if args.out else None)
         return
     if args.ship:
-        if not (found := read_records(path)):
+        if not (records := read_records(path)):
             raise InputError(f"{path} holds no run; make some without --ship")
-        pack(found, shipped(args.name))
-        print(f"{len(found)} runs: {shipped(args.name)}")
+        pack(records, shipped(args.name))
+        print(f"{len(records)} runs: {shipped(args.name)}")
         return
     groups = list(dict.fromkeys(spec.group for spec in specs))
     if args.group:
@@ -77,14 +77,14 @@ def run(args: argparse.Namespace) -> None:
         specs = [spec for spec in specs if spec.key not in done][: args.limit]
     table = Table(("run", -48), ("validity", 8), ("excess", 6), ("coverage", 8), ("seconds", 7), ("done", 9))
 
-    def told(record: dict[str, Any], finished: int, total: int) -> None:
+    def progress(record: dict[str, Any], finished: int, total: int) -> None:
         last = record.get("final", [{}])[0]
         scores = [fixed(last.get(key)) for key in ("validity", "tv_excess", "coverage")]
         table.row(record["key"], *scores, f"{record.get('seconds', 0):.0f}", f"{finished}/{total}")
 
     FOLDER.mkdir(parents=True, exist_ok=True)
-    named = sweep(args.name)
-    execute(specs, path, FOLDER, args.jobs, told, named.make, named.prepare)
+    experiment = sweep(args.name)
+    execute(specs, path, FOLDER, args.jobs, progress, experiment.make, experiment.prepare)
     print(f"{len(read_records(path))} runs in {path}")
 
 
@@ -94,28 +94,25 @@ def summary(name: str, path: Path | None) -> None:
     from dlmone_lite.files import read_records, recorded
     from dlmone_lite.lab.lookup import group_by_arm, score, spread
 
-    found = read_records(path) if path else recorded(name)
-    found = [record for record in found if "final" in record]
-    if not found:
+    records = [record for record in (read_records(path) if path else recorded(name)) if "final" in record]
+    if not records:
         raise InputError(f"{path or name} holds no record with scores; make some without --summary")
     table = Table(("run", -48), ("seeds", 5), ("validity", 13), ("excess", 13), ("coverage", 13))
-    for group in dict.fromkeys(record["spec"]["group"] for record in found):
-        for arm, runs in group_by_arm(r for r in found if r["spec"]["group"] == group).items():
-            values = [
-                spread([score(key)(run) for run in runs]) for key in ("validity", "tv_excess", "coverage")
-            ]
+    for group in dict.fromkeys(record["spec"]["group"] for record in records):
+        for arm, runs in group_by_arm(r for r in records if r["spec"]["group"] == group).items():
+            values = [spread(list(map(score(key), runs))) for key in ("validity", "tv_excess", "coverage")]
             table.row(f"{group}/{arm}", str(len(runs)), *(f"{mean:.3f} ±{sd:.3f}" for mean, sd in values))
     if name == "clinic":
-        judged(found)
+        detector_summary(records)
 
 
-def judged(found: list[dict[str, Any]]) -> None:
-    """Print how often the detectors are right, on seeds by which they were not tuned."""
+def detector_summary(records: list[dict[str, Any]]) -> None:
+    """Print how often the detectors are right, on seeds other than those that they were tuned on."""
     from dlmone_lite.files import recorded
     from dlmone_lite.lab import detector_rates, patients
 
     mechanisms = {patient.name: patient.mechanism for patient in patients.PATIENTS}
-    counts = detector_rates.right_diagnoses(detector_rates.with_seeds(found, range(1, 1000)), mechanisms)
+    counts = detector_rates.right_diagnoses(detector_rates.with_seeds(records, range(1, 1000)), mechanisms)
     for arm, count in counts.items():
         print(f"{arm}  {mechanisms[arm]:20} named in {count}")
     total = detector_rates.Count(sum(c.right for c in counts.values()), sum(c.all for c in counts.values()))

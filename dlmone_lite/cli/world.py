@@ -1,4 +1,4 @@
-"""`world`: what a world holds, samples from it, its exact targets, its files."""
+"""`world`: a world's description, samples, exact targets, and files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 import random
 from typing import TYPE_CHECKING
 
-from dlmone_lite.cli.demo import tidy
 from dlmone_lite.cli.options import command, count, positive
 from dlmone_lite.files import check_output, write_json
+from dlmone_lite.jobs.console import tidy
 
 if TYPE_CHECKING:
     from dlmone_lite.corpora.world import World
@@ -40,7 +40,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Do what was asked; without anything asked, describe."""
+    """Print targets or samples, write the splits, or else describe the world."""
     from dlmone_lite.corpora.world import World
 
     check_output(args.json)
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def support(world: World, source: str, path: str | None) -> None:
-    """The exact targets of a source, most likely first."""
+    """Print or write the exact targets of a source, the most likely first."""
     targets = world.support(source)
     if path:
         write_json(path, [{"text": text, "p": p} for text, p in targets.items()])
@@ -66,7 +66,7 @@ def support(world: World, source: str, path: str | None) -> None:
 
 
 def sample(world: World, pairs: int, seed: int) -> None:
-    """Random pairs: a source of any split, a target from its exact conditional."""
+    """Print random pairs: a source of any split, a target from its exact conditional distribution."""
     generator = random.Random(seed)
     sources = [source for split in ("train", "valid", "test") for source in world.split_sources(split)]
     for _ in range(pairs):
@@ -75,7 +75,7 @@ def sample(world: World, pairs: int, seed: int) -> None:
 
 
 def describe(world: World, path: str | None) -> None:
-    """What the world holds, and the warnings of its own checks."""
+    """Print or write facts about the world, and the warnings of its own checks."""
     facts, warnings = world.describe(), world.validate()
     if path:
         write_json(path, {**facts, "warnings": warnings})

@@ -1,1 +1,1 @@
-"""What a command does below its options: task, stages, training loop, log, saved state, provenance."""
+"""What a command does below its options: task, training loop, log, saved state, stages, provenance."""

@@ -1,8 +1,7 @@
-"""Training on real text: its pairs, the field's scores in the truth's place, and which student is best."""
+"""Training on real text: its pairs, the field's scores in place of the exact ones, the choice of the best network."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import random
 from dataclasses import dataclass, field
@@ -11,123 +10,138 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from dlmone_lite.jobs.console import fixed, rows_bar
+from dlmone_lite.jobs.console import fixed
+from dlmone_lite.jobs.sampling import Sampling, sample_texts
 from dlmone_lite.training import processes
 
 if TYPE_CHECKING:
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
     from dlmone_lite.corpora.pairs import PairedText
-    from dlmone_lite.evaluation.degeneration import EarlyWarning
+    from dlmone_lite.jobs.records import Evaluation
     from dlmone_lite.text import Codec
 
-SEEDS = 3  # samples of a source that div-4, which falls with their number, looks at
-NFE, DRAWS = 50, 6  # steps and samples of a teacher that others are compared with
-WITHIN = 0.05  # more self-BLEU than the teacher's that the best student may have
+SEEDS = 3  # samples of a source in div-4, which falls with their number
+NFE, DRAWS = 50, 6  # steps, and samples of a source, of the teacher with which networks are compared
+WITHIN = 0.05  # by how much the best student's self-BLEU may exceed the teacher's
 
 
 @dataclass
 class CorpusTask:
-    """Real text, of which one target or a few are known: the field's scores in the truth's place."""
+    """Real text, which has one or a few targets of a source: the field's scores replace the exact ones."""
 
     place: str
     codec: Codec
-    teacher: dict[str, Any] = field(default_factory=dict)  # what `aim` found
+    teacher: dict[str, Any] = field(default_factory=dict)  # the scores that `measure_teacher` took
 
     @property
     def name(self) -> str:
-        """That of the folder or file, or on the hub."""
+        """The name of the folder or file, or of the data set on the hub."""
         return corpus_name(self.place)
 
     @cached_property
     def valid(self) -> tuple[list[str], list[str]]:
-        """(sources, targets) to evaluate on, in a fixed random order, each source once; both as the pieces
-        spell them, lower case and spaced, for so DiffuSeq compares them."""
+        """(sources, targets) of the valid split in a fixed random order, each source once.
+
+        Both are written as the word pieces spell them, in lower case and spaced, because DiffuSeq compares them so.
+        """
         from dlmone_lite.corpora.real_text import fitting, load
 
         sources, targets, _ = fitting(load(self.place, "valid"), self.codec)
-        spelled = self.codec.vocabulary
-        sources, targets = ([spelled.text(spelled.ids(text)) for text in side] for side in (sources, targets))
+        pieces = self.codec.vocabulary
+        sources, targets = ([pieces.text(pieces.ids(text)) for text in side] for side in (sources, targets))
         first = dict(zip(reversed(sources), reversed(targets), strict=True))
         order = random.Random(0).sample(sorted(first), len(first))
         return order, [first[source] for source in order]
 
     def held_out(self, split: str) -> int:
-        """How many sources there are; a corpus is evaluated on valid, its test split is not looked at."""
+        """The number of valid sources, for every split: the test split of a corpus is not used."""
         return len(self.valid[0])
 
     def data(self) -> tuple[PairedText, dict[str, Any]]:
-        """The train split as ids, what became of its rows, and a hash of the pairs."""
+        """The train split as ids, and its provenance: counts of rows, and a hash of the pairs."""
         from dlmone_lite.corpora.pairs import PairedText
         from dlmone_lite.corpora.real_text import fitting, load
 
         sources, targets, counts = fitting(load(self.place, "train"), self.codec)
         if processes.is_main():
-            print(f"{self.name}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
-        seen = hashlib.sha256("\n".join(f"{a}\t{b}" for a, b in zip(sources, targets)).encode()).hexdigest()
-        return PairedText(sources, targets, self.codec), {"data": {**counts, "train_sha256": seen}}
+            print(f"{self.name}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+        lines = "\n".join(f"{source}\t{target}" for source, target in zip(sources, targets, strict=True))
+        sha256 = hashlib.sha256(lines.encode()).hexdigest()
+        return PairedText(sources, targets, self.codec), {"data": {**counts, "train_sha256": sha256}}
 
-    def measure(self, made: Checkpoint, args: argparse.Namespace, split: str) -> dict[str, Any]:
-        """The field's scores, the share of copies, and words a sentence, on some valid sources."""
-        told = {"teacher": self.teacher} if self.teacher else {}
-        return {"split": "valid", "nfe": args.eval_steps, **self.scores(made, args, args.eval_steps), **told}
+    def measure(self, checkpoint: Checkpoint, evaluation: Evaluation, split: str) -> dict[str, Any]:
+        """The field's scores on some valid sources, whatever the split; beside them the teacher's."""
+        scores = self.scores(checkpoint, evaluation.sources, evaluation.steps, Sampling(evaluation.samples))
+        teacher = {"teacher": self.teacher} if self.teacher else {}
+        return {"split": "valid", "nfe": evaluation.steps, **scores, **teacher}
 
-    def scores(self, made: Checkpoint, args: argparse.Namespace, steps: int, **how: Any) -> dict[str, Any]:
-        """Those of the last valid sources: what training looks at, and may choose by, is not what `evaluate`
-        reports, the first ones, where there are enough for both."""
-        from dlmone_lite.generation import generate
+    def scores(
+        self, checkpoint: Checkpoint, sources: int, steps: int, sampling: Sampling, title: str | None = None
+    ) -> dict[str, Any]:
+        """The field's scores on the last `sources` of the valid split.
 
-        sources, targets = (side[-args.eval_sources :] for side in self.valid)
-        how = {"samples": args.eval_samples, **how}
-        texts = generate(made, sources, steps=steps, **how)
-        return {"sources": len(sources), **text_scores(texts, sources, targets)}
+        Training may choose a network by them; so `evaluate` reports the first sources, which are others where the
+        split has enough for both.
+        """
+        last, targets = (side[-sources:] for side in self.valid)
+        texts = sample_texts(checkpoint, last, steps, sampling, title)
+        return {"sources": len(last), **text_scores(texts, last, targets)}
 
-    def lookout(self, args: argparse.Namespace) -> EarlyWarning | None:
-        """None: one target a source does not tell what is usual."""
-        return None
-
-    def told(self, found: dict[str, Any]) -> str:
+    def describe(self, scores: dict[str, Any]) -> str:
         """An evaluation in one line."""
-        scores = ("bleu", "BLEU"), ("rouge_l", "ROUGE-L"), ("self_bleu", "self-BLEU"), ("copies", "copies")
-        return ", ".join(f"{title} {fixed(found[key])}" for key, title in scores)
+        titles = ("bleu", "BLEU"), ("rouge_l", "ROUGE-L"), ("self_bleu", "self-BLEU"), ("copies", "copies")
+        return ", ".join(f"{title} {fixed(scores[name])}" for name, title in titles)
 
-    def aim(self, teacher: Checkpoint, args: argparse.Namespace, within: float = WITHIN) -> str:
-        """Measure the self-BLEU that students may have, their teacher's and `within` more; what it found."""
-        if args.eval_samples < 2:
-            return ""
+    def measure_teacher(
+        self, teacher: Checkpoint, evaluation: Evaluation, within: float = WITHIN
+    ) -> str | None:
+        """Set the limit of self-BLEU in `rank`, the teacher's and `within`; return it in words.
+
+        Without a second sample there is no self-BLEU: then nothing is measured, and the result is None.
+        """
+        if evaluation.samples < 2:
+            return None
         nfe = min(NFE, teacher.model.schedule.T)
-        bar, progress = rows_bar(f"teacher, {nfe} steps")
-        with bar:
-            clamp = bool(teacher.sampling.get("clamp", 1))  # a sharpened teacher needs none
-            how = {"clamp": clamp, "samples": DRAWS, "precision": "auto", "progress": progress}
-            found = self.scores(teacher, args, nfe, **how)
-        self.teacher = {"nfe": nfe, "bleu": found["bleu"], "self_bleu": found["self_bleu"], "within": within}
+        clamp = bool(teacher.sampling.get("clamp", 1))  # a sharpened teacher needs none
+        sampling = Sampling(DRAWS, clamp=clamp, precision="auto")
+        scores = self.scores(teacher, evaluation.sources, nfe, sampling, f"teacher, {nfe} steps")
+        self.teacher = {
+            "nfe": nfe,
+            "bleu": scores["bleu"],
+            "self_bleu": scores["self_bleu"],
+            "within": within,
+        }
         return (
-            f"teacher at {nfe} steps: {self.told(found)}; the best is the one with the highest BLEU "
-            f"among those with a self-BLEU of at most {found['self_bleu'] + within:.3f}"
+            f"teacher at {nfe} steps: {self.describe(scores)}; the best is the one with the highest BLEU "
+            f"among those with a self-BLEU of at most {scores['self_bleu'] + within:.3f}"
         )
 
-    def rank(self, found: dict[str, Any]) -> tuple[float, ...]:
-        """How much less diverse than it may be, then BLEU, turned round.
+    def rank(self, scores: dict[str, Any]) -> tuple[float, ...]:
+        """(self-BLEU above the teacher's limit, minus BLEU).
 
-        BLEU alone would choose a student that copies: copies of the source have more than any teacher.
+        BLEU alone would choose a student that copies, because copies of the source have a higher BLEU than any
+        teacher's samples.
         """
-        own = self.teacher
-        over = found["self_bleu"] - own["self_bleu"] - own["within"] if own else 0.0
-        return max(0.0, over), -found["bleu"]
+        teacher, excess = self.teacher, 0.0
+        if teacher:
+            excess = scores["self_bleu"] - teacher["self_bleu"] - teacher["within"]
+        return max(0.0, excess), -scores["bleu"]
 
 
 def text_scores(texts: list[list[str]], sources: list[str], targets: list[str]) -> dict[str, Any]:
-    """The field's scores of several hypotheses a source, with the share of copies and the mean length."""
+    """The field's scores of several hypotheses a source, the share of copies and the mean length in words."""
     from dlmone_lite.evaluation.measure import field_scores
     from dlmone_lite.evaluation.metrics import copy_rate, div_4
 
-    flat = [(text, source) for own, source in zip(texts, sources, strict=True) for text in own]
-    copies = copy_rate([text for text, _ in flat], [source for _, source in flat])
-    length = fmean(len(text.split()) for text, _ in flat)
-    found = field_scores(texts, targets)
-    if found["div_4"] is not None:
-        found["div_4"] = div_4([own[:SEEDS] for own in texts])
-    return {**found, "copies": copies, "length": length}
+    flat, repeated = [], []
+    for hypotheses, source in zip(texts, sources, strict=True):
+        flat += hypotheses
+        repeated += [source] * len(hypotheses)
+    scores = field_scores(texts, targets)
+    if scores["div_4"] is not None:
+        scores["div_4"] = div_4([hypotheses[:SEEDS] for hypotheses in texts])
+    length = fmean(len(text.split()) for text in flat)
+    return {**scores, "copies": copy_rate(flat, repeated), "length": length}
 
 
 def corpus_name(place: str) -> str:

@@ -15,32 +15,21 @@ if TYPE_CHECKING:
 
 
 class Log:
-    """Step records as JSON lines; a run that `goes_on` first drops what lies after its own (stage, step)."""
+    """Step records as JSON lines, or nothing without a path.
 
-    def __init__(self, path: str | None, stage: int, step: int, goes_on: bool):
+    A run that `continues` first drops the lines after its own (stage, step); another one starts an empty file.
+    """
+
+    def __init__(self, path: str | None, stage: int, step: int, continues: bool):
         self.path, self.stage = path, stage
         self.file: TextIO | None = None
         if path is None:
             return
         from dlmone_lite.files import write_jsonl
 
-        kept = []
-        if goes_on:
-            kept = [row for row in self._rows() if (row["stage"], row["step"]) <= (stage, step)]
-        write_jsonl(path, kept)
+        rows = read_steps(Path(path)) if continues else []
+        write_jsonl(path, [row for row in rows if (row["stage"], row["step"]) <= (stage, step)])
         self.file = open(path, "a", encoding="utf-8", newline="\n")
-
-    def _rows(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        if not Path(self.path).is_file():
-            return found
-        for line in Path(self.path).read_text(encoding="utf-8").split("\n"):
-            try:
-                row = json.loads(line)
-                found.append({**row, "stage": int(row["stage"]), "step": int(row["step"])})
-            except (ValueError, KeyError, TypeError):  # the line that a kill cut off
-                continue
-        return found
 
     def write(self, step: Step) -> None:
         """Append one step."""
@@ -57,5 +46,19 @@ class Log:
     def close(self) -> None:
         """Close the file."""
         if self.file is not None:
-            with contextlib.suppress(OSError):  # a full disk was reported when it was written to
+            with contextlib.suppress(OSError):  # `write` has reported a full disk
                 self.file.close()
+
+
+def read_steps(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log, if there is one; without a line that a kill cut off."""
+    rows: list[dict[str, Any]] = []
+    if not path.is_file():
+        return rows
+    for line in path.read_text(encoding="utf-8").split("\n"):
+        try:
+            row = json.loads(line)
+            rows.append({**row, "stage": int(row["stage"]), "step": int(row["step"])})
+        except (ValueError, KeyError, TypeError):
+            continue
+    return rows

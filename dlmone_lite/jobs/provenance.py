@@ -1,8 +1,7 @@
-"""How a result was made: command, device, versions, data; and the checkpoint that says so."""
+"""How a result was made: command, device, versions, data; and the checkpoint that records it."""
 
 from __future__ import annotations
 
-import argparse
 import copy
 import platform
 import shlex
@@ -13,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.files import write_json
+from dlmone_lite.jobs.records import Job
 
 if TYPE_CHECKING:
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
-    from dlmone_lite.jobs.loop import Wrap
-    from dlmone_lite.jobs.task import Task
     from dlmone_lite.training.run import Run
 
 
@@ -33,33 +31,18 @@ def environment(device: str) -> dict[str, Any]:
     import torch
 
     try:
-        ours = version("dlmone_lite")
+        own_version = version("dlmone_lite")
     except PackageNotFoundError:  # used from a checkout
-        ours = "not installed"
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.startswith("cuda")
-        else f"{torch.get_num_threads()} threads"
-    )
-    return {
-        "device": f"{device} ({name})",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "dlmone_lite": ours},
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
-
-
-def wrapper(task: Task, role: str, sampling: dict[str, int]) -> Wrap:
-    """A function that makes a checkpoint of a network and its provenance."""
-    from dlmone_lite.checkpoints.checkpoint import Checkpoint
-
-    def wrap(network: Any, provenance: dict[str, Any]) -> Checkpoint:
-        return Checkpoint(network, task.codec, task.name, role, sampling, provenance)
-
-    return wrap
+        own_version = "not installed"
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "dlmone_lite": own_version}
+    threads = f"{torch.get_num_threads()} threads"
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else threads
+    date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"device": f"{device} ({name})", "versions": versions, "date": date}
 
 
 def describe(name_or_file: str) -> dict[str, str]:
-    """The teacher as provenance: its name and its file's hash."""
+    """A network that others are made from, as provenance: its name and its file's hash."""
     from dlmone_lite.checkpoints import zoo
     from dlmone_lite.files import digest
 
@@ -67,40 +50,51 @@ def describe(name_or_file: str) -> dict[str, str]:
     return {"name": path.name.removesuffix(zoo.SUFFIX), "sha256": digest(path)}
 
 
-def finish(
-    args: argparse.Namespace, out: Path, runs: list[Run], made: Checkpoint, task: Task, device: str
-) -> None:
-    """Measure a finished network on the test split, complete its provenance, save it, say so.
+def origin(provenance: dict[str, Any]) -> dict[str, str]:
+    """The hashes of what a run starts from, by which a saved state is refused in another run."""
+    hashes = {"training data": provenance["data"]["train_sha256"]}
+    if "teacher" in provenance:
+        hashes = {"teacher": provenance["teacher"]["sha256"], **hashes}
+    if "start" in provenance:
+        hashes["start"] = provenance["start"]["sha256"]
+    return hashes
 
-    `runs` are the stages that led to it.
+
+def finish(job: Job, out: Path, runs: Sequence[Run], checkpoint: Checkpoint) -> None:
+    """Measure a finished network on the test split, complete its provenance, save it, and print both.
+
+    `runs` are the stages that led to the network.
     """
     from dlmone_lite.checkpoints.checkpoint import save
 
-    argv = [word for word in args.argv if word != "--resume"]
-    if args.half:  # what is measured is what will be stored
-        made.model = copy.deepcopy(made.model)
-        for weights in made.model.state_dict().values():
+    task, keeping, making = job.task, job.keeping, job.making
+    if keeping.half:  # measure the weights that will be stored
+        checkpoint.model = copy.deepcopy(checkpoint.model)
+        for weights in checkpoint.model.state_dict().values():
             weights.copy_(weights.half())
-    metrics = task.measure(made, args, "test") if task.held_out("test") else {}
+    metrics = task.measure(checkpoint, job.evaluation, "test") if task.held_out("test") else {}
+
     steps, seconds = sum(run.step for run in runs), sum(run.seconds for run in runs)
-    made.provenance = {
-        "command": command_line(argv),
-        "seed": args.seed,
+    stages = [
+        {"steps": run.step, "seconds": round(run.seconds, 2), "config": asdict(run.config)} for run in runs
+    ]
+    checkpoint.provenance = {
+        "command": command_line([word for word in making.argv if word != "--resume"]),
+        "seed": making.seed,
         "steps": steps,
         "seconds": round(seconds, 2),
         "tokens": sum(run.tokens for run in runs),
         "config": asdict(runs[-1].config),
-        "stages": [
-            {"steps": run.step, "seconds": round(run.seconds, 2), "config": asdict(run.config)}
-            for run in runs
-        ],
-        **made.provenance,
+        "stages": stages,
+        **checkpoint.provenance,
         "metrics": metrics,
-        **environment(device),
+        **environment(making.device),
     }
-    save(out, made, args.half)
+    save(out, checkpoint, keeping.half)
+
     if metrics:
-        print(f"{metrics['split']}: {task.told(metrics)} at {metrics['nfe']} NFE")
-    print(f"{made.role} after {steps} steps, {seconds:.0f} s of training: {out}")
-    if args.json:
-        write_json(args.json, {"world": task.name, "made": made.role, **made.provenance})
+        print(f"{metrics['split']}: {task.describe(metrics)} at {metrics['nfe']} NFE")
+    print(f"{checkpoint.role} after {steps} steps, {seconds:.0f} s of training: {out}")
+    if keeping.json:
+        record = {"kind": "making", "world": task.name, "made": checkpoint.role, **checkpoint.provenance}
+        write_json(keeping.json, record)

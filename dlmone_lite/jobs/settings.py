@@ -1,18 +1,21 @@
-"""`--set name=value`: fields of a configuration by name, with their types checked."""
+"""Options that change a configuration by name, `--set name=value`, and checks of what they say."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.files import check_output
-from dlmone_lite.jobs.task import Task
+from dlmone_lite.jobs.corpus_task import CorpusTask
+from dlmone_lite.jobs.records import Changes, Job
 from dlmone_lite.training import processes
+
+if TYPE_CHECKING:
+    from dlmone_lite.model import ModelConfig
 
 Config = TypeVar("Config")
 KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a word"}
@@ -34,35 +37,42 @@ def _read(text: str, kind: str) -> Any:
 
 def settings(
     pairs: Sequence[str] | None, config: Any, option: str = "--set", fixed: Collection[str] = ()
-) -> dict:
-    """{field: value} of `name=value` texts for the dataclass `config`, `fixed` fields excepted."""
-    known = {f.name: str(f.type) for f in dataclasses.fields(config) if f.name not in fixed}
-    chosen = {}
+) -> dict[str, Any]:
+    """{field: value} of `name=value` texts for the dataclass `config`, without its `fixed` fields."""
+    kinds = {f.name: str(f.type) for f in dataclasses.fields(config) if f.name not in fixed}
+    values = {}
     for pair in pairs or ():
         name, equals, text = pair.partition("=")
         if not equals:
             raise InputError(
-                f"{option} takes name=value, not {pair!r}; for example {option} {next(iter(known))}=..."
+                f"{option} takes name=value, not {pair!r}; for example {option} {next(iter(kinds))}=..."
             )
         if name in fixed:
             raise InputError(
                 f"{option} does not change {name!r}; it has an option of its own or follows from the data"
             )
-        if name not in known:
-            hint = nearest(name, known)
-            raise InputError(f"{option} knows no {name!r}{hint}; known: {', '.join(known)}")
+        if name not in kinds:
+            hint = nearest(name, kinds)
+            raise InputError(f"{option} knows no {name!r}{hint}; known: {', '.join(kinds)}")
         try:
-            chosen[name] = _read(text, known[name])
+            values[name] = _read(text, kinds[name])
         except (ValueError, KeyError):
-            kind = KINDS.get(known[name], known[name])
+            kind = KINDS.get(kinds[name], kinds[name])
             raise InputError(f"{option} {pair}: {name} is {kind}, not {text!r}") from None
-    return chosen
+    return values
+
+
+def changes_of(changes: Changes, config: Any) -> dict[str, Any]:
+    """{field: value} of what the command line changes in `config`; its seed has an option of its own."""
+    values = settings(changes.pairs, config, changes.option, ("seed",))
+    return values if changes.steps is None else {**values, "steps": changes.steps}
 
 
 def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
-    """`config` with `changes`, if the values make sense: counts of at least 1, steps t in 1..T."""
+    """`config` with `changes`; InputError if a value makes no sense for T noise levels."""
     new = dataclasses.replace(config, **changes)
     values = dataclasses.asdict(new)
+
     for name in ("steps", "batch_size", "psi_steps", "samples"):
         if values.get(name, 1) < 1:
             raise InputError(f"{name} must be at least 1, not {values[name]}")
@@ -72,13 +82,14 @@ def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
         raise InputError(f"nfe must lie in 3..{T}, not {values['nfe']}")
     if not 0 <= values.get("share_step", 0) < values.get("nfe", 1):
         raise InputError(f"share_step must lie in 0..nfe - 1, not {values['share_step']}")
+
     rows, keep = values["batch_size"], values.get("keep", 0)
     if keep and not 0.5 < keep * rows < rows - 0.5:
         raise InputError(f"keep = {keep} of {rows} rows leaves one kind without any; change one of them")
-    if not 0 <= values.get("reread_at", 0) <= 1:
-        raise InputError(f"reread_at is a share of the updates, 0..1, not {values['reread_at']}")
-    if not 0 <= values.get("clamp", 0) <= 1:
-        raise InputError(f"clamp is a share of the way to the nearest embedding, 0..1, not {values['clamp']}")
+    for name, whole in (("reread_at", "the updates"), ("clamp", "the way to the nearest embedding")):
+        if not 0 <= values.get(name, 0) <= 1:
+            raise InputError(f"{name} is a share of {whole}, 0..1, not {values[name]}")
+
     for name in ("lr", "lr_muon", "lr_psi", "clip"):
         if values.get(name, 1.0) <= 0:
             raise InputError(f"{name} must be above 0, not {values[name]}")
@@ -91,7 +102,7 @@ def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
 
 
 def listing(title: str, config: Any, fixed: Collection[str] = ()) -> str:
-    """The names, types and defaults that an option knows, one a line."""
+    """The names, defaults and types of the settings that an option takes, one a line."""
     lines = [f"{title}:"]
     for f in dataclasses.fields(config):
         if f.name not in fixed:
@@ -99,33 +110,43 @@ def listing(title: str, config: Any, fixed: Collection[str] = ()) -> str:
     return "\n".join(lines)
 
 
+def shape_of(preset_name: str, pairs: Sequence[str] | None, fixed: Collection[str]) -> ModelConfig:
+    """A network's shape, of a preset and --set-model, which does not change `fixed` fields."""
+    from dlmone_lite.model import preset
+
+    shape = preset(preset_name, **settings(pairs, preset(preset_name), "--set-model", fixed))
+    for name in ("embed_dim", "width", "depth", "heads", "expand"):
+        if getattr(shape, name) < 1:
+            raise InputError(f"--set-model {name} must be at least 1, not {getattr(shape, name)}")
+    if shape.width % shape.heads:
+        raise InputError(f"--set-model: width {shape.width} is no multiple of heads {shape.heads}")
+    if not 2 <= shape.source_length <= shape.length - 2:
+        lengths = f"of length {shape.length}, source_length {shape.source_length}"
+        raise InputError(f"--set-model: {lengths} leaves no room for a word and its end on either side")
+    return shape
+
+
 def output(path: str) -> Path:
-    """The checkpoint to write, refused now if it could not be written or found again later."""
+    """The checkpoint to write; InputError before any work is done, if it could not be written or loaded."""
     if not path.endswith(".safetensors"):
         raise InputError(f"{path}: a checkpoint's name ends in .safetensors; give it that ending")
     check_output(path)
     return Path(path)
 
 
-def steps_and_settings(
-    steps: int | None, pairs: list[str] | None, config: Any, option: str = "--set"
-) -> dict[str, Any]:
-    """What --steps and --set change."""
-    chosen = settings(pairs, config, option, ("seed",))
-    return chosen if steps is None else {**chosen, "steps": steps}
-
-
-def check_evaluation(args: argparse.Namespace, task: Task, longest: int) -> None:
-    """Refuse now what would fail at the first evaluation; samplers take at most `longest` steps."""
-    check_output(args.log)
-    check_output(args.json)
-    if args.eval_steps > longest:
-        raise InputError(f"--eval-steps is at most {longest} here, not {args.eval_steps}")
-    if args.time_to is not None and not args.eval_every:
-        raise InputError("--time-to looks at evaluations; give --eval-every a number")
-    if args.time_to is not None and processes.world_size() > 1:
-        raise InputError("--time-to is for one process; leave it out under torchrun")
-    if args.time_to is not None and args.corpus:
-        raise InputError("--time-to waits for a validity, which a corpus does not have; leave it out")
-    if args.eval_every and not task.held_out("valid"):
-        raise InputError(f"world {task.name} has no valid source; use --eval-every 0, or add fillers")
+def check_job(job: Job, longest: int) -> None:
+    """Refuse what would fail at the first evaluation; a sampler takes at most `longest` steps."""
+    evaluation = job.evaluation
+    check_output(job.keeping.log)
+    check_output(job.keeping.json)
+    if evaluation.steps > longest:
+        raise InputError(f"--eval-steps is at most {longest} here, not {evaluation.steps}")
+    if evaluation.time_to is not None:
+        if not evaluation.every:
+            raise InputError("--time-to looks at evaluations; give --eval-every a number")
+        if processes.world_size() > 1:
+            raise InputError("--time-to is for one process; leave it out under torchrun")
+        if isinstance(job.task, CorpusTask):
+            raise InputError("--time-to waits for a validity, which a corpus does not have; leave it out")
+    if evaluation.every and not job.task.held_out("valid"):
+        raise InputError(f"world {job.task.name} has no valid source; use --eval-every 0, or add fillers")

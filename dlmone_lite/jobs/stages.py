@@ -1,23 +1,25 @@
-"""The stages of a distillation, and the networks that they begin with."""
+"""Distillation in stages: a warm start, and the paper's one or two stages, each a run of its own."""
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.jobs import loop
-from dlmone_lite.jobs.provenance import wrapper
-from dlmone_lite.jobs.settings import changed, steps_and_settings
-from dlmone_lite.jobs.state import claim, resumed
+from dlmone_lite.jobs.loop import Loop
+from dlmone_lite.jobs.provenance import describe, finish, origin
+from dlmone_lite.jobs.records import Distillation, Evaluation, Job, Keeping, Making
+from dlmone_lite.jobs.settings import changed, changes_of, check_job
+from dlmone_lite.jobs.state import claim, clean, resumed, state_of
+from dlmone_lite.jobs.task import WorldTask
+from dlmone_lite.jobs.teachers import compare_with, load_source, load_teacher
+from dlmone_lite.training import processes
 
 if TYPE_CHECKING:
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
     from dlmone_lite.corpora.pairs import PairedText
     from dlmone_lite.distill import DistillConfig
-    from dlmone_lite.jobs.task import Task
     from dlmone_lite.model import Denoiser
     from dlmone_lite.training.run import Run
     from dlmone_lite.variants.warm_start import WarmStartConfig
@@ -30,11 +32,6 @@ class Stage:
     number: int
     config: WarmStartConfig | DistillConfig
     state: Path
-
-    @property
-    def title(self) -> str:
-        """What the progress bar says."""
-        return f"stage {self.number}" if self.number else "warm start"
 
     def begin(
         self, teacher: Denoiser, data: PairedText, runs: list[Run], start: Denoiser | None = None
@@ -49,64 +46,113 @@ class Stage:
             return runs[-1].second_stage(self.config)
         return DistillRun(teacher, data, self.config, runs[-1].result if runs else start)
 
+    def loop(self, job: Job, runs: list[Run]) -> Loop:
+        """The training loop of this stage, whose run is the last of `runs`."""
+        watched = self.number > 0 and isinstance(job.task, WorldTask)  # a corpus has no usual signs
+        return Loop(
+            runs[-1],
+            f"stage {self.number}" if self.number else "warm start",
+            self.state,
+            job,
+            "student",
+            {"t_init": self.config.t_init},
+            self.number,
+            job.keeping.keep if self.number else "last",
+            seconds_before=sum(run.seconds for run in runs[:-1]),
+            warning=job.task.early_warning(job.evaluation) if watched else None,
+        )
 
-def a_teacher(name_or_file: str, device: str, world: str | None, said: str) -> Checkpoint:
-    """A teacher; another role is refused with what was wanted."""
+
+def distil(request: Distillation, evaluation: Evaluation, keeping: Keeping, making: Making) -> None:
+    """Distil a teacher in the stages asked for, and save the student."""
+    teacher, task = load_source(request.source, making.device, "distill a teacher")
+    job = Job(task, evaluation, keeping, making)
+    start = load_start(request, teacher, making.device)
+    reference = teacher
+    if request.like:
+        reference = load_teacher(request.like, making.device, teacher.world, "--like takes a teacher")
+    stages = plan(request, job, teacher.model.schedule.T, start)
+    check_job(job, min(stage.config.t_init for stage in stages))
+    processes.barrier()  # every process has read the files before one writes
+
+    data, provenance = task.data()
+    if request.stages and keeping.keep == "best":
+        compare_with(reference, job)
+    provenance |= networks_of(request, teacher, start)
+    runs: list[Run] = []
+    for stage, later in zip(stages, [*stages[1:], None], strict=True):
+        if runs and stage.config.precision == "auto":  # it was measured for the first stage
+            stage.config.precision = runs[-1].config.precision
+        runs.append(stage.begin(teacher.model, data, runs, start.model if start else None))
+        runs[-1].origin = origin(provenance)
+        if later and later.state.is_file():  # this stage was completed before
+            runs[-1].load(stage.state)
+            continue
+
+        loop = stage.loop(job, runs)
+        student = loop.checkpoint(loop.train(), {**provenance, **loop.notes})
+        if loop.notes.get("time_to"):
+            break
+        if later and stage.number == 1 and request.out_stage1 and processes.is_main():
+            finish(job, Path(request.out_stage1), runs, student)
+
+    if processes.is_main():
+        if request.out_last:
+            last = {**provenance, "kept": "last", "kept_step": runs[-1].step}
+            finish(job, Path(request.out_last), runs, loop.checkpoint(runs[-1].result, last))
+        finish(job, keeping.out, runs, student)
+        for stage in stages:
+            clean(stage.state)
+    processes.shutdown()
+
+
+def load_start(request: Distillation, teacher: Checkpoint, device: str) -> Checkpoint | None:
+    """The student to begin with, if one is named; InputError if it is not of this teacher."""
     from dlmone_lite.checkpoints import zoo
 
-    teacher = zoo.load(name_or_file, device, world)
-    if teacher.role != "teacher":
-        raise InputError(f"{name_or_file} is a {teacher.role}; {said}")
-    return teacher
-
-
-def student_to_start(args: argparse.Namespace, teacher: Checkpoint, device: str) -> Checkpoint | None:
-    """The student of --start, if it belongs to this teacher."""
-    from dlmone_lite.checkpoints import zoo
-
-    if not args.start:
+    if not request.start:
         return None
-    start = zoo.load(args.start, device, teacher.world)
+    start, name = zoo.load(request.start, device, teacher.world), request.source.teacher
     if start.role != "student":
-        raise InputError(f"{args.start} is a {start.role}; --start takes a student")
+        raise InputError(f"{request.start} is a {start.role}; --start takes a student")
     if start.model.config != teacher.model.config or not start.model.words.equal(teacher.model.words):
-        raise InputError(f"{args.start} was not distilled from {args.teacher}: another shape or embedding")
+        raise InputError(f"{request.start} was not distilled from {name}: another shape or embedding")
     return start
 
 
-def plan(args: argparse.Namespace, out: Path, T: int, start: Checkpoint | None = None) -> list[Stage]:
-    """The stages that the options ask for, in order."""
+def plan(request: Distillation, job: Job, T: int, start: Checkpoint | None) -> list[Stage]:
+    """The stages asked for, in order, each with its configuration or the one of its saved state."""
     from dlmone_lite.distill import DistillConfig
     from dlmone_lite.variants.warm_start import WarmStartConfig
 
-    base, warm = DistillConfig(seed=args.seed), WarmStartConfig(seed=args.seed)
+    seed, out = job.making.seed, job.keeping.out
+    base, warm = DistillConfig(seed=seed), WarmStartConfig(seed=seed)
     if start:
         base = replace(base, t_init=start.sampling["t_init"])
-    one = changed(base, steps_and_settings(args.steps, args.set, base), T)
-    stages = [Stage(1, one, out.with_name(f"{out.name}.state"))] if args.stages else []
-    if args.warm_start:
-        zero = {"t_init": one.t_init, **steps_and_settings(args.warm_start, args.set0, warm, "--set0")}
-        stages.insert(0, Stage(0, changed(warm, zero, T), out.with_name(f"{out.name}.warm.state")))
-    if args.stages == 2:
-        two = {"seed": args.seed + 1}
-        two |= steps_and_settings(args.steps2, args.set2, base, "--set2")
-        stages.append(Stage(2, changed(one, two, T), out.with_name(f"{out.name}.stage2.state")))
+    one = changed(base, changes_of(request.first, base), T)
+
+    stages = []
+    if request.warm_start:
+        changes = {"t_init": one.t_init, **changes_of(request.warm_start, warm)}
+        stages.append(Stage(0, changed(warm, changes, T), state_of(out, ".warm")))
+    if request.stages:
+        stages.append(Stage(1, one, state_of(out)))
+    if request.stages == 2:
+        changes = {"seed": seed + 1, **changes_of(request.second, base)}
+        stages.append(Stage(2, changed(one, changes, T), state_of(out, ".stage2")))
     for stage in stages:
-        stage.config = resumed(stage.config, claim(stage.state, args.resume))
+        stage.config = resumed(stage.config, claim(stage.state, job.keeping.resume))
     return stages
 
 
-def loop_of(args: argparse.Namespace, stage: Stage, runs: list[Run], task: Task) -> loop.Loop:
-    """The loop of `stage`, whose run is the last of `runs`."""
-    return loop.Loop(
-        runs[-1],
-        stage.title,
-        stage.state,
-        wrapper(task, "student", {"t_init": stage.config.t_init}),
-        task,
-        args,
-        stage.number,
-        args.keep if stage.number else "last",
-        seconds_before=sum(run.seconds for run in runs[:-1]),
-        lookout=task.lookout(args) if stage.number else None,
-    )
+def networks_of(request: Distillation, teacher: Checkpoint, start: Checkpoint | None) -> dict[str, Any]:
+    """The networks that a student comes from, as provenance.
+
+    The command of a sharpened teacher belongs to it, because sharpening is a part of the student's making.
+    """
+    provenance: dict[str, Any] = {"teacher": describe(request.source.teacher)}
+    if teacher.provenance.get("teacher"):
+        provenance["teacher"]["command"] = teacher.provenance["command"]
+    if start:
+        provenance["start"] = {**describe(request.start), "command": start.provenance["command"]}
+    return provenance

@@ -1,4 +1,4 @@
-"""What keeps a training run safe: deferred Ctrl-C, a log that survives a kill, rules for its saved state."""
+"""What keeps a training run safe: a deferred Ctrl-C, and rules for its saved state."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ import sys
 import threading
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from dlmone_lite.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 Config = TypeVar("Config")
 
 
 class Stopper:
-    """Turns the first Ctrl-C (or SIGTERM) into a flag: no update is cut in half. The second stops at once."""
+    """Turns the first Ctrl-C or SIGTERM into a flag, so that no update is cut in half; the second stops at once."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -40,9 +37,8 @@ class Stopper:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        os.write(
-            2, b"\nfinishing this step, then saving; once more to stop at once\n"
-        )  # print may not be re-entered
+        note = b"\nfinishing this step, then saving; once more to stop at once\n"
+        os.write(2, note)  # print may not be re-entered
 
 
 def claim(state: Path, resume: bool) -> dict[str, Any] | None:
@@ -62,7 +58,7 @@ def claim(state: Path, resume: bool) -> dict[str, Any] | None:
 
 
 def resumed(config: Config, saved: dict[str, Any] | None) -> Config:
-    """The configuration to go on with: the command line's, but the precision that "auto" found before."""
+    """The configuration to continue with: the command line's, with the precision that "auto" chose before."""
     if saved is None:
         return config
     if getattr(config, "precision", None) == "auto" and "precision" in saved:
@@ -73,12 +69,17 @@ def resumed(config: Config, saved: dict[str, Any] | None) -> Config:
     return config
 
 
+def state_of(out: Path, stage: str = "") -> Path:
+    """The file of the training state of a run that writes `out`; a stage of several has its name in it."""
+    return out.with_name(f"{out.name}{stage}.state")
+
+
+def best_of(state: Path) -> Path:
+    """The file of the best network of an unfinished run."""
+    return state.with_name(state.name + ".best")
+
+
 def clean(state: Path) -> None:
     """Remove the training state of a finished run."""
     for path in (state, best_of(state)):
         path.unlink(missing_ok=True)
-
-
-def best_of(state: Path) -> Path:
-    """Where the best network of an unfinished run is kept."""
-    return state.with_name(state.name + ".best")

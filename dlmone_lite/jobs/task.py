@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dlmone_lite.cli.options import positive
 from dlmone_lite.errors import InputError
 from dlmone_lite.jobs.corpus_task import CorpusTask, corpus_name
 
@@ -17,13 +15,18 @@ if TYPE_CHECKING:
     from dlmone_lite.corpora.pairs import PairedText
     from dlmone_lite.corpora.world import World
     from dlmone_lite.evaluation.degeneration import EarlyWarning
+    from dlmone_lite.jobs.records import Evaluation
     from dlmone_lite.model import ModelConfig
     from dlmone_lite.text import Codec
 
 
 class Task(Protocol):
-    """`name` is that of its checkpoints; `rank` is lower for the better of two evaluations, of teachers or of
-    students of the teacher that `aim` has measured."""
+    """What training needs of a world and of a corpus alike.
+
+    `name` is the world's name in checkpoints. `held_out` is the number of sources in a split. `data` returns the
+    training pairs and their provenance. `measure` returns scores, `describe` puts them in one line, and `rank`
+    maps them to a key that is lower for the better of two networks.
+    """
 
     codec: Codec
 
@@ -31,140 +34,137 @@ class Task(Protocol):
     def name(self) -> str: ...
     def held_out(self, split: str) -> int: ...
     def data(self) -> tuple[PairedText, dict[str, Any]]: ...
-    def measure(self, made: Checkpoint, args: argparse.Namespace, split: str) -> dict[str, Any]: ...
-    def lookout(self, args: argparse.Namespace) -> EarlyWarning | None: ...
-    def told(self, found: dict[str, Any]) -> str: ...
-    def aim(self, teacher: Checkpoint, args: argparse.Namespace, within: float = ...) -> str: ...
-    def rank(self, found: dict[str, Any]) -> tuple[float, ...]: ...
+    def measure(self, checkpoint: Checkpoint, evaluation: Evaluation, split: str) -> dict[str, Any]: ...
+    def describe(self, scores: dict[str, Any]) -> str: ...
+    def rank(self, scores: dict[str, Any]) -> tuple[float, ...]: ...
 
 
 @dataclass
 class WorldTask:
-    """A world, whose truth is known."""
+    """A world, whose exact distribution is known."""
 
     world: World
     codec: Codec
 
     @property
     def name(self) -> str:
-        """The world's."""
+        """The world's name."""
         return self.world.name
 
     def held_out(self, split: str) -> int:
-        """How many sources the split has."""
+        """The number of sources in the split."""
         return len(self.world.split_sources(split))
 
     def data(self) -> tuple[PairedText, dict[str, Any]]:
-        """The train split as ids, and what the checkpoint should say about it."""
+        """The train split as ids, and its provenance: number of pairs and hash."""
         from dlmone_lite.corpora.pairs import PairedText
         from dlmone_lite.files import digest
 
         path, sources, targets = split_pairs(self.world, "train")
-        made = {"data": {"pairs": len(sources), "train_sha256": digest(path)}}
-        return PairedText(sources, targets, self.codec), made
+        provenance = {"data": {"pairs": len(sources), "train_sha256": digest(path)}}
+        return PairedText(sources, targets, self.codec), provenance
 
-    def measure(self, made: Checkpoint, args: argparse.Namespace, split: str) -> dict[str, Any]:
-        """World metrics on a few sources of a held-out split, a student's signs of degeneration on valid."""
+    def measure(self, checkpoint: Checkpoint, evaluation: Evaluation, split: str) -> dict[str, Any]:
+        """World metrics on some sources of a held-out split; of a student on valid, signs of degeneration too."""
         from dlmone_lite.evaluation.measure import measure
 
-        sources = min(args.eval_sources, self.held_out(split))
-        enough = made.role == "student" and split == "valid" and min(sources, args.eval_samples) > 1
-        how = {"steps": args.eval_steps, "sources": sources, "samples": args.eval_samples, "split": split}
-        return {"split": split, **measure(made, self.world, **how, with_signs=enough)}
+        sources = min(evaluation.sources, self.held_out(split))
+        several = min(sources, evaluation.samples) > 1
+        scores = measure(
+            checkpoint,
+            self.world,
+            steps=evaluation.steps,
+            sources=sources,
+            samples=evaluation.samples,
+            split=split,
+            with_signs=several and checkpoint.role == "student" and split == "valid",
+        )
+        return {"split": split, **scores}
 
-    def lookout(self, args: argparse.Namespace) -> EarlyWarning | None:
-        """What warns of degeneration: as many exact draws as an evaluation has outputs tell what is usual."""
+    def early_warning(self, evaluation: Evaluation) -> EarlyWarning | None:
+        """What warns of degeneration; None if an evaluation has too few outputs to show signs.
+
+        As many exact draws as an evaluation has outputs give the usual signs.
+        """
         from dlmone_lite.evaluation.degeneration import EarlyWarning, signs
         from dlmone_lite.evaluation.measure import held_out_sources
 
-        sources = min(args.eval_sources, self.held_out("valid"))
-        if min(sources, args.eval_samples) < 2:
+        sources = min(evaluation.sources, self.held_out("valid"))
+        if min(sources, evaluation.samples) < 2:
             return None
         chosen, rng = held_out_sources(self.world, sources, "valid"), random.Random(f"{self.name} usual")
-        draws = [[self.world.sample(source, rng) for _ in range(args.eval_samples)] for source in chosen]
-        return EarlyWarning(signs(draws, chosen))
+        return EarlyWarning(signs(exact_draws(self.world, chosen, evaluation.samples, rng), chosen))
 
-    def told(self, found: dict[str, Any]) -> str:
+    def describe(self, scores: dict[str, Any]) -> str:
         """An evaluation in one line."""
         return (
-            f"validity {found['validity']:.3f} ±{found['validity_se']:.3f}, TV {found['tv']:.3f} "
-            f"(floor {found['tv_floor']:.3f}), coverage {found['coverage']:.2f}"
+            f"validity {scores['validity']:.3f} ±{scores['validity_se']:.3f}, TV {scores['tv']:.3f} "
+            f"(floor {scores['tv_floor']:.3f}), coverage {scores['coverage']:.2f}"
         )
 
-    def aim(self, teacher: Checkpoint, args: argparse.Namespace, within: float = 0) -> str:
-        """Nothing to measure or to say: the aim is the truth."""
-        return ""
-
-    def rank(self, found: dict[str, Any]) -> tuple[float, ...]:
-        """TV to the truth."""
-        return (found["tv"],)
+    def rank(self, scores: dict[str, Any]) -> tuple[float, ...]:
+        """TV to the exact distribution."""
+        return (scores["tv"],)
 
 
-def reference(world: World, split: str, sources: list[str]) -> list[str]:
-    """One reference a source: the split's own where its file has one, else an exact draw."""
-    _, left, right = split_pairs(world, split)
-    known = dict(zip(reversed(left), reversed(right), strict=True))  # the first of several
-    generator = random.Random(f"{world.name} {split} references")
-    return [known.get(source) or world.sample(source, generator) for source in sources]
+def new_task(
+    world: str | None, corpus: str | None, shape: ModelConfig, pieces: int, tokenizer: str | None
+) -> Task:
+    """The task of a network that does not exist yet; exactly one of `world` and `corpus` is given.
 
-
-def corpus_options(parser: argparse.ArgumentParser) -> None:
-    """What a corpus needs to be said when a teacher is made for it."""
-    parser.add_argument(
-        "--pieces", type=positive, default=8192, metavar="N", help="word pieces of a corpus (8192)"
-    )
-    parser.add_argument(
-        "--tokenizer", metavar="FOLDER", help="take BERT's pieces from there (or bert-base-uncased)"
-    )
-
-
-def new_task(args: argparse.Namespace, shape: ModelConfig) -> Task:
-    """The task that --world or --corpus names, for a network still to be made; a corpus gets its pieces."""
+    A corpus gets a vocabulary: `pieces` word pieces learned from its train split, or those of BERT in `tokenizer`.
+    """
     from dlmone_lite.corpora.word_pieces import WordPieces
     from dlmone_lite.corpora.world import World
     from dlmone_lite.text import Codec
     from dlmone_lite.variants.diffuseq_codec import DiffuSeqCodec
 
-    if (args.world is None) == (args.corpus is None):
-        known = ", ".join(World.names())
-        raise InputError(f"train needs --world ({known}, or a .grammar file) or --corpus, one of the two")
-    if args.world:
-        world = World.load(args.world)
-        return WorldTask(world, codec_of(world))
-    if args.tokenizer:
-        pieces = WordPieces.of_bert(args.tokenizer)
+    if (world is None) == (corpus is None):
+        names = ", ".join(World.names())
+        raise InputError(f"train needs --world ({names}, or a .grammar file) or --corpus, one of the two")
+    if world:
+        grammar = World.load(world)
+        return WorldTask(grammar, codec_of(grammar))
+
+    if tokenizer:
+        vocabulary = WordPieces.of_bert(tokenizer)
     else:
         from dlmone_lite.corpora.real_text import load
 
-        rows = load(args.corpus, "train")
-        pieces = WordPieces.learn([text for row in rows for text in (row["src"], row["trg"])], args.pieces)
+        rows = load(corpus, "train")
+        vocabulary = WordPieces.learn([text for row in rows for text in (row["src"], row["trg"])], pieces)
     if shape.network == "bert":
-        return CorpusTask(args.corpus, DiffuSeqCodec(pieces, 0, shape.length))
-    return CorpusTask(args.corpus, Codec(pieces, shape.source_length, shape.length - shape.source_length))
+        return CorpusTask(corpus, DiffuSeqCodec(vocabulary, 0, shape.length))
+    return CorpusTask(corpus, Codec(vocabulary, shape.source_length, shape.length - shape.source_length))
 
 
-def known_task(args: argparse.Namespace, checkpoint: Checkpoint, origin: str, others: bool = False) -> Task:
-    """The task of a checkpoint; --world or --corpus say where its grammar or its text lies. With `others`,
-    the corpus may be one that it never saw."""
+def task_of(
+    checkpoint: Checkpoint, origin: str, world: str | None, corpus: str | None, zero_shot: bool = False
+) -> Task:
+    """The task of a checkpoint that was loaded from `origin`.
+
+    `world` or `corpus` say where its grammar or its text is. With `zero_shot`, the corpus may be another one than
+    the checkpoint was trained on.
+    """
     from dlmone_lite.corpora.word_pieces import WordPieces
     from dlmone_lite.corpora.world import World
 
-    if args.corpus:
-        if corpus_name(args.corpus) != checkpoint.world and not others:
+    if corpus:
+        if corpus_name(corpus) != checkpoint.world and not zero_shot:
             raise InputError(
-                f"{origin} was trained for {checkpoint.world!r}, not {corpus_name(args.corpus)!r}; "
+                f"{origin} was trained for {checkpoint.world!r}, not {corpus_name(corpus)!r}; "
                 "to measure it there all the same: evaluate --zero-shot"
             )
-        return CorpusTask(args.corpus, checkpoint.codec)
+        return CorpusTask(corpus, checkpoint.codec)
     if isinstance(checkpoint.codec.vocabulary, WordPieces):
         raise InputError(
             f"{origin} was trained on the corpus {checkpoint.world!r}; say where it is: --corpus"
         )
-    return WorldTask(World.load(args.world or checkpoint.world), checkpoint.codec)
+    return WorldTask(World.load(world or checkpoint.world), checkpoint.codec)
 
 
 def codec_of(world: World) -> Codec:
-    """The layout of a world's sentences; the shared vocabulary if it has all of this world's words."""
+    """The layout of a world's sentences; with the shared vocabulary if that has all of the world's words."""
     from dlmone_lite.corpora.world import shared_vocabulary
     from dlmone_lite.text import Codec, Vocabulary
 
@@ -178,10 +178,23 @@ def split_pairs(world: World, split: str) -> tuple[Path, list[str], list[str]]:
     """(file, sources, targets) of a split on disk."""
     from dlmone_lite.files import read_jsonl
 
-    path = world.folder / f"{split}.jsonl"
+    path = world.split_path(split)
     if not path.is_file():
         raise InputError(
             f"{path} is missing; write it with: python -m dlmone_lite world {world.path} --build"
         )
     rows = read_jsonl(path, need=("src", "trg"))
     return path, [row["src"] for row in rows], [row["trg"] for row in rows]
+
+
+def references(world: World, split: str, sources: list[str]) -> list[str]:
+    """One reference for each source: the first of the split's own targets, else an exact draw."""
+    _, left, right = split_pairs(world, split)
+    first = dict(zip(reversed(left), reversed(right), strict=True))
+    rng = random.Random(f"{world.name} {split} references")
+    return [first.get(source) or world.sample(source, rng) for source in sources]
+
+
+def exact_draws(world: World, sources: list[str], samples: int, rng: random.Random) -> list[list[str]]:
+    """`samples` draws for each source from the world's exact conditional distribution."""
+    return [[world.sample(source, rng) for _ in range(samples)] for source in sources]

@@ -30,8 +30,9 @@ from dlmone_lite.evaluation.metrics import bleu, world_metrics
 from dlmone_lite.files import digest, read_jsonl, read_tensors
 from dlmone_lite.generation import generate
 from dlmone_lite.jobs import loop
+from dlmone_lite.jobs.console import tidy
 from dlmone_lite.jobs.settings import changed, settings
-from dlmone_lite.jobs.task import codec_of
+from dlmone_lite.jobs.task import codec_of, references
 from dlmone_lite.teacher import TeacherConfig, TeacherRun
 from dlmone_lite.training.seeds import seed_weights
 
@@ -166,7 +167,7 @@ def test_demo_with_a_sentence_of_ones_own(
     assert "its truth is not known" in unknown
     table = rows(unknown)
     assert {row[1] for row in table.values()} == {"-"} and ("truth", "-") not in table
-    assert demo.tidy("How can I, Ann, learn?") == "how can i , ann , learn ?"
+    assert tidy("How can I, Ann, learn?") == "how can i , ann , learn ?"
 
 
 def test_demo_says_the_same_for_the_same_seed(
@@ -224,8 +225,9 @@ def test_evaluate_writes_what_the_library_measures(
         assert scores == {name: expected[name] for name in scores} and "tv_excess" in scores
         assert f"teacher {nfe:7}   {row['validity']:.3f} ±{row['validity_se']:.3f}" in out
     sources = held_out_sources(world, 3)
-    references = evaluate.reference(world, "test", sources)
-    assert result["field_scores"]["copy"]["bleu"] == bleu(sources, references)
+    assert result["kind"] == "evaluation"
+    copies = bleu(sources, references(world, "test", sources))
+    assert result["field_scores"]["copy"]["bleu"] == copies
     assert set(result["field_scores"]) == {"copy", "truth", "teacher 2", "teacher 4"}
     assert result["provenance"] == {"made": "for a test"} and result["command"].endswith(
         shlex.join(map(str, argv))
@@ -237,17 +239,17 @@ def test_evaluate_names_a_failure(lab: Lab) -> None:
     _, world = lab
     sources = held_out_sources(world, 3)
     one = [[next(iter(world.support(source)))] * 16 for source in sources]
-    (said,) = evaluate.examined(one, world, sources, seed=0)["failures"]
+    (said,) = evaluate.degeneration(one, world, sources, seed=0)["failures"]
     assert said.startswith("mode collapse") and "Try: " in said
-    assert evaluate.examined(evaluate.truth(world, sources, 1, 16), world, sources, seed=0)["failures"] == []
-    assert evaluate.examined(one[:1], world, sources[:1], seed=0) == {"signs": {}, "failures": []}
+    assert evaluate.degeneration(evaluate.truth(world, sources, 1, 16), world, sources, seed=0)["failures"] == []
+    assert evaluate.degeneration(one[:1], world, sources[:1], seed=0) == {"signs": {}, "failures": []}
 
 
 def test_references_are_the_splits_own(lab: Lab) -> None:
     folder, world = lab
     pairs = {(row["src"], row["trg"]) for row in read_jsonl(folder / "pets" / "test.jsonl", ("src", "trg"))}
     sources = world.split_sources("test")
-    assert set(zip(sources, evaluate.reference(world, "test", sources), strict=True)) <= pairs
+    assert set(zip(sources, references(world, "test", sources), strict=True)) <= pairs
 
 
 def test_evaluate_the_exact_denoiser(lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -424,7 +426,7 @@ def test_time_to_stops_at_the_goal(lab: Lab, capsys: pytest.CaptureFixture[str],
     assert "validity 1 was not reached in 6 steps" in out
     told = load(tmp_path / "t.safetensors").provenance
     record = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
-    assert told["time_to"] is None and record == {"world": "pets", "made": "teacher", **told}
+    assert told["time_to"] is None and record == {"kind": "making", "world": "pets", "made": "teacher", **told}
 
 
 def distill_argv(folder: Path, out: Path) -> list[str | Path]:

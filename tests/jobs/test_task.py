@@ -1,8 +1,7 @@
-"""cli.tasks and cli.textscores: a corpus trained, distilled and measured like a world; every row counted."""
+"""A corpus is trained, distilled and measured like a world, and every row is counted."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import re
@@ -18,6 +17,7 @@ from dlmone_lite.cli.evaluate_corpus import bert_judge, by_source, row
 from dlmone_lite.corpora.word_pieces import WordPieces
 from dlmone_lite.evaluation.metrics import bleu
 from dlmone_lite.jobs.corpus_task import WITHIN, CorpusTask, text_scores
+from dlmone_lite.jobs.records import Evaluation
 from dlmone_lite.text import Codec
 from dlmone_lite.variants.bert import BertDenoiser
 from dlmone_lite.variants.diffuseq_codec import DiffuSeqCodec
@@ -156,8 +156,7 @@ def test_training_looks_at_other_sources_than_evaluate(corpus, monkeypatch) -> N
         return [["a"]] * len(sources)
 
     monkeypatch.setattr(generation, "generate", write)
-    args = argparse.Namespace(eval_sources=2, eval_samples=7, eval_steps=1)
-    assert task.measure(None, args, "valid")["sources"] == 2
+    assert task.measure(None, Evaluation(1, sources=2, samples=7, steps=1), "valid")["sources"] == 2
     assert seen == [(task.valid[0][-2:], 7)] and len(task.valid[0]) > 4
 
 
@@ -196,13 +195,13 @@ def test_students_are_compared_with_the_teacher_that_is_named(capsys, corpus, tm
 def test_a_sharpened_teacher_is_compared_as_it_is(corpus, monkeypatch, sampling, clamped) -> None:
     task, seen = CorpusTask(str(corpus), Codec(WordPieces.learn(words_of(corpus), 90), 40, 40)), []
 
-    def scores(self, made, args, steps: int, **how: int) -> dict[str, float]:
-        seen.append(how["clamp"])
+    def scores(self, checkpoint, sources: int, steps: int, sampling, title: str) -> dict[str, float]:
+        seen.append(sampling.clamp)
         return {"bleu": 0.1, "rouge_l": 0.1, "self_bleu": 0.2, "copies": 0.0}
 
     monkeypatch.setattr(CorpusTask, "scores", scores)
     teacher = SimpleNamespace(sampling=sampling, model=SimpleNamespace(schedule=SimpleNamespace(T=2000)))
-    said = task.aim(teacher, argparse.Namespace(eval_samples=3, eval_sources=2))
+    said = task.measure_teacher(teacher, Evaluation(1, sources=2, samples=3, steps=1))
     assert seen == [clamped] and "at most 0.250" in said
 
 

@@ -21,10 +21,11 @@ from dlmone_lite.files import digest, read_jsonl
 from dlmone_lite.generation import generate
 from dlmone_lite.jobs import loop
 from dlmone_lite.jobs.corpus_task import CorpusTask
+from dlmone_lite.jobs.records import Evaluation
 from dlmone_lite.model import ModelConfig, sized
 from dlmone_lite.teacher import TeacherConfig, TeacherRun
 from dlmone_lite.text import Batch
-from dlmone_lite.variants import sharpen
+from dlmone_lite.variants import own_samples
 from dlmone_lite.variants.bert import BertDenoiser
 from dlmone_lite.variants.diffuseq_codec import DiffuSeqCodec
 from dlmone_lite.variants.sharpen import OwnSentences, SharpenConfig, SharpenRun
@@ -103,13 +104,13 @@ def test_a_perfect_teachers_own_sentences_are_right_and_as_often_as_they_should_
 
 def test_the_clamp_is_used_and_the_seed_decides(codec, pairs, monkeypatch):
     seen = []
-    ancestral = sharpen.ancestral
+    ancestral = own_samples.ancestral
 
     def spy(*args, **options):
         seen.append(options)
         return ancestral(*args, **options)
 
-    monkeypatch.setattr(sharpen, "ancestral", spy)
+    monkeypatch.setattr(own_samples, "ancestral", spy)
     one, same, other = (make_run(codec, pairs, seed=seed) for seed in (0, 0, 1))
     for run in (one, same, other):
         list(run.prepare())
@@ -221,11 +222,14 @@ def test_of_a_corpus_the_copy_is_at_most_as_repetitive_as_the_clamped_teacher(mo
     task = CorpusTask("corpus", None)
     asked = []
     found = {"bleu": 0.14, "rouge_l": 0.4, "self_bleu": 0.21, "copies": 0.0}
-    monkeypatch.setattr(CorpusTask, "scores", lambda *_, **how: asked.append(how) or found)
+    monkeypatch.setattr(CorpusTask, "scores", lambda *how: asked.append(how[4]) or found)
     teacher = SimpleNamespace(model=SimpleNamespace(schedule=SimpleNamespace(T=2000)), sampling={})
-    assert "at most 0.210" in task.aim(teacher, SimpleNamespace(eval_samples=3), within=0)
+    evaluation = Evaluation(1, sources=2, samples=3, steps=1)
+    assert "at most 0.210" in task.measure_teacher(teacher, evaluation, within=0)
     copies = [{"bleu": bleu, "self_bleu": own} for bleu, own in ((0.15, 0.22), (0.14, 0.2), (0.13, 0.1))]
-    assert [(how["clamp"], how["samples"]) for how in asked] == [(True, 6)], "many, for chance is large"
+    assert [(sampling.clamp, sampling.samples) for sampling in asked] == [(True, 6)], (
+        "many, for chance is large"
+    )
     assert min(copies, key=task.rank) == copies[1]
 
 
