@@ -50,13 +50,10 @@ def measured(folder: Path = REAL) -> list[Row]:
     for path in sorted(folder.glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            network, settings = (
-                Path(record["checkpoint"]).name.removesuffix(".safetensors"),
-                record["settings"],
-            )
             shared = {"task": record["world"], "trained_on": record.get("trained_on", record["world"])}
-            shared |= {"network": network, "record": path.name, "provenance": record.get("provenance", {})}
-            shared |= {"sources": settings["sources"], "samples": settings["samples"]}
+            shared["network"] = Path(record["checkpoint"]).name.removesuffix(".safetensors")
+            shared |= {"record": path.name, "provenance": record.get("provenance", {})}
+            shared |= {key: record["settings"][key] for key in ("sources", "samples")}
             scored = record["text_scores"]
         except (KeyError, TypeError, ValueError) as e:
             raise InputError(f"{path} is no record of `evaluate --corpus --json`; take it away") from e

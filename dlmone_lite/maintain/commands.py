@@ -33,16 +33,14 @@ def networks(records: Sequence[dict[str, Any]]) -> list[str]:
 def script(folder: Path = RUNS) -> str:
     """The whole script, a comment above each group of commands."""
     by_kind = load(folder)
-    real = by_kind.pop("corpus-evaluation", [])
+    real = by_kind["corpus-evaluation"]
     order = ("evaluation", "floor", "speed", "training-speed", "making")
-    worlds = [record for kind in order for record in by_kind.get(kind, [])]
-    names = [
-        path.name.removeprefix("sweep-").split(".")[0] for path in sorted(folder.glob("sweep-*.jsonl.gz"))
-    ]
+    worlds = [record for kind in order for record in by_kind[kind]]
+    sweeps = [path.name.split(".")[0] for path in sorted(folder.glob("sweep-*.jsonl.gz"))]
     groups = {
         "Worlds: the networks": networks(worlds),
         "Worlds: evaluations, floors, speed, times to a goal": [record["command"] for record in worlds],
-        "The laboratory's sweeps": [f"python -m dlmone_lite sweep {name}" for name in names],
+        "The laboratory's sweeps": [f"python -m dlmone_lite {name.replace('-', ' ', 1)}" for name in sweeps],
         "Real text: the networks": networks(real),
         "Real text: evaluations": [record["command"] for record in real],
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median, stdev
@@ -26,13 +27,13 @@ LABORATORY = {
 
 
 def load(folder: Path = RUNS) -> dict[str, list[Record]]:
-    """The records below a folder by kind, each kind by world, role and file name."""
+    """{kind: its records by world, role and file name} of a folder and those in it; [] for any other kind."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.json"))]
     records = [record for record in records if isinstance(record, dict)]
     records.sort(key=lambda r: (r.get("world", ""), ROLES.get(r.get("role", r.get("made")), 9)))
-    by_kind: dict[str, list[Record]] = {}
+    by_kind: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        by_kind.setdefault(record_kind(record), []).append(record)
+        by_kind[record_kind(record)].append(record)
     return by_kind
 
 

@@ -26,21 +26,30 @@ CALLS, SAMPLES = 64, 256
 MARKED = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 # The README's rows by the table they come from; of rows that begin alike the last is meant.
 HEADLINES = {
-    "worlds": [("paraphrase", "`paraphrase-teacher`", nfe) for nfe in ("64", "8", "4")],
-    "stages": [("paraphrase-student", STAGES[0], "1"), ("paraphrase-student", STAGES[2], "1")],
-    "real": [("QQP", "qqp-teacher", "2000"), ("QQP", "qqp-teacher", "10"), ("QQP", "qqp-student", "1")],
+    "worlds": [
+        *(("paraphrase", "`paraphrase-teacher`", nfe) for nfe in ("64", "8", "4")),
+        ("paraphrase", "`paraphrase-student`", "1"),
+    ],
+    "stages": [
+        *(("paraphrase-student", stage, "1") for stage in STAGES[::2]),
+        ("paraphrase-student-cold", STAGES[2], "1"),
+    ],
+    "real": [
+        *(("QQP", "qqp-teacher", nfe) for nfe in ("2000", "10")),
+        ("QQP", "qqp-student", "1"),
+        ("Wiki-Auto", "wiki_auto-teacher", "2000"),
+        ("Wiki-Auto", "wiki_auto-student", "1"),
+        ("Quasar-T", "quasar_t-teacher", "2000"),
+        ("Quasar-T", "quasar_t-student", "1"),
+    ],
 }
-HEADLINES["worlds"] += [("paraphrase", "`paraphrase-student`", "1")]
-HEADLINES["stages"] += [("paraphrase-student-cold", STAGES[2], "1")]
-HEADLINES["real"] += [("Wiki-Auto", "wiki_auto-teacher", "2000"), ("Wiki-Auto", "wiki_auto-student", "1")]
-HEADLINES["real"] += [("Quasar-T", "quasar_t-teacher", "2000"), ("Quasar-T", "quasar_t-student", "1")]
 COLUMNS = ("samples", "validity", "excess", "BLEU", "self-BLEU", "copies")
 
 
 def tables(folder: Path = RUNS) -> dict[str, Table]:
     """Every table of RESULTS.md by the name in its mark."""
-    records, rows = results.load(folder), measured(folder / "real")
-    evaluations = records.get("evaluation", [])
+    records = results.load(folder)
+    evaluations, rows = records["evaluation"], measured(folder / "real")
     return {
         "worlds": results.worlds(evaluations),
         "seeds": results.seeds(evaluations),
@@ -49,10 +58,10 @@ def tables(folder: Path = RUNS) -> dict[str, Table]:
         "real": real_results.scores(rows),
         "kept": real_results.kept(rows),
         "two-stages": real_results.two_stages(rows),
-        "speed": results.speed(records.get("speed", [])),
-        "training-speed": results.training_speed(records.get("training-speed", [])),
-        "bayes": results.above_bayes(records.get("floor", [])),
-        "times": results.times(records.get("making", [])),
+        "speed": results.speed(records["speed"]),
+        "training-speed": results.training_speed(records["training-speed"]),
+        "bayes": results.above_bayes(records["floor"]),
+        "times": results.times(records["making"]),
     }
 
 
@@ -76,9 +85,8 @@ def fill(text: str, full: Mapping[str, Table]) -> str:
     if not names or not set(names) <= set(full):
         known = ", ".join(full)
         raise InputError(f"marks <!-- table NAME --> and <!-- end --> are missing or wrong; names: {known}")
-    return MARKED.sub(
-        lambda mark: "\n".join([mark[1], *markdown(full[mark[2]][0], full[mark[2]][1:]), "", mark[3]]), text
-    )
+    texts = {name: "\n".join(markdown(full[name][0], full[name][1:])) for name in names}
+    return MARKED.sub(lambda mark: f"{mark[1]}\n{texts[mark[2]]}\n\n{mark[3]}", text)
 
 
 def generated(folder: Path = RUNS) -> dict[Path, str]:
@@ -93,6 +101,7 @@ def write_picture() -> None:
     """Draw the duel of the shipped paraphrase networks, on the question and seed of the `demo` command."""
     from dlmone_lite.checkpoints import zoo
     from dlmone_lite.corpora.world import World
+    from dlmone_lite.evaluation import duel
     from dlmone_lite.evaluation.measure import held_out_sources
     from dlmone_lite.evaluation.metrics import tv_floor
     from dlmone_lite.figures import nb00
@@ -104,11 +113,11 @@ def write_picture() -> None:
     lanes, scores = [], []
     for role, steps in (("teacher", CALLS), ("student", 1)):
         checkpoint = zoo.load(f"paraphrase-{role}")
-        nb00.run_lane(checkpoint, source, 1, seed=0)  # the first call is slower
-        tries = [nb00.run_lane(checkpoint, source, steps, seed=0) for _ in range(5)]
+        duel.run_lane(checkpoint, source, 1, seed=0)  # the first call is slower
+        tries = [duel.run_lane(checkpoint, source, steps, seed=0) for _ in range(5)]
         lanes.append(min(tries, key=lambda lane: lane.seconds))
         samples = generate(checkpoint, [source], steps=steps, samples=SAMPLES)[0]
-        scores.append(nb00.score(role, steps, lanes[-1].seconds, samples, support))
+        scores.append(duel.score_samples(role, steps, lanes[-1].seconds, samples, support))
     fig = nb00.whole_duel(source, *lanes, support, scores, tv_floor(support, SAMPLES))
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     fig.savefig(PICTURE, dpi=120, metadata={"Software": None}, pil_kwargs={"optimize": True})
