@@ -2,112 +2,43 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
-from dlmone_lite.checkpoints.checkpoint import Checkpoint
-from dlmone_lite.evaluation.metrics import coverage, total_variation, validity
 from dlmone_lite.figures import style
-from dlmone_lite.generation import generate_batch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from dlmone_lite.evaluation.duel import Lane, Score
+
 LOOKS = {"teacher": (style.BLUE, "o", ""), "student": (style.RED, "D", "//")}  # colour, marker, hatch
 LONGEST = 80  # characters of a sentence that fit beside its label
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One run of a duel: the sentence that x0_hat spells after each network call; seconds to text."""
-
-    role: str
-    readings: tuple[str, ...]
-    seconds: float
-
-    @property
-    def calls(self) -> int:
-        """Network evaluations (NFE)."""
-        return len(self.readings)
-
-    @property
-    def cost(self) -> str:
-        """`1 call`, `32 calls`."""
-        return f"{self.calls} call{'s' * (self.calls > 1)}"
-
-    @property
-    def sentence(self) -> str:
-        """What is read off in the end."""
-        return self.readings[-1]
-
-
-@dataclass(frozen=True)
-class Score:
-    """What many samples of one source say: NFE, seconds a sentence, validity, coverage, total variation."""
-
-    role: str
-    calls: int
-    seconds: float
-    validity: float
-    coverage: float
-    tv: float
-
-
-def run_lane(checkpoint: Checkpoint, source: str, steps: int, seed: int) -> Lane:
-    """Sample one sentence, keep the reading of every call; lanes of one seed start from the same noise."""
-    model, codec = checkpoint.model, checkpoint.codec
-    batch = codec.encode([source]).to(model.words.device)
-
-    said: list[torch.Tensor] = []
-
-    def trace(t: int, x_t: torch.Tensor, x0_hat: torch.Tensor) -> None:
-        said.append(model.round(x0_hat))
-
-    began = time.perf_counter()
-    generate_batch(checkpoint, batch, steps=steps, generator=torch.Generator().manual_seed(seed), trace=trace)
-    readings = tuple(codec.decode(torch.cat(said).cpu()))  # on the CPU a GPU's work is known to be done
-    return Lane(checkpoint.role, readings, time.perf_counter() - began)
-
-
-def score(
-    role: str, calls: int, seconds: float, samples: Sequence[str], support: Mapping[str, float]
-) -> Score:
-    """The scores of a role's samples of one source."""
-    return Score(
-        role,
-        calls,
-        seconds,
-        validity(samples, support),
-        coverage(samples, support),
-        total_variation(samples, support),
-    )
+WORDS_AT = 0.115  # where sentences begin, as a share of the width
+FIXED_WIDTH = {"family": "DejaVu Sans Mono", "va": "center"}
 
 
 # ---- the duel
 
 
 def _verdict(sentence: str, support: Mapping[str, float]) -> str:
-    """Whether a sentence is right, with its exact probability."""
+    """Whether a sentence is right, and its exact probability if it is."""
     return f"✓ right (p = {support[sentence]:.2f})" if sentence in support else "✗ not a right answer"
 
 
 def _row(ax: Axes, y: float, label: str, sentence: str, final: str) -> None:
-    """A sentence in two layers of fixed-width type: words as in the final one, and other words."""
-    said, last = sentence.split(), final.split()
-    stays = [i < len(last) and word == last[i] for i, word in enumerate(said)]
+    """A sentence in two layers of fixed-width type: words as in the final sentence, and other words."""
+    words, last = sentence.split(), final.split()
+    stays = [i < len(last) and word == last[i] for i, word in enumerate(words)]
     ax.text(0.0, y, label, ha="left", va="center", color=style.GREY)
     for keep, color, slant in ((True, style.BLACK, "normal"), (False, style.GREY, "italic")):
-        shown = " ".join(w if s is keep else " " * len(w) for w, s in zip(said, stays))
-        if len(shown) > LONGEST:
-            shown = shown[: LONGEST - 1] + "…"
-        if shown.strip():
-            ax.text(0.115, y, shown, va="center", color=color, family="DejaVu Sans Mono", style=slant)
+        layer = " ".join(w if s is keep else " " * len(w) for w, s in zip(words, stays, strict=True))
+        if len(layer) > LONGEST:
+            layer = layer[: LONGEST - 1] + "…"
+        if layer.strip():
+            ax.text(WORDS_AT, y, layer, color=color, style=slant, **FIXED_WIDTH)
 
 
 def _lanes(ax: Axes, source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> None:
@@ -117,7 +48,8 @@ def _lanes(ax: Axes, source: str, teacher: Lane, student: Lane, support: Mapping
     ax.set_axis_off()
     ax.set(xlim=(0, 1), ylim=(rows - 0.5, -0.6))
     ax.text(0.0, 0.0, "source", color=style.GREY, va="center")
-    ax.text(0.115, 0.0, source, va="center", family="DejaVu Sans Mono", weight="bold")
+    ax.text(WORDS_AT, 0.0, source, weight="bold", **FIXED_WIDTH)
+
     y = 1.3
     for lane, counts in ((teacher, shown), (student, range(1, student.calls + 1))):
         color = LOOKS[lane.role][0]
@@ -127,6 +59,7 @@ def _lanes(ax: Axes, source: str, teacher: Lane, student: Lane, support: Mapping
             y += 1
             _row(ax, y, f"call {n}", lane.readings[n - 1], lane.sentence)
         y += 1.3
+
     note = "black: as in the final sentence; grey italics: not so"
     ax.text(1.0, y, note, color=style.GREY, ha="right", va="center")
     for text in ax.texts:
@@ -134,23 +67,20 @@ def _lanes(ax: Axes, source: str, teacher: Lane, student: Lane, support: Mapping
 
 
 def duel(source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> Figure:
-    """One sentence each: how the teacher's reading settles call by call, and the student's single call."""
-    from matplotlib import rc_context
-
+    """One sentence each: the teacher's readings call by call, and the student's single call."""
     fig, (ax,) = style.canvas(height=4.1)
-    with rc_context(style.STYLE):
+    with style.in_style():
         _lanes(ax, source, teacher, student, support)
     return fig
 
 
 def duel_alt(source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> str:
     """What `duel` shows, in words."""
-    ends = "; ".join(
-        f"the {lane.role} writes '{lane.sentence}' ({lane.cost}), "
-        + ("a right answer" if lane.sentence in support else "not a right answer")
-        for lane in (teacher, student)
-    )
-    return f"The duel for the source '{source}': {ends}."
+    ends = []
+    for lane in (teacher, student):
+        verdict = "a right answer" if lane.sentence in support else "not a right answer"
+        ends.append(f"the {lane.role} writes '{lane.sentence}' ({lane.cost}), {verdict}")
+    return f"The duel for the source '{source}': {'; '.join(ends)}."
 
 
 # ---- many samples
@@ -166,8 +96,7 @@ def _bars(ax: Axes, title: str, values: Mapping[str, float], digits: int, log: b
         label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
     if log:
         ax.set_yscale("log")
-        low = min(values.values()) / 3
-        ax.set_ylim(low, max(values.values()) * 4)
+        ax.set_ylim(min(values.values()) / 3, max(values.values()) * 4)
     else:
         ax.margins(y=0.18)
     ax.set_title(title, fontsize=11)
@@ -190,11 +119,9 @@ def _scores(axes: Sequence[Axes], scores: Sequence[Score], floor: float) -> None
 
 
 def scoreboard(scores: Sequence[Score], floor: float) -> Figure:
-    """Cost, quality and diversity side by side; dashed: what samples of the exact truth would score."""
-    from matplotlib import rc_context
-
+    """Cost, quality and diversity side by side; dashed: scores of as many samples of the exact truth."""
     fig, axes = style.canvas(1, 5, height=2.6)
-    with rc_context(style.STYLE):
+    with style.in_style():
         _scores(axes, scores, floor)
         fig.supxlabel("dashed: as many samples of the exact truth", fontsize=11)
     return fig
@@ -209,10 +136,9 @@ def whole_duel(
     floor: float,
 ) -> Figure:
     """`duel` above `scoreboard`: the README's picture."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(style.STYLE):
+    with style.in_style():
         fig = Figure(figsize=(style.WIDTH, 6.6), dpi=style.DPI, layout="constrained")
         above, below = fig.subfigures(2, 1, height_ratios=[1.5, 1.0])
         _lanes(above.subplots(), source, teacher, student, support)
@@ -226,17 +152,16 @@ def whole_duel(
 
 def truth(support: Mapping[str, float], samples: Mapping[str, Sequence[str]]) -> Figure:
     """All right answers of a source with their exact probabilities, and how often each role wrote them."""
-    from matplotlib import rc_context
-
     names = [*support, "anything else (wrong)"]
     fig, (ax,) = style.canvas(height=0.9 + 0.3 * len(names))
-    with rc_context(style.STYLE):
+    with style.in_style():
         ax.barh(range(len(names)), [*support.values(), 0.0], color="#cfcfcf", label="exact probability")
         for i, (role, texts) in enumerate(samples.items()):
             counts = Counter(text if text in support else names[-1] for text in texts)
-            color, marker, _ = LOOKS[role]
-            heights = [j + (i - (len(samples) - 1) / 2) * 0.3 for j in range(len(names))]
             shares = [counts[name] / len(texts) for name in names]
+            shift = (i - (len(samples) - 1) / 2) * 0.3  # roles stand one below the other
+            heights = [j + shift for j in range(len(names))]
+            color, marker, _ = LOOKS[role]
             label = f"{role}, of {len(texts)}"
             ax.plot(shares, heights, color=color, marker=marker, linestyle="", label=label)
         ax.set_yticks(range(len(names)), names)

@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
-from dlmone_lite.figures.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    LINES,
-    MARKERS,
-    ORANGE,
-    PALETTE,
-    RED,
-    SKY,
-    canvas,
-)
+from dlmone_lite.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
 
-HATCHES = ("", "//", "..", "xx")
 EDGE = 2.7  # of the square that is shown
-REAL, FAKE, EXACT = (
-    {"color": BLUE, "width": 0.006, "zorder": 4},
-    {"color": ORANGE, "width": 0.005, "zorder": 5},
-    {
-        "color": "#444444",
-        "width": 0.014,
-        "zorder": 3,
-        "alpha": 0.5,
-        "headwidth": 2.2,
-        "headlength": 2.2,
-        "headaxislength": 2.2,
-    },
-)  # the exact score is a broad shadow: a fake arrow that is right lies inside it
+REAL = {"color": style.BLUE, "width": 0.006, "zorder": 4}
+FAKE = {"color": style.ORANGE, "width": 0.005, "zorder": 5}
+EXACT = {
+    "color": "#444444",
+    "width": 0.014,
+    "zorder": 3,
+    "alpha": 0.5,
+}  # a fake arrow that is right lies inside
+EXACT |= {"headwidth": 2.2, "headlength": 2.2, "headaxislength": 2.2}
 ARROWS = {"real: the teacher's": REAL, "exact: the student's own": EXACT, "fake: psi's": FAKE}
+
+
+# ---- arrows in the plane
 
 
 def _arrows(ax: Axes, places: Tensor, arrows: Tensor, **look: object) -> None:
@@ -47,22 +34,15 @@ def _arrows(ax: Axes, places: Tensor, arrows: Tensor, **look: object) -> None:
 
 
 def _plane(ax: Axes, density: Tensor, title: str) -> None:
-    """The data's density (n, n) over the square, as grey, y along the rows."""
-    ax.imshow(
-        density,
-        origin="lower",
-        extent=(-EDGE, EDGE, -EDGE, EDGE),
-        cmap="Greys",
-        vmin=0,
-        vmax=1.5,
-        interpolation="bilinear",
-        zorder=0,
-    )
+    """The data's density (n, n) over the square in grey, y along the rows."""
+    extent = (-EDGE, EDGE, -EDGE, EDGE)
+    grey = {"cmap": "Greys", "vmin": 0, "vmax": 1.5, "interpolation": "bilinear"}
+    ax.imshow(density, origin="lower", extent=extent, zorder=0, **grey)
     _square(ax, title)
 
 
 def _square(ax: Axes, title: str) -> None:
-    ticks = (-2, 0, 2)  # few and fixed: finding good ones takes longer than all the arrows
+    ticks = (-2, 0, 2)  # few and fixed, because finding good ones takes longer than all the arrows
     ax.set(xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE), aspect="equal", title=title, xticks=ticks, yticks=ticks)
     ax.grid(visible=False)
 
@@ -86,42 +66,45 @@ def watch(
     arrows: Sequence[Tensor],
     ratio: float,
 ) -> Figure:
-    """Left: the data (density (n, n)), the student's points (N, 2), where descent pulls some of them (M, 2).
-    Right: the same points noised, and at `places` (P, 2) the arrows of real, exact and fake score (P, 2)."""
-    fig, (left, right) = canvas(1, 2, height=4.0, width=10.6)
-    fig.set_layout_engine("none")  # fixed places: a slider waits for this figure
+    """Left: the data's density (n, n), the student's points (N, 2), the pull of descent on the first M (M, 2).
+    Right: the points noised (N, 2), and the real, exact and fake scores (P, 2) at `places` (P, 2)."""
+    fig, (left, right) = style.canvas(1, 2, height=4.0, width=10.6)
+    fig.set_layout_engine("none")  # fixed places are drawn faster, while a slider waits
     left.set_position((0.04, 0.08, 0.33, 0.83))
     right.set_position((0.42, 0.08, 0.33, 0.83))
     _plane(left, density, "the student's samples $x_g$")
-    left.scatter(*points.T, s=9, color=GREEN, linewidths=0, zorder=2)
-    _arrows(left, points[: len(pulls)], pulls, color=RED, width=0.006, zorder=4)
-    right.scatter(*noised.T, s=5, color=SKY, alpha=0.5, linewidths=0, zorder=1)
+    left.scatter(*points.T, s=9, color=style.GREEN, linewidths=0, zorder=2)
+    _arrows(left, points[: len(pulls)], pulls, color=style.RED, width=0.006, zorder=4)
+
+    right.scatter(*noised.T, s=5, color=style.SKY, alpha=0.5, linewidths=0, zorder=1)
     for arrow, look in zip(arrows, ARROWS.values(), strict=True):
         _arrows(right, places, arrow, **look)
-    title = rf"noised to $\sigma/\alpha$ = {ratio:.1f}: $\sigma^2 \times$ score"
-    _square(right, title)
-    handles = [_mark("the data", "#888888", "s"), _mark("student's points", GREEN, "o")]
-    handles += [_mark("descent's pull", RED, ">"), _mark("noised points", SKY, "o")]
-    handles += [
-        _mark(name, str(look["color"]), "", "-", 5 if look is EXACT else 2.5) for name, look in ARROWS.items()
-    ]
+    _square(right, rf"noised to $\sigma/\alpha$ = {ratio:.1f}: $\sigma^2 \times$ score")
+
+    handles = [_mark("the data", "#888888", "s"), _mark("student's points", style.GREEN, "o")]
+    handles += [_mark("descent's pull", style.RED, ">"), _mark("noised points", style.SKY, "o")]
+    for name, look in ARROWS.items():
+        handles.append(_mark(name, str(look["color"]), "", "-", 5 if look is EXACT else 2.5))
     _key(fig, handles, 0.76)
     return fig
 
 
 def pulls(density: Tensor, points: Tensor, truth: Tensor, taken: Tensor, names: tuple[str, str]) -> Figure:
     """Two descent directions at every point of a small student: the true one and another, (N, 2) each."""
-    fig, (ax,) = canvas(height=4.2, width=7.8)
+    fig, (ax,) = style.canvas(height=4.2, width=7.8)
     fig.set_layout_engine("none")
     ax.set_position((0.06, 0.08, 0.52, 0.86))
     _plane(ax, density, "where descent pulls each point")
-    ax.scatter(*points.T, s=40, color=GREEN, edgecolors="black", linewidths=0.8, zorder=3)
+    ax.scatter(*points.T, s=40, color=style.GREEN, edgecolors="black", linewidths=0.8, zorder=3)
     _arrows(ax, points, truth, **EXACT)
-    _arrows(ax, points, taken, color=RED, width=0.006, zorder=5)
-    handles = [_mark("the data", "#888888", "s"), _mark("student's points", GREEN, "o")]
-    handles += [_mark(names[0], "#444444", "", "-", 5), _mark(names[1], RED, "", "-", 2.5)]
+    _arrows(ax, points, taken, color=style.RED, width=0.006, zorder=5)
+    handles = [_mark("the data", "#888888", "s"), _mark("student's points", style.GREEN, "o")]
+    handles += [_mark(names[0], "#444444", "", "-", 5), _mark(names[1], style.RED, "", "-", 2.5)]
     _key(fig, handles, 0.6)
     return fig
+
+
+# ---- what follows from them
 
 
 def cosines(
@@ -129,22 +112,20 @@ def cosines(
 ) -> Figure:
     """Left: cosine between the gradient of L2 - mu L1 and the true one, by mu; thin lines are students,
     the thick one is their mean; one colour per noise level (the keys). Right: L1 alone, a bar per level."""
-    fig, (left, right) = canvas(1, 2, height=3.8, width=10.0, ratios=[1.7, 1])
+    fig, (left, right) = style.canvas(1, 2, height=3.8, width=10.0, ratios=[1.7, 1])
     for i, (level, students) in enumerate(by_level.items()):
-        look = {"color": PALETTE[i], "linestyle": LINES[i]}
-        for student in students:
-            left.plot(mu, student, color=PALETTE[i], linewidth=0.7, alpha=0.5)
-        mean = [sum(values) / len(values) for values in zip(*students, strict=True)]
-        left.plot(mu, mean, **look, linewidth=2.6, marker=MARKERS[i], markevery=4, label=level)
-    left.axvline(0.5, color=GREY, linewidth=1.2, linestyle=":")
+        style.fan(left, mu, students, style.look(i), level, markevery=4)
+    left.axvline(0.5, color=style.GREY, linewidth=1.2, linestyle=":")
     left.set(xlabel=r"$\mu$", ylabel="cosine with the true gradient", ylim=(0, 1.05))
     left.set_title(r"$L_2 - \mu L_1$")
     left.legend(title=r"$\sigma/\alpha$", loc="lower center")
-    bars = right.bar(range(len(alone)), alone, color=PALETTE[: len(alone)], width=0.6)
-    for i, bar in enumerate(bars):
-        bar.set(hatch=HATCHES[i % 4], edgecolor="white")
-    right.axhline(0, color=BLACK, linewidth=1.2)
-    right.set_xticks(range(len(alone)), list(by_level))
+
+    bars, count = range(len(alone)), len(alone)
+    right.bar(
+        bars, alone, color=style.PALETTE[:count], hatch=style.HATCHES[:count], edgecolor="white", width=0.6
+    )
+    right.axhline(0, color=style.BLACK, linewidth=1.2)
+    right.set_xticks(bars, list(by_level))
     right.set(xlabel=r"$\sigma/\alpha$", ylim=(-1.05, 1.05), title="$L_1$ alone: below 0 is uphill")
     right.grid(axis="x", visible=False)
     return fig
@@ -152,30 +133,18 @@ def cosines(
 
 def descents(curves: Mapping[str, Sequence[Sequence[float]]], every: int, top: float) -> Figure:
     """Divergence against the update for each rule (the keys): a thin line per seed, a thick one through their
-    medians; a seed that came above `top` ends there."""
-    fig, (ax,) = canvas(height=3.9)
+    medians; both end where they exceed `top`. every: updates between two values."""
+    fig, (ax,) = style.canvas(height=3.9)
     length = max(len(values) for seeds in curves.values() for values in seeds)
+    updates = [every * j for j in range(length)]
     for i, (name, seeds) in enumerate(curves.items()):
-        look = {"color": PALETTE[i], "linestyle": LINES[i]}
-        for values in seeds:
-            ax.plot(
-                [every * j for j in range(len(values))], values, color=PALETTE[i], linewidth=0.8, alpha=0.6
-            )
         padded = [list(values) + [10 * top] * (length - len(values)) for values in seeds]
-        middle = [sorted(column)[len(column) // 2] for column in zip(*padded, strict=True)]
-        kept = next((j + 1 for j, value in enumerate(middle) if value > top), length)
-        ax.plot(
-            [every * j for j in range(kept)],
-            middle[:kept],
-            **look,
-            linewidth=2.4,
-            marker=MARKERS[i],
-            markevery=2,
-            label=name,
-        )
+        median = [sorted(column)[len(column) // 2] for column in zip(*padded, strict=True)]
+        kept = next((j + 1 for j, value in enumerate(median) if value > top), length)
+        style.fan(ax, updates, seeds, style.look(i), name, middle=median[:kept], markevery=2)
     ax.set(yscale="log", xlabel="update of theta", ylabel=r"divergence $E\,\|f_\phi - f^*_\theta\|^2$")
     ax.set_ylim(None, top)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    style.legend_beside(ax, at="upper left")
     return fig
 
 
@@ -184,66 +153,58 @@ def lags(
 ) -> Figure:
     """Left: psi's error over the signal while the student travels, mean and range of the seeds, for each
     setting (the keys). Right: how many updates psi is behind, as bars."""
-    fig, (left, right) = canvas(1, 2, height=3.7, width=10.0, ratios=[1.25, 1])
+    fig, (left, right) = style.canvas(1, 2, height=3.7, width=10.0, ratios=[1.25, 1])
     for i, (name, seeds) in enumerate(lag.items()):
         columns = list(zip(*seeds, strict=True))
-        left.fill_between(
-            steps, [min(c) for c in columns], [max(c) for c in columns], color=PALETTE[i], alpha=0.15
-        )
-        left.plot(
-            steps,
-            [sum(c) / len(c) for c in columns],
-            color=PALETTE[i],
-            linestyle=LINES[i],
-            marker=MARKERS[i],
-            label=name,
-        )
-    left.axhline(1, color=GREY, linewidth=1.2, linestyle=":")
+        low, high = [min(column) for column in columns], [max(column) for column in columns]
+        left.fill_between(steps, low, high, color=style.PALETTE[i], alpha=0.15)
+        left.plot(steps, [fmean(column) for column in columns], **style.look(i), label=name)
+    left.axhline(1, color=style.GREY, linewidth=1.2, linestyle=":")
     left.set(xlabel="update of theta", ylabel="psi's error / signal", ylim=(0, None))
-    places = range(len(age))
-    bars = right.barh(places, list(age.values()), color=[PALETTE[i] for i in places], height=0.6)
-    for i, bar in enumerate(bars):
-        bar.set(hatch=HATCHES[i % 4], edgecolor="white")
-    right.set_yticks(places, list(age))
-    right.set(xlabel="updates behind, mean", ylim=(len(age) - 0.4, -0.6))
-    right.grid(axis="y", visible=False)
     left.legend(loc="upper left")
+
+    colors, hatches = style.PALETTE[: len(age)], style.HATCHES[: len(age)]
+    right.barh(
+        range(len(age)), list(age.values()), color=colors, hatch=hatches, edgecolor="white", height=0.6
+    )
+    style.name_rows(right, list(age))
+    right.set_xlabel("updates behind, mean")
     return fig
 
 
 def widths(
     ratio: Sequence[float], by_rule: Mapping[str, Sequence[Sequence[float]]], one: float, both: float
 ) -> Figure:
-    """Width of the fitted Gaussian against the largest sigma/alpha that is compared, seeds as marks; `one`
-    and `both` are the standard deviations of a single mode and of all the data."""
-    fig, (ax,) = canvas(height=3.7)
+    """Width of the fitted Gaussian against the largest sigma/alpha that is compared, seeds as marks.
+
+    one, both: the standard deviations of a single mode and of all the data.
+    """
+    fig, (ax,) = style.canvas(height=3.7)
     for i, (name, values) in enumerate(by_rule.items()):
-        mean = [sum(row) / len(row) for row in values]
-        ax.plot(ratio, mean, color=PALETTE[i], linestyle=LINES[i], label=name)
+        ax.plot(ratio, [fmean(row) for row in values], **style.stroke(i), label=name)
         for row, at in zip(values, ratio, strict=True):
-            ax.plot([at] * len(row), row, MARKERS[i], color=PALETTE[i], markersize=5, fillstyle="none")
+            ax.plot(
+                [at] * len(row), row, style.MARKERS[i], color=style.PALETTE[i], markersize=5, fillstyle="none"
+            )
     for height, label, at, side in ((both, "all the data", 0, "left"), (one, "one mode", -1, "right")):
-        ax.axhline(height, color=BLACK, linewidth=1.2, linestyle=":")
+        ax.axhline(height, color=style.BLACK, linewidth=1.2, linestyle=":")
         ax.annotate(label, (ratio[at], height + 0.01), ha=side, va="bottom", fontsize=11)
-    ax.set(xscale="log", xlabel=r"largest noise level $\sigma/\alpha$ that is compared")
+    ax.set_xlabel(r"largest noise level $\sigma/\alpha$ that is compared")
     ax.set(ylabel="width of the student", ylim=(0, 1.25 * both))
-    ax.set_xticks(list(ratio), [f"{r:.2g}" for r in ratio])
-    ax.minorticks_off()
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    style.log_axis(ax, list(ratio), [f"{r:.2g}" for r in ratio])
+    style.legend_beside(ax)
     return fig
 
 
 def accuracies(ratio: Sequence[float], by_judge: Mapping[str, Sequence[float]]) -> Figure:
     """Share of right verdicts against the noise level, one curve per moment and judge (the keys)."""
-    fig, (ax,) = canvas(height=3.6)
+    fig, (ax,) = style.canvas(height=3.6)
     for i, (name, values) in enumerate(by_judge.items()):
-        look = {"color": PALETTE[i // 2], "fillstyle": ("full", "none")[i % 2]}
-        ax.plot(ratio, values, **look, linestyle=LINES[i % 2], marker=MARKERS[i // 2], label=name)
-    ax.axhline(0.5, color=GREY, linewidth=1.2, linestyle=":")
+        look = {"color": style.PALETTE[i // 2], "fillstyle": ("full", "none")[i % 2]}
+        ax.plot(ratio, values, **look, linestyle=style.LINES[i % 2], marker=style.MARKERS[i // 2], label=name)
+    ax.axhline(0.5, color=style.GREY, linewidth=1.2, linestyle=":")
     ax.annotate("chance", (ratio[0], 0.495), va="top", fontsize=11)
-    ax.set(xscale="log", xlabel=r"noise level $\sigma/\alpha$", ylabel="share of right verdicts")
-    ax.set_ylim(0.4, 1.03)
-    ax.set_xticks(list(ratio), [f"{r:.2g}" for r in ratio])
-    ax.minorticks_off()
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    ax.set(xlabel=style.RATIO, ylabel="share of right verdicts", ylim=(0.4, 1.03))
+    style.log_axis(ax, list(ratio), [f"{r:.2g}" for r in ratio])
+    style.legend_beside(ax, at="upper left")
     return fig

@@ -1,34 +1,36 @@
-"""Figures: pure functions from data to a matplotlib `Figure`, shown as an <img> with a text alternative."""
+"""The common look of all figures: colours, axes, legends, runs and their means, and HTML around a picture.
+
+Every figure is a pure function from data to a matplotlib `Figure`; `html` makes it an <img> with an alt text.
+"""
 
 from __future__ import annotations
 
 import base64
+import html as html_of_python
 import io
-from collections.abc import Mapping, Sequence
-from html import escape
-from typing import TYPE_CHECKING
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito's colours, told apart with any colour vision; a marker and a line style go with each.
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
-    "#000000",
-    "#E69F00",
-    "#56B4E9",
-    "#009E73",
-    "#F0E442",
-    "#0072B2",
-    "#D55E00",
-    "#CC79A7",
-)
+# ---- the look
+
+# The colours of Okabe and Ito, which any colour vision tells apart; a marker and a line style go with each.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, RED, PINK = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 PALETTE = (BLUE, ORANGE, GREEN, RED, PINK, SKY, BLACK)  # in order of use; yellow is too pale for lines
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+HATCHES = ("", "//", "..", "xx")
 GREY = "#767676"  # the palest grey that is still readable on white
 WIDTH, DPI = 8.6, 100  # inches, dots per inch
 SMALLEST = 11  # points; nothing in a figure is smaller
+RATIO = r"noise level $\sigma/\alpha$"
 
 STYLE = {
     "font.size": 11,
@@ -52,6 +54,13 @@ STYLE = {
 }
 
 
+def in_style() -> AbstractContextManager[None]:
+    """A context in which matplotlib draws with `STYLE`."""
+    from matplotlib import rc_context
+
+    return rc_context(STYLE)
+
+
 def canvas(
     rows: int = 1,
     columns: int = 1,
@@ -59,43 +68,69 @@ def canvas(
     width: float = WIDTH,
     ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """A blank figure in the kit's style and its axes, row by row; `ratios` are the widths of the columns."""
-    from matplotlib import rc_context
+    """A blank figure in the common style and its axes, row by row; `ratios` are the widths of the columns."""
     from matplotlib.figure import Figure
 
-    with rc_context(STYLE):
+    with in_style():
         fig = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         axes = fig.subplots(rows, columns, squeeze=False, width_ratios=ratios)
     return fig, list(axes.flat)
 
 
-def html(fig: Figure, alt: str, compress: int = 3) -> str:
-    """The figure as an `<img>` with its text alternative, opaque white behind it; PNG's `compress` goes from
-    1, quick, for what follows a slider, to 9, small, for what is kept in a file."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.text import Text
-
-    if not alt.strip():
-        raise ValueError("a figure needs an alt text that says what it shows")
-    for text in fig.findobj(Text):  # legends and labels made outside the style's context come out smaller
-        text.set_fontsize(max(SMALLEST, text.get_fontsize()))
-    buffer = io.BytesIO()
-    with rc_context(STYLE):
-        # not fig.savefig, which draws everything twice, and a slider waits for it
-        options = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": compress}}
-        FigureCanvasAgg(fig).print_png(buffer, **options)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    style = "max-width:100%;height:auto;background:#fff"
-    return f'<img alt="{escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
+def stroke(i: int) -> dict[str, Any]:
+    """Colour and line style of the i-th curve."""
+    return {"color": PALETTE[i % 7], "linestyle": LINES[i % 7]}
 
 
-def show(fig: Figure, alt: str, numbers: str = "") -> None:
-    """Display the figure in a notebook, with its numbers in words below it."""
-    from IPython.display import HTML, display
+def look(i: int) -> dict[str, Any]:
+    """Colour, line style and marker of the i-th curve."""
+    return {**stroke(i), "marker": MARKERS[i % 7]}
 
-    below = f'<div style="font-family:monospace">{escape(numbers)}</div>' if numbers else ""
-    display(HTML(html(fig, alt, compress=9) + below))
+
+# ---- axes and legends
+
+
+def log_axis(
+    ax: Axes, ticks: Sequence[float], labels: Sequence[str] | None = None, *, base: float = 10
+) -> None:
+    """A logarithmic x axis with just these ticks."""
+    ax.set_xscale("log", base=base)
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks] if labels is None else labels)
+    ax.minorticks_off()
+
+
+def name_rows(ax: Axes, names: Sequence[str], *, grid: bool = False) -> None:
+    """Names along the y axis, the first on top, for bars or, with a grid, marks at 0, 1, 2, ..."""
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    if not grid:
+        ax.grid(axis="y", visible=False)
+
+
+def wrap(sentence: str, width: int) -> str:
+    """A sentence over several lines, its question mark never alone on one."""
+    return "\n".join(textwrap.wrap(sentence.replace(" ?", "\u00a0?"), width))
+
+
+def legend(ax: Axes, where: str = "best") -> None:
+    """A legend inside the axes, close-set."""
+    ax.legend(loc=where, fontsize=SMALLEST, frameon=False, labelspacing=0.25)
+
+
+def legend_below(fig: Figure, ax: Axes, columns: int) -> None:
+    """The legend of one of the axes, below the whole figure."""
+    handles, labels = ax.get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=SMALLEST, frameon=False)
+
+
+def legend_beside(ax: Axes, *, at: str = "center left") -> None:
+    """A legend to the right of the axes, at their middle or, with "upper left", from their top down."""
+    ax.legend(
+        loc=at, bbox_to_anchor=(1.0, 0.5 if at == "center left" else 1.0), fontsize=SMALLEST, frameon=False
+    )
+
+
+# ---- what is drawn in several notebooks
 
 
 def lines(
@@ -110,7 +145,7 @@ def lines(
 ) -> None:
     """Labelled curves over one x, told apart by colour and line style."""
     for i, (label, y) in enumerate(curves.items()):
-        ax.plot(x, y, color=PALETTE[i % 7], linestyle=LINES[i % 7], label=label)
+        ax.plot(x, y, **stroke(i), label=label)
     if log_x:
         ax.set_xscale("log")
     if log_y:
@@ -118,3 +153,118 @@ def lines(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(curves) > 1:
         ax.legend()
+
+
+def two_errors(
+    ax: Axes, x: Sequence[float], rows: Sequence[Mapping[str, float]], key: str, color: str
+) -> None:
+    """Two standard errors, `<key>_se`, up and down from each score."""
+    low, high = ([row[key] + sign * row[f"{key}_se"] for row in rows] for sign in (-2, 2))
+    ax.vlines(x, low, high, color=color, linewidth=1.2)
+
+
+def fan(
+    ax: Axes,
+    x: Sequence[float],
+    runs: Sequence[Sequence[float]],
+    look: Mapping[str, Any],
+    label: str,
+    *,
+    middle: Sequence[float] | None = None,
+    markevery: int | None = None,
+) -> None:
+    """Every run thin and their mean, or `middle`, thick; a curve shorter than x ends early."""
+    thin = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 0.8, "alpha": 0.5}
+    for run in runs:
+        ax.plot(x[: len(run)], run, **thin)
+    if middle is None:
+        middle = [fmean(column) for column in zip(*runs, strict=True)]
+    ax.plot(x[: len(middle)], middle, **look, linewidth=2.4, markevery=markevery, label=label)
+
+
+def dots(
+    ax: Axes,
+    y: float,
+    values: Sequence[float],
+    color: str,
+    marker: str,
+    *,
+    bar: str = BLACK,
+    half: float = 0.3,
+) -> None:
+    """A dot for each value along the row y, and an upright bar of 2 `half` at their mean."""
+    ax.plot(values, [y] * len(values), color=color, marker=marker, linestyle="", alpha=0.6)
+    if values:
+        ax.plot([fmean(values)] * 2, [y - half, y + half], color=bar, linewidth=2.5)
+
+
+def share_bars(
+    ax: Axes, support: Mapping[str, float], shares: Mapping[str, float], labels: Sequence[str]
+) -> None:
+    """How often each right sentence is written, a diamond at its exact probability; all others come last."""
+    written = [shares.get(name, 0.0) for name in support]
+    colors = [BLUE] * len(written) + [GREY]
+    ax.barh(range(len(colors)), [*written, 1 - sum(written)], color=colors, height=0.6)
+    exact = {"color": BLACK, "markersize": 6, "label": "exact probability"}
+    ax.plot(list(support.values()), range(len(support)), "D", **exact)
+    name_rows(ax, [*labels, "anything else"])
+    ax.set_xlim(0, 1.02)
+
+
+# ---- HTML
+
+
+def escape(text: str) -> str:
+    """Text made safe for HTML: whatever a checkpoint, a world or a learner wrote passes through here."""
+    return html_of_python.escape(text)
+
+
+def page(*parts: str) -> str:
+    """HTML on white with black letters, which is readable in a dark notebook as well."""
+    style = "background:#fff;color:#000;padding:6px;font-size:14px;line-height:1.3"
+    return f'<div style="{style}">{"".join(parts)}</div>'
+
+
+def cell(content: str, style: str = "", tag: str = "td") -> str:
+    """A table's cell around HTML."""
+    return f'<{tag} style="{style}">{content}</{tag}>'
+
+
+def row(*cells: str, style: str = "") -> str:
+    """A table's row of `cell`s."""
+    return f'<tr style="{style}">{"".join(cells)}</tr>'
+
+
+def table(rows: Iterable[str], style: str = "") -> str:
+    """A table of `row`s."""
+    return f'<table style="border-collapse:collapse;{style}">{"".join(rows)}</table>'
+
+
+def html(fig: Figure, alt: str, compress: int = 3) -> str:
+    """The figure as an `<img>` on opaque white with its alt text; raises ValueError without one.
+
+    compress: level of the PNG, from 1, quick, for what follows a slider, to 9, small, for what is kept.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    if not alt.strip():
+        raise ValueError("a figure needs an alt text that says what it shows")
+    for text in fig.findobj(Text):  # legends and labels made outside the style's context come out smaller
+        text.set_fontsize(max(SMALLEST, text.get_fontsize()))
+    buffer = io.BytesIO()
+    with in_style():
+        # fig.savefig would draw everything twice, while a slider waits
+        options = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": compress}}
+        FigureCanvasAgg(fig).print_png(buffer, **options)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    style = "max-width:100%;height:auto;background:#fff"
+    return f'<img alt="{escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
+
+
+def show(fig: Figure, alt: str, numbers: str = "") -> None:
+    """Display the figure in a notebook, with its numbers in words below it."""
+    from IPython.display import HTML, display
+
+    below = f'<div style="font-family:monospace">{escape(numbers)}</div>' if numbers else ""
+    display(HTML(html(fig, alt, compress=9) + below))

@@ -1,4 +1,4 @@
-"""Figures of notebook 00: what is drawn is what was measured, the lanes are the samplers' own."""
+"""Figures of notebook 00: what is drawn is what was measured."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 from tiny import SHARES, SOURCES, make_codec, make_model, make_world
 
 from dlmone_lite.checkpoints.checkpoint import Checkpoint
+from dlmone_lite.evaluation.duel import Lane, Score, run_lane
 from dlmone_lite.figures import nb00 as figures
 from dlmone_lite.figures import style
-from dlmone_lite.figures.nb00 import Lane
 from dlmone_lite.files import ROOT
-from dlmone_lite.generation import generate
 
 SUPPORT = {"a b": 0.75, "c d": 0.25}
 TEACHER = Lane("teacher", ("c x", "a x", "a d", "a b"), 0.5)
@@ -31,25 +29,6 @@ def checkpoint(folder: Path, role: str) -> Checkpoint:
 
 def texts(fig) -> list[str]:
     return [text.get_text() for ax in fig.axes for text in ax.texts]
-
-
-@pytest.mark.parametrize(("role", "steps"), [("teacher", 5), ("student", 1), ("student", 3)])
-def test_a_lane_ends_where_the_sampler_ends(tmp_path: Path, role: str, steps: int) -> None:
-    made = checkpoint(tmp_path, role)
-    lane = figures.run_lane(made, SOURCES[0], steps, seed=0)
-    assert (lane.role, lane.calls) == (role, steps) and lane.seconds > 0
-    assert lane.sentence == generate(made, SOURCES[:1], steps=steps, seed=0)[0][0]
-    again, other = (figures.run_lane(made, SOURCES[0], steps, seed=seed) for seed in (0, 1))
-    assert again.readings == lane.readings != other.readings
-
-
-def test_a_lane_reads_every_call(tmp_path: Path) -> None:
-    made = checkpoint(tmp_path, "teacher")
-    batch = made.codec.encode(SOURCES[:1])
-    noise = torch.randn(1, 12, 8, generator=torch.Generator().manual_seed(4))
-    x = torch.where(batch.target[..., None], noise, made.model.embed(batch.ids))
-    first = made.codec.decode(made.model.round(made.model(x, torch.tensor([2000]), batch)))[0]
-    assert figures.run_lane(made, SOURCES[0], 3, seed=4).readings[0] == first
 
 
 def test_the_duel_shows_calls_by_doubling_and_both_verdicts() -> None:
@@ -77,18 +56,9 @@ def test_the_alt_text_says_who_wrote_what() -> None:
     assert "student writes 'c b' (1 call), not a right answer" in alt
 
 
-def test_scores_by_hand() -> None:
-    s = figures.score("student", 1, 0.5, ["a b", "a b", "oops", "a b"], SUPPORT)
-    assert (s.validity, s.tv) == (0.75, 0.25)  # half of |.75 - .75| + |0 - .25| + .25
-    assert s.coverage == pytest.approx(1 / ((1 - 0.25**4) + (1 - 0.75**4)))
-
-
 @pytest.mark.parametrize("right", [0.0, 1.0])
 def test_the_scoreboard_holds_at_the_extremes(right: float) -> None:
-    scores = [
-        figures.Score("teacher", 32, 0.1, 1.0, 1.0, 0.1),
-        figures.Score("student", 1, 0.003, right, right, 1 - right),
-    ]
+    scores = [Score("teacher", 32, 0.1, 1.0, 1.0, 0.1), Score("student", 1, 0.003, right, right, 1 - right)]
     fig = figures.scoreboard(scores, 0.12)
     heights = [bar.get_height() for ax in fig.axes for bar in ax.patches]
     assert heights == pytest.approx([32, 1, 100, 3, 100, 100 * right, 1, right, 0.1, 1 - right])
@@ -118,7 +88,12 @@ def test_every_control_of_the_panel_answers(tmp_path: Path) -> None:
     path = ROOT / "notebooks" / "00_start_here.ipynb"
     cells = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
     (source,) = [cell for cell in cells if "panel = Panel(" in cell]
-    names = {"figures": figures, "style": style, "held_out_sources": lambda world, count: SOURCES}
+    names = {
+        "figures": figures,
+        "style": style,
+        "run_lane": run_lane,
+        "held_out_sources": lambda world, count: SOURCES,
+    }
     names |= {role: checkpoint(tmp_path, role) for role in ("teacher", "student")}
     names["world"] = make_world(tmp_path)
     exec(source, names)

@@ -14,7 +14,6 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from dlmone_lite.figures import nb02 as figures
-from dlmone_lite.figures import nb02 as tables
 from dlmone_lite.figures import style
 from dlmone_lite.figures.nb02 import Reading
 
@@ -108,7 +107,7 @@ def test_the_law_and_the_measured_shares() -> None:
 
 def test_reading_table_marks_what_is_wrong_without_colour() -> None:
     lines = [Reading("who", 1.5, (("who", 0.9),)), Reading("<b>", -6.0, (("is", 0.25),))]
-    html = tables.reading_table(lines, ["alone"])
+    html = figures.reading_table(lines, ["alone"])
     assert texts(html) == [
         "true word", "margin", "alone", "who", "+1.5", "who 0.90", "<b>", "-6.0", "✗ is 0.25",
     ]  # fmt: skip
@@ -118,12 +117,12 @@ def test_reading_table_marks_what_is_wrong_without_colour() -> None:
 
 def test_origins_of_a_walk() -> None:
     words, first, second = ["is", "it", "at", "the"], ["is", "it", "on", "a"], ["is", "he", "at", "a"]
-    found = tables.origins(words, first, second)
+    found = figures.origins(words, first, second)
     assert found == ["both", "first", "second", "neither"]
-    assert texts(tables.walk_line(words, found)) == ["is", "=", "it", "A", "at", "B", "the", "!"]
+    assert texts(figures.walk_line(words, found)) == ["is", "=", "it", "A", "at", "B", "the", "!"]
 
 
 def test_walk_table_frames_one_row_and_says_right_or_wrong() -> None:
-    html = tables.walk_table([("0.50", "x", False), ("1.00", "y", True)], 0)
+    html = figures.walk_table([("0.50", "x", False), ("1.00", "y", True)], 0)
     assert html.count("outline") == 1 and html.index("outline") < html.index("0.50")
     assert texts(html)[1:] == ["0.50", "x", "✗ wrong", "1.00", "y", "right"]

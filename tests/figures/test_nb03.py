@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.figures import nb03 as figures
-from dlmone_lite.figures import nb03 as runs
 from dlmone_lite.figures import style
 from dlmone_lite.figures.nb03 import Reading
 from dlmone_lite.training.run import Step
@@ -111,53 +108,27 @@ def test_the_wrong_update_is_dotted() -> None:
 # ---- runs
 
 
-def test_rows_survive_being_flat() -> None:
-    assert runs.deepen(runs.flat(DECILES)) == DECILES
-    assert runs.mean_excess(runs.flat(DECILES)) == pytest.approx(0.2)
+def test_rows_survive_flattening() -> None:
+    assert figures.unflatten(figures.flatten(DECILES)) == DECILES
+    assert figures.mean_excess(figures.flatten(DECILES)) == pytest.approx(0.2)
 
 
 def test_live_figure() -> None:
-    assert "press Start" in texts(runs.live([]))
-    fig = runs.live([step(1), step(2)])
+    assert "press Start" in texts(figures.live([]))
+    fig = figures.live([step(1), step(2)])
     assert list(fig.axes[0].lines[0].get_ydata()) == [1.0, 0.5] and not fig.axes[1].containers
-    fig = runs.live([step(1, runs.flat(DECILES[:1])), step(2, runs.flat(DECILES)), step(3)])
+    fig = figures.live([step(1, figures.flatten(DECILES[:1])), step(2, figures.flatten(DECILES)), step(3)])
     floor, excess = fig.axes[1].containers
     assert [bar.get_height() for bar in floor] == [0.1, 0.5] and [bar.get_y() for bar in excess] == [0.1, 0.5]
     assert "after 2 steps" in fig.axes[1].get_title() and style.html(fig, "live")
 
 
-RECORD = [
-    {"step": 1, "losses": {"denoising": 1.0}},
-    {"step": 2, "losses": {"denoising": 0.5}, "evaluation": ROW},
-]
-
-
-def test_recorded_runs_are_found(tmp_path: Path) -> None:
-    assert runs.recorded(tmp_path / "nowhere", "world-teacher") == []
-    (tmp_path / "other-teacher.json").write_text(json.dumps(RECORD))
-    (tmp_path / "world-teacher.json").write_text(json.dumps({"checkpoint": "x", "steps": [1, 2]}))
-    assert runs.recorded(tmp_path, "world-teacher") == []
-    (tmp_path / "world-teacher.jsonl").write_text("".join(json.dumps(row) + "\n" for row in RECORD))
-    assert runs.recorded(tmp_path, "world-teacher") == RECORD
-    (tmp_path / "world-teacher.json").write_text(json.dumps({"config": {}, "run": {"history": RECORD[1:]}}))
-    assert runs.recorded(tmp_path, "world-teacher") == RECORD[1:]
-
-
-def test_records_by_steps_must_be_of_one_size(tmp_path: Path) -> None:
-    def write(name: str, samples: int, steps: list[int]) -> Path:
+def test_records_by_steps_must_be_of_one_size() -> None:
+    def record(samples: int, steps: list[int]) -> dict[str, Any]:
         settings = {"sources": 4, "samples": samples, "split": "test"}
-        record = {"settings": settings, "world_scores": [{"nfe": k, **ROW} for k in steps]}
-        (tmp_path / name).write_text(json.dumps(record))
-        return tmp_path / name
+        return {"settings": settings, "world_scores": [{"nfe": k, **ROW} for k in steps]}
 
-    few, many, other = write("a", 64, [1, 2]), write("b", 64, [64]), write("c", 16, [8])
-    assert list(runs.by_steps(few, many)) == [1, 2, 64] and runs.by_steps(many)[64]["tv"] == 0.3
+    few, many, other = record(64, [1, 2]), record(64, [64]), record(16, [8])
+    assert list(figures.by_steps(few, many)) == [1, 2, 64] and figures.by_steps(many)[64]["tv"] == 0.3
     with pytest.raises(InputError, match="different sizes"):
-        runs.by_steps(few, other)
-
-
-def test_recorded_run_figure() -> None:
-    left, right = runs.recorded_run(RECORD).axes
-    assert list(left.lines[0].get_ydata()) == [1.0, 0.5]
-    assert [list(line.get_ydata()) for line in right.lines] == [[0.9], [0.3], [0.8]]
-    assert not runs.recorded_run(RECORD[:1]).axes[1].lines
+        figures.by_steps(few, other)

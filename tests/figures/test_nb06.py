@@ -6,7 +6,6 @@ import math
 
 import pytest
 
-from dlmone_lite.figures import nb06 as cause
 from dlmone_lite.figures import nb06 as figures
 from dlmone_lite.figures import style
 
@@ -93,7 +92,7 @@ def test_lateness_draws_errors_over_the_signal_and_a_dot_for_each_look() -> None
         "alone": [cause_record(0.2, 0.1), cause_record(0.1, 0.3)],
         "adversarial": [cause_record(0.4, 0.5)],
     }
-    left, right = cause.lateness([0.8, 2.5], kinds).axes
+    left, right = figures.lateness([0.8, 2.5], kinds).axes
     assert line(left, "psi, alone")[1] == pytest.approx([0.75, 0.75])
     assert line(left, "psi, adversarial")[1] == pytest.approx([2.0, 2.0])
     assert line(left, "doubt of f*, alone")[1] == pytest.approx([0.01, 0.01])
