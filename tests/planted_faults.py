@@ -315,7 +315,7 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
                 "sinusoids(t * (1000.0 / self.config.T), self.config.embed_dim)",
                 "sinusoids(t * 1.0, self.config.embed_dim)",
             ),
-            ("verdict after the norm", "return self.blocks[-1].sum(h)", "return self.blocks[-1](h)"),
+            ("verdict after the norm", "return self.blocks[-1].last_sum(h)", "return self.blocks[-1](h)"),
         ],
     ),
     "model.py": (
@@ -357,11 +357,11 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
     "variants/warm_start.py": (
         ["tests/variants/test_warm_start.py"],
         [
-            ("kept rows start from noise", "known = wanted * kept[:, None, None]", "known = wanted * 0"),
+            ("kept rows start from noise", "target * kept[:, None, None]", "target * 0"),
             (
                 "score of another coordinate",
-                "score = torch.where(kept, other, z[:, cut] @ pool.direction)",
-                "score = torch.where(kept, other, z[:, cut - 1] @ pool.direction)",
+                "score = torch.where(kept, score, z[:, cut] @ pool.direction)",
+                "score = torch.where(kept, score, z[:, cut - 1] @ pool.direction)",
             ),
         ],
     ),
@@ -381,7 +381,7 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
     ),
     "variants/sharpen.py": (
         ["tests/variants/test_sharpen.py"],
-        [("unclamped sentences", '"clamp": phi.clamp}', '"clamp": None}')],
+        [("unclamped sentences", "c.nfe, phi.clamp)", "c.nfe, None)")],
     ),
     "jobs/corpus_task.py": (
         ["tests/corpora/test_real_text.py", "tests/cli/test_cli.py", "tests/jobs/test_task.py"],

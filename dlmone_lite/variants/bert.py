@@ -1,4 +1,4 @@
-"""DiffuSeq's own network: a BERT encoder from scratch between two small projections, embeddings left free.
+"""DiffuSeq's own network: a BERT encoder from scratch between two small projections, with free embeddings.
 
 Follows the published code of DiffuSeq (arXiv 2210.08933) and BERT (arXiv 1810.04805); the encoder equals
 `transformers`' BertModel weight for weight.
@@ -16,12 +16,12 @@ from dlmone_lite.model import Denoiser, ModelConfig, attend
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.training.large_vocabulary import nearest_row
 
-EPS = 1e-12  # of BERT's normalisations
-POSITIONS = 512  # as many as BERT has, however long the sentences are
+EPS = 1e-12  # of BERT's layer normalisations
+POSITIONS = 512  # BERT's number of positions, also for shorter rows
 
 
 class BertBlock(nn.Module):
-    """A layer of BERT: what is normalised is the sum, after each of its two parts (post-norm)."""
+    """A post-norm layer of BERT: attention and a GELU perceptron, each sum normalised after it is formed."""
 
     def __init__(self, width: int, heads: int, expand: int, dropout: float):
         super().__init__()
@@ -30,8 +30,8 @@ class BertBlock(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(width, EPS), nn.LayerNorm(width, EPS)
         self.up, self.down = nn.Linear(width, expand * width), nn.Linear(expand * width, width)
 
-    def sum(self, h: Tensor) -> Tensor:
-        """h (B, L, W) -> the last sum (B, L, W), which `norm2` has still to normalise."""
+    def last_sum(self, h: Tensor) -> Tensor:
+        """h (B, L, W) -> the last residual sum (B, L, W), before `norm2`."""
         B, L, W = h.shape
         qkv = self.qkv(h).view(B, L, 3, self.heads, W // self.heads)
         drop = self.dropout if self.training else 0.0
@@ -41,15 +41,15 @@ class BertBlock(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """h (B, L, W) -> (B, L, W)."""
-        return self.norm2(self.sum(h))
+        return self.norm2(self.last_sum(h))
 
 
 class BertDenoiser(Denoiser):
-    """The contract of `Denoiser` with DiffuSeq's parts; the network `"bert"` of `ModelConfig`.
+    """DiffuSeq's network with the interface of `Denoiser`; `network="bert"` of `ModelConfig`.
 
-    Embeddings are free, so the nearest one is sought by distance. t reaches the network as t * 1000 / T. The
-    features of the last layer are taken before its normalisation: their mean over channels is SiDA's
-    real-or-fake logit, and after it would be the same everywhere. (That DLM-One does so is a reconstruction.)
+    Embeddings are not normalised, so the nearest one is found by distance. The network receives t * 1000 / T.
+    `hidden` is the last layer's output before its normalisation, because SiDA's real-or-fake logit is a mean
+    over channels, which the normalisation would make constant. That DLM-One does so is a reconstruction.
     """
 
     def __init__(self, config: ModelConfig):
@@ -57,7 +57,7 @@ class BertDenoiser(Denoiser):
         self.config, self.schedule = config, Schedule(config.schedule, config.T)
         D, W = config.embed_dim, config.width
         self.words = nn.Parameter(torch.randn(config.vocab_size, D))
-        self.word_bias = nn.Parameter(torch.zeros(config.vocab_size))  # of the tied rounding head
+        self.word_bias = nn.Parameter(torch.zeros(config.vocab_size))  # of the rounding head
         self.position = nn.Parameter(torch.empty(max(POSITIONS, config.length), W))
         self.up = nn.Sequential(nn.Linear(D, W), nn.Tanh(), nn.Linear(W, W))
         self.time = nn.Sequential(nn.Linear(D, 4 * D), nn.SiLU(), nn.Linear(4 * D, W))
@@ -67,28 +67,28 @@ class BertDenoiser(Denoiser):
         )
         self.down = nn.Sequential(nn.Linear(W, W), nn.Tanh(), nn.Linear(W, D))
         nn.init.normal_(self.position, std=0.02)
-        for block in self.blocks:  # as BERT; which weights DiffuSeq starts from is a reconstruction
+        for block in self.blocks:  # BERT's initialisation; that DiffuSeq's is the same is a reconstruction
             for layer in (block.qkv, block.proj, block.up, block.down):
                 nn.init.normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
         self.add_discriminator_head()
 
     def normalise(self, words: Tensor) -> Tensor:
-        """Raw embeddings (..., D) as they are."""
+        """Embeddings (..., D), unchanged."""
         return words
 
     def round(self, x: Tensor) -> Tensor:
-        """The nearest embedding of every position, x (..., D) -> ids (...)."""
+        """x (..., D) -> ids (...) of the nearest embeddings."""
         return nearest_row(x, self.words)
 
     def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """The last sum of the last layer (B, L, W)."""
+        """The last layer's residual sum (B, L, W), before its normalisation."""
         time = self.time(sinusoids(t * (1000.0 / self.config.T), self.config.embed_dim))
         h = self.up(x_t) + self.position[: x_t.shape[1]] + time[:, None]
         h = F.dropout(self.norm(h), self.config.dropout, self.training)
         for block in self.blocks[:-1]:
             h = block(h)
-        return self.blocks[-1].sum(h)
+        return self.blocks[-1].last_sum(h)
 
     def features(self, h: Tensor) -> Tensor:
         """The encoder's output (B, L, W) from `hidden`."""
@@ -99,7 +99,7 @@ class BertDenoiser(Denoiser):
         return self.rounding_logits(self.x0_from_hidden(x_t, t, h))
 
     def rounding_head(self) -> tuple[Tensor, Tensor | None]:
-        """What scores words: their embeddings (V, D) as they are, and a bias (V,)."""
+        """The rounding head's weights, the embeddings (V, D), and its bias (V,)."""
         return self.words, self.word_bias
 
     def x0_from_hidden(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:

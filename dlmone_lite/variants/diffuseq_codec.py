@@ -1,4 +1,4 @@
-"""DiffuSeq's layout of a pair in one row, for the preset `paper`."""
+"""DiffuSeq's layout, a pair in one row; the preset `paper` uses it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CLS = "[CLS]"
 class DiffuSeqCodec(Codec):
     """Pairs <-> batches: `[CLS] src [SEP] [SEP] [CLS] trg [SEP] [PAD]..` in `target_length` positions.
 
-    The target begins where the source ends; from its [CLS] on all is target, [PAD] too. There is no block of
-    the source, so `source_length` is 0. DiffuSeq cuts what is too long; here it is refused, or left out with
-    its number (`corpora.fitting`).
+    The target begins where the source ends: each position from its [CLS] on is target, [PAD] too. The source
+    has no block, so `source_length` is 0. DiffuSeq truncates long pairs. Here `encode` refuses them, and
+    `corpora.real_text.fitting` leaves them out and counts them.
     """
 
     def __post_init__(self) -> None:
@@ -31,13 +31,13 @@ class DiffuSeqCodec(Codec):
         self.cls = self.vocabulary.words.index(CLS)
 
     def misfit(self, source: int, target: int) -> str:
-        """ "" if so many pieces fit into one row, else what is too long."""
+        """ "" if that many pieces fit into one row, else "long source" or "long target"."""
         free = self.length - 5
         long = "source" if source >= free else "target"
         return "" if source + target <= free else f"long {long}"
 
     def encode(self, sources: Sequence[str], targets: Sequence[str] | None = None) -> Batch:
-        """A batch (B, L); without targets everything from the target's [CLS] on is [PAD], to be generated."""
+        """A batch (B, L); without targets, [PAD] from the target's [CLS] on, to be generated."""
         if not len(sources):
             raise InputError("there is no sentence to encode; give at least one")
         if targets is not None and len(targets) != len(sources):
@@ -61,13 +61,16 @@ class DiffuSeqCodec(Codec):
         return Batch(ids, mask)
 
     def _begin(self, row: list[int]) -> int:
-        """Where the target begins: behind the first two [SEP]s in a row."""
+        """The target's first position, after the first two adjacent [SEP]s; the row's length without them."""
         return next((i + 2 for i in range(len(row) - 1) if row[i] == row[i + 1] == SEP), len(row))
 
     def decode(self, ids: Tensor) -> list[str]:
         """The targets of ids (B, L) as sentences, without their [CLS]."""
-        rows = ((row, self._begin(row)) for row in ids.tolist())
-        return [self.vocabulary.text(row[i + (row[i : i + 1] == [self.cls]) :]) for row, i in rows]
+        texts = []
+        for row in ids.tolist():
+            target = row[self._begin(row) :]
+            texts.append(self.vocabulary.text(target[1:] if target[:1] == [self.cls] else target))
+        return texts
 
     def sources(self, batch: Batch) -> list[str]:
         """The source sentences of a batch."""

@@ -1,14 +1,13 @@
 """Sharpening: train a teacher further on its own samples under DiffuSeq's clamp, before it is distilled.
 
-Not in DLM-One. Score distillation learns the distribution of the teacher's scores, its sentences *without*
-the clamp. A small teacher of real text is evaluated with the clamp and can be much worse without it, as
-`evaluate` shows with and without `--clamp`. Training on its own clamped sentences moves its scores to those.
+Not in DLM-One. Score distillation learns the distribution that the teacher samples *without* the clamp. A
+small teacher of real text is evaluated with the clamp and can be much worse without it, as `evaluate` shows
+with and without `--clamp`. Training on its own clamped sentences moves its scores to theirs.
 """
 
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,19 +17,19 @@ from torch import Tensor, nn
 from dlmone_lite.corpora.pairs import PairedText, one_row_per_source
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
-from dlmone_lite.sample import ancestral
 from dlmone_lite.teacher import TeacherConfig, TeacherRun
 from dlmone_lite.text import Batch, Codec
-from dlmone_lite.training import processes
-from dlmone_lite.training.seeds import generator_at, on_device
+from dlmone_lite.training.seeds import generator_at
+from dlmone_lite.variants.own_samples import fill, teacher_sentences
 
 
 @dataclass
 class SharpenConfig(TeacherConfig):
-    """A teacher's settings, and those of its training sentences: `samples` for each of at most `sources`
-    training sources (0: all), sampled in `nfe` clamped steps. Few updates are enough. After many the teacher
-    may repeat itself, the sooner the fewer sentences there are. The embeddings are frozen; so `rounding` and
-    `prior` have no effect, and students and score estimators of both teachers share one embedding space.
+    """A teacher's settings, and those of its training sentences.
+
+    The teacher samples `samples` sentences in `nfe` clamped steps for each of `sources` training sources (0:
+    all). Few updates are enough; after many, the teacher may repeat itself, sooner with fewer sentences. The
+    embeddings are frozen, so `rounding` and `prior` do nothing and both teachers share one embedding space.
     """
 
     steps: int = 150
@@ -49,8 +48,7 @@ class SharpenConfig(TeacherConfig):
 class OwnSentences(nn.Module):
     """The training pairs of sharpening: n sentences ids (S, n, L) for each of S sources, rows (S,) of `data`.
 
-    Takes the place of `PairedText`. It is a module because it is saved and restored with a run. It stays on
-    the CPU, like the pairs it replaces.
+    They replace `PairedText` and stay on the CPU like it. A module, because it is saved with the run.
     """
 
     def __init__(self, data: PairedText, rows: Tensor, samples: int):
@@ -107,31 +105,15 @@ class SharpenRun(TeacherRun):
         super().__init__(model, self.sentences, config)
         self.modules["sentences"] = self.sentences
 
-    @torch.no_grad()
     def prepare(self) -> Iterator[tuple[int, int]]:
-        """Fill `sentences` with the teacher's samples in chunks; yield (sources done, sources in all)."""
-        c, own = self.config, self.sentences
-        chunk = max(1, self.rows_per_call // c.samples)
-        while not own.full:
-            began, start = time.perf_counter(), int(own.filled) + processes.rank() * chunk
-            ids = own.batch.ids[:0, None].expand(-1, c.samples, -1).to(self.device)
-            if start < len(own.ids):  # else other processes sample the last sources
-                ids = self.teacher_samples(own.batch[start : start + chunk], generator_at(c.seed, -1 - start))
-            own.append(processes.all_gather_uneven(ids, chunk))
-            self.seconds += time.perf_counter() - began
-            yield int(own.filled), len(own.ids)
+        """Fill `sentences` with clamped samples, chunk by chunk; yield (sources done, sources in all)."""
+        c, phi, own = self.config, self.phi, self.sentences
 
-    def teacher_samples(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """The teacher's sentences for these sources, ids (s, n, L)."""
-        c, phi = self.config, self.phi
-        batch = batch.repeat(c.samples).to(self.device)
-        clean = phi.embed(batch.ids)
-        with self.autocast():
-            how = {"steps": c.nfe, "generator": on_device(generator, self.device), "clamp": phi.clamp}
-            x = ancestral(phi, phi.schedule, batch, clean, **how)
-        ids = batch.ids.clone()
-        ids[batch.target] = phi.round(x.float()[batch.target])
-        return ids.view(-1, c.samples, ids.shape[-1])
+        def sample(batch: Batch, generator: torch.Generator) -> tuple[Tensor]:
+            return (teacher_sentences(self, phi, batch, c.samples, generator, c.nfe, phi.clamp),)
+
+        chunk = max(1, self.rows_per_call // c.samples)
+        yield from fill(self, own.filled, own.batch, chunk, sample, own.append)
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         if not self.sentences.full:

@@ -1,14 +1,13 @@
 """The student's warm start: a regression from noise onto the teacher's own sentences, before any score.
 
 Not in DLM-One. DMD (Yin et al. 2023) regresses on the end of the teacher's deterministic path from the same
-noise; where one sentence ends there and the next begins is an intricate surface in all dimensions of the
-noise, too fine for one call. Here one coordinate decides, by monotone optimal transport (`Pool`).
+noise. The border between two sentences is then an intricate surface in all dimensions of the noise, too fine
+for one network call. Here one coordinate selects the sentence, by monotone optimal transport (`Pool`).
 """
 
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -18,26 +17,26 @@ from torch import Tensor
 from dlmone_lite.corpora.pairs import PairedText, one_row_per_source
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
-from dlmone_lite.sample import ancestral, anchor, snr_timesteps
+from dlmone_lite.sample import anchor, snr_timesteps
 from dlmone_lite.text import Batch, to_device
-from dlmone_lite.training import processes
 from dlmone_lite.training.optimisers import build_optimisers
 from dlmone_lite.training.run import EMA, Run
-from dlmone_lite.training.seeds import generator_at, on_device, randn
+from dlmone_lite.training.seeds import generator_at, randn
 from dlmone_lite.training.update import optimiser_step
+from dlmone_lite.variants.own_samples import fill, teacher_sentences
 from dlmone_lite.variants.sentence_pool import Pool
 
 
 @dataclass
 class WarmStartConfig:
-    """One warm start: `steps` updates of ||G(sigma z, t_init) - x||^2, x the sentence that z stands for.
+    """One warm start: `steps` updates of ||G(sigma z, t_init) - x||^2, where z selects the sentence x.
 
-    A share `keep` of the rows is denoising, ||G(alpha_t x + sigma_t z, t) - x||^2 at lower t. Sampling in
-    more than one step needs it, and the student would forget it otherwise.
+    A share `keep` of the rows trains denoising, ||G(alpha_t x + sigma_t z, t) - x||^2 at lower t, because
+    sampling in more than one step needs it and the student would forget it otherwise.
 
     First the teacher samples `samples` sentences for each of `sources` training sources (0: all), in `nfe`
-    ancestral steps, evenly in log SNR, with x0_hat on its nearest embeddings if `clamp`. The sentences'
-    shares are fitted to its x0_hat at step number `share_step`.
+    ancestral steps, evenly in log SNR; `clamp` rounds every x0_hat to its nearest embeddings. The sentences'
+    shares are fitted to the teacher's mean x0_hat at step number `share_step`.
     """
 
     steps: int = 4000
@@ -90,41 +89,32 @@ class WarmStartRun(Run):
     def result(self) -> Denoiser:
         return self.ema.model
 
-    @torch.no_grad()
     def prepare(self) -> Iterator[tuple[int, int]]:
-        """Fill the pool with the teacher's samples, chunk by chunk; yield (sources done, sources in all)."""
-        c, pool, phi = self.config, self.pool, self.phi
-        chunk = max(1, self.rows_per_call // c.samples)
-        while not pool.full:
-            began, start = time.perf_counter(), int(pool.filled) + processes.rank() * chunk
-            ids, mean = pool.ids[:0], phi.words.new_zeros(0, pool.ids.shape[-1], phi.words.shape[-1])
-            if start < len(pool.rows):  # else other processes sample the last sources
-                rows = pool.rows[start : start + chunk].cpu()
-                ids, mean = self.teacher_samples(self.data.batch[rows], generator_at(c.seed, -1 - start))
-            pool.append(*(processes.all_gather_uneven(part, chunk) for part in (ids, mean)), phi.embedding())
-            if pool.full:
-                pool.order_sentences(phi.embedding())
-            self.seconds += time.perf_counter() - began
-            yield int(pool.filled), len(pool.rows)
+        """Fill the pool with the teacher's samples, then order it; yield (sources done, sources in all)."""
+        embedding = self.phi.embedding().detach()
+
+        def append(ids: Tensor, mean: Tensor) -> None:
+            self.pool.append(ids, mean, embedding)
+            if self.pool.full:
+                self.pool.order_sentences(embedding)
+
+        batch = self.data.batch[self.pool.rows.cpu()]
+        chunk = max(1, self.rows_per_call // self.config.samples)
+        yield from fill(self, self.pool.filled, batch, chunk, self.teacher_samples, append)
 
     def teacher_samples(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The teacher's sentences for s sources, ids (s, n, L_t), and its mean x0_hat (s, L_t, D) at
-        the step to which their shares are fitted."""
-        c, phi = self.config, self.phi
-        times, means = snr_timesteps(phi.schedule, c.nfe), []
+        """The teacher's sentences for s sources, ids (s, n, L_t), and its mean x0_hat (s, L_t, D) at step
+        number `share_step`."""
+        c, cut = self.config, self.data.codec.source_length
+        times, means = snr_timesteps(self.phi.schedule, c.nfe), []
 
         def read_mean(t: int, x_t: Tensor, x0_hat: Tensor) -> None:
             if t == times[c.share_step]:
-                means[:] = [x0_hat.float()]
+                means.append(x0_hat[:, cut:].float().unflatten(0, (-1, c.samples)).mean(1))
 
-        shape = (len(batch), c.samples, self.pool.ids.shape[-1])
-        batch = batch.repeat(c.samples).to(self.device)
-        clean = phi.embed(batch.ids)
-        with self.autocast():
-            how = {"steps": times, "generator": on_device(generator, self.device), "trace": read_mean}
-            x = ancestral(phi, phi.schedule, batch, clean, **how, clamp=phi.clamp if c.clamp else None)
-        mean = means[0][batch.target].view(*shape, -1).mean(1)
-        return phi.round(x.float())[batch.target].view(shape), mean
+        clamp = self.phi.clamp if c.clamp else None
+        ids = teacher_sentences(self, self.phi, batch, c.samples, generator, times, clamp, read_mean)
+        return ids[..., cut:], means[0]
 
     @torch.no_grad()
     def refit_shares(self, generator: torch.Generator, quantiles: int = 32) -> None:
@@ -133,24 +123,26 @@ class WarmStartRun(Run):
         The teacher's estimates for similar sources differ by its errors. The student has averaged them
         out, and it draws a border between two sentences sharply where it can predict that border.
         """
-        phi, pool = self.phi, self.pool
-        score = torch.special.ndtri((torch.arange(quantiles) + 0.5) / quantiles).to(self.device)
+        phi, pool, cut = self.phi, self.pool, self.data.codec.source_length
+        scores = torch.special.ndtri((torch.arange(quantiles) + 0.5) / quantiles).to(self.device)
         chunk = max(1, self.rows_per_call // quantiles)
         for start in range(0, len(pool.rows), chunk):
-            here = slice(start, start + chunk)
-            rows = pool.rows[here].cpu()
+            sources = slice(start, start + chunk)
+            rows = pool.rows[sources].cpu()
             batch = self.data.batch[rows].repeat(quantiles).to(self.device)
             clean = phi.embed(batch.ids)
+
+            # Give the noise at the first target position these scores along the pool's direction.
             z = randn(clean.shape, generator, self.device)
-            first = clean.shape[1] - pool.ids.shape[-1]
-            z[:, first] += (score.repeat(len(rows)) - z[:, first] @ pool.direction)[:, None] * pool.direction
+            shift = scores.repeat(len(rows)) - z[:, cut] @ pool.direction
+            z[:, cut] += shift[:, None] * pool.direction
+
             t = torch.full((len(batch),), self.config.t_init, device=self.device)
+            x_t = anchor(phi.schedule.diffuse(0 * z, t, z), clean, batch)
             with self.autocast():
-                x_g = self.ema.model(
-                    anchor(phi.schedule.diffuse(0 * z, t, z), clean, batch), t, batch
-                ).float()
-            mean = x_g[:, first:].unflatten(0, (len(rows), quantiles)).mean(1)
-            pool.refit_shares(here, mean, phi.embedding())
+                x_g = self.ema.model(x_t, t, batch).float()
+            mean = x_g[:, cut:].unflatten(0, (len(rows), quantiles)).mean(1)
+            pool.refit_shares(sources, mean, phi.embedding())
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         c, phi, pool, device = self.config, self.phi, self.pool, self.device
@@ -158,31 +150,37 @@ class WarmStartRun(Run):
             raise InputError("the warm start has no sentences yet; exhaust prepare() first")
         if self.step and self.step == round(c.reread_at * c.steps):
             self.refit_shares(generator_at(c.seed, -len(pool.rows) - 1))
-        chosen = torch.randint(len(pool.rows), (c.batch_size,), generator=generator)
-        batch = self.data.batch[pool.rows.cpu()[chosen]]
+
+        # Draw sources and noise, and for the denoising rows a lower t (as in eight steps) and another score.
+        source = torch.randint(len(pool.rows), (c.batch_size,), generator=generator)
+        batch = self.data.batch[pool.rows.cpu()[source]]
         z = randn((*batch.ids.shape, phi.config.embed_dim), generator, device)
-        lower = torch.randint(
-            1, c.t_init * 7 // 8 + 1, (len(batch),), generator=generator
-        )  # as in eight steps
-        other = torch.randn(len(batch), generator=generator)
+        lower = torch.randint(1, c.t_init * 7 // 8 + 1, (len(batch),), generator=generator)
+        score = torch.randn(len(batch), generator=generator)
         keep, tokens = round(c.keep * len(batch)), int(batch.target.sum())
-        kept, lower, other, chosen = (
-            to_device(one, device) for one in (torch.arange(len(batch)) < keep, lower, other, chosen)
-        )
+        kept = to_device(torch.arange(len(batch)) < keep, device)
+        lower, score, source = (to_device(tensor, device) for tensor in (lower, score, source))
         batch, t = batch.to(device), torch.where(kept, lower, c.t_init)
-        clean, cut = phi.embed(batch.ids), batch.ids.shape[1] - pool.ids.shape[-1]
-        score = torch.where(kept, other, z[:, cut] @ pool.direction)
+
+        # The target is the sentence that the noise selects; for a denoising row the other score selects it.
+        clean, cut = phi.embed(batch.ids), self.data.codec.source_length
+        score = torch.where(kept, score, z[:, cut] @ pool.direction)
         target = clean.clone()
-        target[:, cut:] = phi.embedding()[pool.sentences_at(chosen, score)]
-        visible = target * kept[:, None, None]  # the other rows start from pure noise
+        target[:, cut:] = phi.embedding()[pool.sentences_at(source, score)]
+
+        # Only the denoising rows see their target; the others start from pure noise.
+        x_t = anchor(phi.schedule.diffuse(target * kept[:, None, None], t, z), clean, batch)
         with self.autocast():
-            x_g = self.theta(anchor(phi.schedule.diffuse(visible, t, z), clean, batch), t, batch)
+            x_g = self.theta(x_t, t, batch)
+
+        # Squared errors per row; the named terms split them into the two kinds of rows.
         errors = (x_g - target)[:, cut:].square().mean((1, 2))
         loss, terms = errors.mean(), {"regression": errors[keep:].mean()}
         if c.keep:
             terms["denoising"] = errors[:keep].mean()
+
         adam, muon = self.optimisers["adam"], self.optimisers["muon"]
-        optimisers = {adam: self.lr(), muon: c.lr_muon * self.lr_factor()}
-        values, norm = optimiser_step(optimisers, [(1.0, loss, terms)], self.step + 1, c.clip, self.scale)
+        lrs = {adam: self.lr(), muon: c.lr_muon * self.lr_factor()}
+        values, norm = optimiser_step(lrs, [(1.0, loss, terms)], self.step + 1, c.clip, self.scale)
         self.ema.update(self.theta, self.step + 1)
         return values, {"theta": norm}, tokens

@@ -1,0 +1,64 @@
+"""Sampling a teacher's own sentences for many sources, chunk by chunk, in one process or several."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from dlmone_lite.model import Denoiser
+from dlmone_lite.sample import Trace, ancestral
+from dlmone_lite.text import Batch
+from dlmone_lite.training import processes
+from dlmone_lite.training.run import Run
+from dlmone_lite.training.seeds import generator_at, on_device
+
+
+@torch.no_grad()
+def fill(
+    run: Run,
+    filled: Tensor,
+    batch: Batch,
+    chunk: int,
+    sample: Callable[[Batch, torch.Generator], Sequence[Tensor]],
+    append: Callable[..., None],
+) -> Iterator[tuple[int, int]]:
+    """Sample sentences for the sources of `batch` (S, L); yield (sources done, S) after every round.
+
+    In one round each process samples `chunk` sources; `append` stores the gathered results and counts them in
+    `filled`. The seed of a chunk depends on its first source alone, so a resumed run draws the same.
+    """
+    while int(filled) < len(batch):
+        began = time.perf_counter()
+        start = int(filled) + processes.rank() * chunk
+        first = min(start, len(batch) - 1)
+        parts = sample(batch[first : first + chunk], generator_at(run.config.seed, -1 - start))
+        if start >= len(batch):  # other processes sample the last sources, this one contributes no rows
+            parts = [part[:0] for part in parts]
+        append(*(processes.all_gather_uneven(part, chunk) for part in parts))
+        run.seconds += time.perf_counter() - began
+        yield int(filled), len(batch)
+
+
+def teacher_sentences(
+    run: Run,
+    phi: Denoiser,
+    batch: Batch,
+    samples: int,
+    generator: torch.Generator,
+    steps: int | Sequence[int],
+    clamp: Callable[[Tensor], Tensor] | None = None,
+    trace: Trace | None = None,
+) -> Tensor:
+    """n = `samples` sentences for each source of `batch` (s, L), by ancestral sampling -> ids (s, n, L)."""
+    batch = batch.repeat(samples).to(run.device)
+    clean, generator = phi.embed(batch.ids), on_device(generator, run.device)
+    with run.autocast():
+        x = ancestral(
+            phi, phi.schedule, batch, clean, steps=steps, generator=generator, clamp=clamp, trace=trace
+        )
+    ids = batch.ids.clone()
+    ids[batch.target] = phi.round(x.float()[batch.target])
+    return ids.view(-1, samples, ids.shape[-1])
