@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file with weights, and its config, vocabulary and provenance as metadata."""
+"""Checkpoints: a safetensors file of weights, with config, vocabulary and provenance as its metadata."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FORMAT = "dlmone_lite 1"
 
 @dataclass
 class Checkpoint:
-    """A network with all that is needed to use it.
+    """A network with everything that its use needs.
 
-    role is "teacher" or "student"; sampling holds what a sampler must know (a student's t_init, a
-    sharpened teacher's clamp 0: it is judged without); provenance says how it was made: command, seed, steps,
-    device, versions, data hash, metrics.
+    role is "teacher" or "student"; sampling holds the sampler's settings (a student's t_init, clamp 0 of a
+    sharpened teacher, which is evaluated without it); provenance records command, seed, steps, device,
+    versions, data hash and metrics.
     """
 
     model: Denoiser
@@ -35,7 +35,7 @@ class Checkpoint:
 
 
 def save(path: str | Path, checkpoint: Checkpoint, half: bool = False) -> None:
-    """Write a checkpoint atomically; `half` stores float16, half the size, read back as float32."""
+    """Write a checkpoint atomically; `half` stores float16, which `load` reads as float32."""
     codec = checkpoint.codec
     metadata = {
         "format": FORMAT,
@@ -54,7 +54,7 @@ def save(path: str | Path, checkpoint: Checkpoint, half: bool = False) -> None:
 
 
 def load(path: str | Path, device: str = "cpu") -> Checkpoint:
-    """Read a checkpoint into an evaluation-mode network on `device`."""
+    """Read a checkpoint, frozen and in evaluation mode, on `device`; InputError if it is damaged."""
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise InputError(f"{path} is no checkpoint of this library (format {FORMAT!r}); name another file")
@@ -74,5 +74,5 @@ def load(path: str | Path, device: str = "cpu") -> Checkpoint:
 
 
 def network(config: ModelConfig) -> Denoiser:
-    """A new network of that configuration."""
+    """A new, untrained network of this configuration."""
     return {"prenorm": Denoiser, "bert": BertDenoiser}[config.network](config)

@@ -1,4 +1,4 @@
-"""The shipped checkpoints by name; every file's hash is verified before it is read."""
+"""The shipped checkpoints by name; each file's hash is verified before it is read."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def names() -> list[str]:
 
 
 def path_of(name: str) -> Path:
-    """The file of a shipped checkpoint, whose hash is right; else an InputError."""
-    known = hashes()
-    if name + SUFFIX not in known:
+    """The file of a shipped checkpoint; InputError if it is unknown, missing or changed."""
+    expected = hashes()
+    if name + SUFFIX not in expected:
         shipped = ", ".join(names()) or "none"
         raise InputError(
             f"there is no checkpoint {name!r}{nearest(name, names())}; shipped: {shipped}, or give a file"
@@ -38,13 +38,13 @@ def path_of(name: str) -> Path:
     path = FOLDER / (name + SUFFIX)
     if not path.is_file():
         raise InputError(f"{path} is missing; restore it with: git checkout -- {path}")
-    if digest(path) != known[path.name]:
+    if digest(path) != expected[path.name]:
         raise InputError(f"{path} was changed (wrong SHA-256); restore it with: git checkout -- {path}")
     return path
 
 
 def load(name_or_file: str | Path, device: str = "cpu", world: str | None = None) -> Checkpoint:
-    """A shipped checkpoint by name, or any checkpoint file; with `world`, one of another world is refused."""
+    """A shipped checkpoint by name, or any file; InputError if `world` is given and is not its world."""
     path = Path(name_or_file) if str(name_or_file).endswith(SUFFIX) else path_of(str(name_or_file))
     loaded = ckpt.load(path, device)
     if world is not None and loaded.world != world:
@@ -53,27 +53,30 @@ def load(name_or_file: str | Path, device: str = "cpu", world: str | None = None
 
 
 def world(name: str | None = None) -> World:
-    """The world of the notebooks: a shipped one, or a .grammar file, whose path may start at the repository;
-    without a name the variable DLMONE_WORLD decides, else it is paraphrase."""
+    """The notebooks' world: a shipped one, or a .grammar file by a path from here or from the repository.
+
+    The default name is the environment variable DLMONE_WORLD, or else paraphrase.
+    """
     name = name or os.environ.get("DLMONE_WORLD") or "paraphrase"
-    there = not name.endswith(".grammar") or Path(name).is_file()
-    return World.load(name if there else ROOT / name)
+    from_repository = name.endswith(".grammar") and not Path(name).is_file()
+    return World.load(ROOT / name if from_repository else name)
 
 
 def course(name: str | None = None, device: str = "cpu") -> tuple[World, Checkpoint, Checkpoint]:
-    """(`world(name)`, its teacher, its student): shipped, or your own `runs/<world>-teacher.safetensors` and
-    `runs/<world>-student.safetensors`. InputError says what is missing, and the command that makes it."""
-    found, networks = world(name), []
-    grammar = name or os.environ.get("DLMONE_WORLD")
+    """`world(name)` with its teacher and student, shipped or your own `runs/<world>-<role>.safetensors`.
+
+    An InputError names a missing file and the command that makes it.
+    """
+    chosen, grammar, networks = world(name), name or os.environ.get("DLMONE_WORLD"), []
     for role in ("teacher", "student"):
-        kind = f"{found.name}-{role}"
-        file = f"runs/{kind}{SUFFIX}"
-        if kind not in names() and not (ROOT / file).is_file():
-            made = f"train --world {grammar}"
+        network = f"{chosen.name}-{role}"
+        file = f"runs/{network}{SUFFIX}"
+        if network not in names() and not (ROOT / file).is_file():
+            command = f"train --world {grammar}"
             if role == "student":
-                made = f"distill --world {grammar} --teacher runs/{found.name}-teacher{SUFFIX}"
+                command = f"distill --world {grammar} --teacher runs/{chosen.name}-teacher{SUFFIX}"
             raise InputError(
-                f"{file} is not there yet; make it with: python -m dlmone_lite {made} --out {file}"
+                f"{file} is not there yet; make it with: python -m dlmone_lite {command} --out {file}"
             )
-        networks.append(load(kind if kind in names() else ROOT / file, device, found.name))
-    return found, *networks
+        networks.append(load(network if network in names() else ROOT / file, device, chosen.name))
+    return chosen, *networks

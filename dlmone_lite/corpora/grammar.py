@@ -1,4 +1,4 @@
-"""Read a world's grammar file: slots, synonyms and frames, with a line number for every mistake."""
+"""Read a world's grammar file: slots, synonyms and frames; every error names its line."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ HEADERS = ("world", "about", "max-source", "max-target", *BLOCKS)
 
 @dataclass(frozen=True)
 class Template:
-    """One surface of a frame: its tokens (`{name}` refers to a slot or to words), its weight and its line."""
+    """One wording of a frame: its tokens (`{name}` refers to a slot or to words), its weight and its line."""
 
     tokens: tuple[str, ...]
     weight: float
     line: int
 
     def references(self) -> list[str]:
-        """Names of the slots and words used, in order, repeated where they are repeated."""
+        """Names of the slots and words that the tokens use, in order, with repetitions."""
         return [token[1:-1] for token in self.tokens if token.startswith("{")]
 
 
 @dataclass
 class Frame:
-    """One thing to say: its source surfaces, its target surfaces and the slots they share."""
+    """One kind of sentence: its source templates, its target templates and the slots they share."""
 
     name: str
     line: int
@@ -43,7 +43,7 @@ class Frame:
 
 @dataclass
 class Grammar:
-    """What a grammar file says: `slots[name]` fillers, `words[name]` {synonym: weight}, `frames[name]`."""
+    """A grammar file's content: `slots[name]` fillers, `words[name]` {synonym: weight}, `frames[name]`."""
 
     name: str = ""
     about: str = ""
@@ -54,24 +54,29 @@ class Grammar:
     frames: dict[str, Frame] = field(default_factory=dict)
 
     def choices(self, token: str) -> list[str]:
-        """What may stand for a token of a template; a plain word stands for itself."""
+        """The possible fillers of a template's token; a plain word is its own."""
         if not token.startswith("{"):
             return [token]
         name = token[1:-1]
         return self.slots[name] if name in self.slots else list(self.words[name])
 
     def vocabulary(self) -> list[str]:
-        """All words that a template can become, sorted."""
-        templates = [template for frame in self.frames.values() for template in frame.sources + frame.targets]
-        tokens = {token for template in templates for token in template.tokens}
-        fillers = {filler for token in tokens for filler in self.choices(token)}
-        return sorted({word for filler in fillers for word in filler.split()})
+        """All words of all sentences, sorted."""
+        words: set[str] = set()
+        for template in self.templates():
+            for token in template.tokens:
+                words.update(" ".join(self.choices(token)).split())
+        return sorted(words)
+
+    def templates(self) -> list[Template]:
+        """All source and target templates."""
+        return [template for frame in self.frames.values() for template in frame.sources + frame.targets]
 
 
 def read_grammar(path: str | Path) -> Grammar:
     """Parse and check a grammar file; InputError `path:line: what is wrong; what to do`."""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")  # some editors put a mark at the start
+        text = Path(path).read_text(encoding="utf-8-sig")  # some editors write a byte-order mark
     except UnicodeDecodeError:
         raise InputError(f"{path}: this is not UTF-8 text; save the file as UTF-8") from None
     reader = _Reader(path)
@@ -82,13 +87,15 @@ def read_grammar(path: str | Path) -> Grammar:
 
 
 class _Reader:
-    """Reads line by line, then checks what only the whole file can tell."""
+    """Parses line by line, then checks the whole grammar."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = path
         self.grammar = Grammar()
-        self.block: tuple[str, str] | None = None  # (keyword, name) indented lines belong to
-        self.seen: dict[tuple[str, ...], int] = {}  # what was already said, and on which line
+        self.block: tuple[str, str] | None = (
+            None  # (keyword, name) of the block that indented lines belong to
+        )
+        self.seen: dict[tuple[str, ...], int] = {}  # definition -> its line, to refuse a second one
 
     def fail(self, line: int, wrong: str, remedy: str) -> NoReturn:
         raise InputError(f"{self.path}:{line}: {wrong}; {remedy}")
@@ -164,8 +171,8 @@ class _Reader:
             self.fail(number, f'"{side}" in frame "{frame.name}"', "begin the line with source or target")
         weight, text = 1.0, text.strip()
         if text.startswith("*"):
-            said, _, text = text[1:].strip().partition(" ")
-            weight = self.weight(number, said)
+            factor, _, text = text[1:].strip().partition(" ")
+            weight = self.weight(number, factor)
         tokens = tuple(self.tokens(number, text, references=True))
         if not tokens:
             self.fail(number, f"an empty {side}", "write a sentence after it")
@@ -214,21 +221,21 @@ class _Reader:
             self.check_slots(frame)
 
     def check_template(self, template: Template, side: str) -> None:
-        known = [*self.grammar.slots, *self.grammar.words]
+        defined = [*self.grammar.slots, *self.grammar.words]
         for name in template.references():
-            if name not in known:
-                wrong = f"unknown slot or words {{{name}}}{nearest(name, known)}"
+            if name not in defined:
+                wrong = f"unknown slot or words {{{name}}}{nearest(name, defined)}"
                 self.fail(template.line, wrong, "define it or use a known one")
         choices = map(self.grammar.choices, template.tokens)
-        longest = " ".join(max(fillers, key=lambda filler: len(filler.split())) for fillers in choices)
-        length = len(longest.split())
+        longest = " ".join(max(fillers, key=_length) for fillers in choices)
+        length = _length(longest)
         limit = self.grammar.max_source if side == "source" else self.grammar.max_target
         if length > limit:
             wrong = f'the {side} can grow to {length} words, over the limit of {limit}: "{longest}"'
             self.fail(template.line, wrong, f"shorten it or raise max-{side}")
 
     def check_slots(self, frame: Frame) -> None:
-        """Every source holds every slot of its frame: a source must determine its targets."""
+        """Every source must use every slot of its frame, so that it determines its targets."""
         used = [name for template in frame.sources + frame.targets for name in template.references()]
         frame.slots = tuple(name for name in dict.fromkeys(used) if name in self.grammar.slots)
         for source in frame.sources:
@@ -241,3 +248,7 @@ class _Reader:
                         self.fail(target.line, wrong, "add it to the source or remove it here")
                 wrong = f'the source lacks {{{name}}}, which other sources of frame "{frame.name}" hold'
                 self.fail(source.line, wrong, "add it, or make it words instead of a slot")
+
+
+def _length(sentence: str) -> int:
+    return len(sentence.split())

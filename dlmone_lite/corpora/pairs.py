@@ -1,4 +1,4 @@
-"""Training pairs as ids, with every reference that a source has."""
+"""Training pairs as ids, with all references of every source."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from dlmone_lite.text import Batch, Codec
 
 
 class PairedText:
-    """Training pairs as ids, with all references of every source (for the stable target).
+    """N training pairs as ids, with all references of their S sources (for the stable target).
 
-    batch: all N pairs; references (S, R, L_t) ids of the distinct references of each of S sources, log_share
-    (S, R) of their counts (-inf where a source has fewer); group (N,) says which source a pair belongs to.
+    batch: the pairs; references (S, R, L_t): ids of each source's distinct targets; log_share (S, R): log of
+    their shares of the source's pairs, -inf where a source has fewer; group (N,): each pair's source number.
     """
 
     def __init__(self, sources: Sequence[str], targets: Sequence[str], codec: Codec):
         if len(sources) != len(targets) or not len(sources):
             raise InputError(f"training needs pairs, got {len(sources)} sources and {len(targets)} targets")
         self.codec, self.batch = codec, codec.encode(sources, targets)
-        rows: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        first: dict[tuple[str, str], int] = {}
-        for i, pair in enumerate(zip(sources, targets)):
-            rows[pair[0]][pair[1]] += 1
-            first.setdefault(pair, i)
-        index = {source: i for i, source in enumerate(rows)}
-        self.group = torch.tensor([index[source] for source in sources])
-        most = max(len(counts) for counts in rows.values())
-        where = torch.zeros(len(rows), most, dtype=torch.long)
-        counts = torch.zeros(len(rows), most)
-        for source, targets_of in rows.items():
-            for j, (target, count) in enumerate(targets_of.items()):
-                where[index[source], j] = first[source, target]
-                counts[index[source], j] = count
-        self.references = self.batch.ids[:, codec.source_length :][where]  # (S, R, L_t)
+
+        # The pairs of each source by target: their row numbers.
+        rows_of: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for i, (source, target) in enumerate(zip(sources, targets, strict=True)):
+            rows_of[source][target].append(i)
+        number = {source: i for i, source in enumerate(rows_of)}
+        self.group = torch.tensor([number[source] for source in sources])
+
+        # Each reference's ids are those of its first pair.
+        shape = len(rows_of), max(len(references) for references in rows_of.values())
+        first, counts = torch.zeros(shape, dtype=torch.long), torch.zeros(shape)
+        for i, references in enumerate(rows_of.values()):
+            for j, rows in enumerate(references.values()):
+                first[i, j], counts[i, j] = rows[0], len(rows)
+        self.references = self.batch.ids[:, codec.source_length :][first]  # (S, R, L_t)
         self.log_share = (counts / counts.sum(1, keepdim=True)).log()
 
     def __len__(self) -> int:
@@ -54,8 +54,8 @@ class PairedText:
 
 
 def one_row_per_source(data: PairedText, sources: int, generator: torch.Generator) -> Tensor:
-    """A row number for each of `sources` random sources of `data`, or of all if 0 or more than there are."""
+    """A row number of each of `sources` random sources, or of all sources if `sources` is 0 or too large."""
     order = data.group.argsort(dim=0, stable=True)
     first = order[torch.cat([torch.tensor([True]), data.group[order].diff() > 0])]
-    mixed = first[torch.randperm(len(first), generator=generator)]
-    return mixed[:sources] if sources else mixed
+    shuffled = first[torch.randperm(len(first), generator=generator)]
+    return shuffled[:sources] if sources else shuffled

@@ -1,4 +1,4 @@
-"""The world pocket: a distillation takes half a minute of one core. Shipped worlds can take its place."""
+"""The lab's world, pocket, small enough to distil in half a minute on one core; shipped worlds work too."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.files import DATA
 from dlmone_lite.text import Codec, Vocabulary
 
-SHIPPED = DATA / "lab"  # the world, and what runs begin with
-POCKET = "pocket"  # the lab's own world; runs in a shipped one begin with that world's shipped networks
+SHIPPED = DATA / "lab"  # the grammar and the networks from which runs start
+POCKET = "pocket"  # runs in a shipped world start from that world's shipped networks
 GRAMMAR = SHIPPED / f"{POCKET}.grammar"
 PAIRS = 6_000
 
@@ -23,7 +23,7 @@ def lab_world(name: str = POCKET) -> World:
 
 
 def lab_codec(length: int) -> Codec:
-    """The layout of its sentences, with `length` target positions."""
+    """The codec of pocket with `length` target positions; InputError if its targets do not fit."""
     world = lab_world()
     if length <= world.max_target:
         raise InputError(f"the targets of {world.name} need {world.max_target + 1} positions, not {length}")
@@ -31,6 +31,6 @@ def lab_codec(length: int) -> Codec:
 
 
 def lab_data(codec: Codec, world: str = POCKET) -> PairedText:
-    """Training pairs of a world."""
+    """`PAIRS` training pairs of a world."""
     sources, targets = zip(*lab_world(world).pairs("train", PAIRS), strict=True)
     return PairedText(sources, targets, codec)

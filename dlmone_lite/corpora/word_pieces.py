@@ -1,4 +1,4 @@
-"""An open vocabulary for real text: words cut into pieces, as BERT does it (WordPiece)."""
+"""WordPiece, the open vocabulary of BERT, for real text."""
 
 from __future__ import annotations
 
@@ -13,33 +13,31 @@ from dlmone_lite.text import SPECIALS, Vocabulary
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-AT_ONCE = 4096  # sentences that are cut together: what is known of each takes far more room than its ids
+CHUNK = 4096  # sentences tokenised together, because an `Encoding` takes far more memory than its ids
 
 
 class WordPieces(Vocabulary):
-    """An open vocabulary: any text is cut into known pieces, lower-cased, the way BERT does it (WordPiece).
+    """An open vocabulary: any text is lower-cased and split into pieces as in BERT (WordPiece).
 
-    `words` are the pieces; one that goes on with a word begins with ##. What no piece fits is [UNK].
+    `words` are the pieces; a piece that continues a word begins with ##. A word without pieces is [UNK].
     """
 
     @classmethod
     def learn(cls, sentences: Iterable[str], size: int = 8192) -> WordPieces:
-        """At most `size` pieces that cut these sentences best; fewer if they do not have as many."""
+        """Train at most `size` pieces on these sentences; the same sentences give the same pieces."""
         from tokenizers import trainers
 
         backend, lines = cls(()).tokenizer.backend_tokenizer, list(sentences)
-        letters = Counter(
-            letter for line in lines for letter in "".join(backend.normalizer.normalize_str(line).split())
-        )
+        letters: Counter[str] = Counter()
+        for line in lines:
+            letters.update("".join(backend.normalizer.normalize_str(line).split()))
         alphabet = sorted(sorted(letters, key=lambda letter: (-letters[letter], letter))[:1000])
-        inner = [f"##{letter}" for letter in alphabet]
+        inner = [
+            f"##{letter}" for letter in alphabet
+        ]  # special tokens too, because their order is else random
         trainer = trainers.WordPieceTrainer(
             vocab_size=size,
-            special_tokens=[
-                *SPECIALS,
-                "[CLS]",
-                *inner,
-            ],  # named in order, for the trainer meets them in a random one
+            special_tokens=[*SPECIALS, "[CLS]", *inner],
             initial_alphabet=alphabet,
             limit_alphabet=len(alphabet),
             show_progress=False,
@@ -49,32 +47,32 @@ class WordPieces(Vocabulary):
 
     @classmethod
     def of_bert(cls, name_or_folder: str = "bert-base-uncased") -> WordPieces:
-        """BERT's pieces, from a folder with its tokenizer or from the hub; InputError without either."""
+        """BERT's pieces, from a folder with its tokenizer or from the hub; InputError if neither has it."""
         from transformers import AutoTokenizer
 
         try:
-            known = AutoTokenizer.from_pretrained(name_or_folder).get_vocab()
-        except Exception as e:  # what is missing comes as many kinds of errors
+            pieces = AutoTokenizer.from_pretrained(name_or_folder).get_vocab()
+        except Exception as e:  # a missing tokenizer raises many kinds of errors
             raise InputError(
                 f"the tokenizer {name_or_folder} is neither a folder nor to be had from the hub "
                 f"({type(e).__name__}); give a folder that holds it, or let the corpus make its own pieces"
             ) from e
-        return cls(sorted(known))
+        return cls(sorted(pieces))
 
     def ids(self, sentence: str) -> list[int]:
-        """Ids of the pieces, without any mark of beginning or end."""
+        """Ids of the pieces, without [CLS] and [SEP]."""
         return self.tokenizer.backend_tokenizer.encode(sentence, add_special_tokens=False).ids
 
     def ids_of(self, sentences: Sequence[str]) -> list[list[int]]:
-        """`ids` of each sentence, cut by all cores (unless TOKENIZERS_PARALLELISM is false)."""
-        cut, ids = self.tokenizer.backend_tokenizer.encode_batch_fast, []
-        for start in range(0, len(sentences), AT_ONCE):
-            some = cut(list(sentences[start : start + AT_ONCE]), add_special_tokens=False)
-            ids += [pieces.ids for pieces in some]
+        """`ids` of each sentence, computed on all cores (unless TOKENIZERS_PARALLELISM is false)."""
+        encode, ids = self.tokenizer.backend_tokenizer.encode_batch_fast, []
+        for start in range(0, len(sentences), CHUNK):
+            chunk = list(sentences[start : start + CHUNK])
+            ids += [encoding.ids for encoding in encode(chunk, add_special_tokens=False)]
         return ids
 
     def text(self, ids: Iterable[int]) -> str:
-        """The words up to the first [SEP]; [PAD] inside a sentence stays visible, for it is an error."""
+        """The words up to the first [SEP]; [PAD] before it stays visible, because it is an error."""
         return super().text(ids).replace(" ##", "")
 
     @cached_property

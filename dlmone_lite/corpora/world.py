@@ -1,4 +1,4 @@
-"""Worlds whose truth is known: a grammar file gives sources, their exact right targets, and splits."""
+"""Worlds with known distributions: a grammar file defines sources, their exact right targets, and splits."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ PAIRS = {"train": 48_000, "valid": 1_000, "test": 1_000}  # rows of a split
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a source says: a frame, and a filler for each of its slots."""
+    """The meaning of a source: a frame and a filler for each of its slots."""
 
     frame: str
     values: tuple[tuple[str, str], ...]
 
 
 class World:
-    """A grammar with its exact probabilities: p(source | meaning) and p(target | source).
+    """A grammar with its exact probabilities p(source | meaning) and p(target | source).
 
-    Meanings are equally likely a priori; that matters only where two of them share a source.
+    Meanings are equally likely a priori, which matters only where two of them share a source.
     """
 
     def __init__(self, grammar: Grammar, path: str | Path) -> None:
@@ -57,17 +57,17 @@ class World:
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> World:
-        """A shipped world by its name, or any grammar file by its path; InputError if there is none."""
-        name, known = str(name_or_path), cls.names()
-        path = FOLDER / f"{name}.grammar" if name in known else Path(name)
+        """A shipped world by name, or any grammar file by path; InputError if there is none."""
+        name, shipped = str(name_or_path), cls.names()
+        path = FOLDER / f"{name}.grammar" if name in shipped else Path(name)
         if not path.is_file():
-            hint = f"known: {', '.join(known)}; or give the path of a .grammar file"
-            raise InputError(f'no world "{name}"{nearest(name, known)}; {hint}')
+            hint = f"known: {', '.join(shipped)}; or give the path of a .grammar file"
+            raise InputError(f'no world "{name}"{nearest(name, shipped)}; {hint}')
         return cls(read_grammar(path), path)
 
     @property
     def folder(self) -> Path:
-        """Where the splits are: a folder with the world's name, beside its grammar file."""
+        """The folder of the splits: beside the grammar file, with the world's name."""
         return self.path.parent / self.name
 
     def split_path(self, split: str, folder: Path | None = None) -> Path:
@@ -78,11 +78,11 @@ class World:
 
     def meanings(self) -> list[Meaning]:
         """Every frame with every combination of fillers, in the order of the file."""
-        return [
-            Meaning(frame.name, tuple(zip(frame.slots, values, strict=True)))
-            for frame in self.frames.values()
-            for values in itertools.product(*(self.slots[slot] for slot in frame.slots))
-        ]
+        meanings = []
+        for frame in self.frames.values():
+            for values in itertools.product(*(self.slots[slot] for slot in frame.slots)):
+                meanings.append(Meaning(frame.name, tuple(zip(frame.slots, values, strict=True))))
+        return meanings
 
     def sources(self, meaning: Meaning) -> dict[str, float]:
         """Exact p(source | meaning), most likely first."""
@@ -93,7 +93,7 @@ class World:
         return self._distribution(self.frames[meaning.frame].targets, meaning)
 
     def meanings_of(self, source: str) -> dict[Meaning, float]:
-        """Exact p(meaning | source); InputError for a sentence that no meaning says."""
+        """Exact p(meaning | source); InputError for an unknown source."""
         joint = self._index.get(" ".join(source.split()))
         if joint is None:
             close = difflib.get_close_matches(source, self._index, n=1, cutoff=0.0)[0]
@@ -104,31 +104,31 @@ class World:
     def support(self, source: str) -> dict[str, float]:
         """Exact p(target | source), most likely first; InputError for an unknown source."""
         if source not in self._supports:
-            mixed: dict[str, float] = {}
+            mixture: dict[str, float] = {}
             for meaning, share in self.meanings_of(source).items():
                 for target, p in self.targets(meaning).items():
-                    mixed[target] = mixed.get(target, 0.0) + share * p
-            self._supports[source] = _ordered(mixed)
+                    mixture[target] = mixture.get(target, 0.0) + share * p
+            self._supports[source] = _ordered(mixture)
         return dict(self._supports[source])
 
     def sample(self, source: str, generator: random.Random) -> str:
-        """One right target, drawn as the grammar tells it: a meaning, a template, then its words."""
-        known = self.meanings_of(source)
-        meaning = generator.choices(list(known), list(known.values()))[0]
+        """Draw one right target: a meaning, then a template, then its words."""
+        meanings = self.meanings_of(source)
+        meaning = generator.choices(list(meanings), list(meanings.values()))[0]
         templates = self.frames[meaning.frame].targets
         template = generator.choices(templates, [template.weight for template in templates])[0]
-        drawn = []
+        words: list[str] = []
         for token in template.tokens:
             options = self._options(token, dict(meaning.values))
-            if len(options) > 1:  # no randomness is spent where there is no choice
-                drawn += generator.choices(list(options), list(options.values()))
+            if len(options) > 1:  # a single option must not advance the generator
+                words += generator.choices(list(options), list(options.values()))
             else:
-                drawn += options
-        return " ".join(drawn)
+                words += options
+        return " ".join(words)
 
     @cached_property
     def _index(self) -> dict[str, dict[Meaning, float]]:
-        """Every source with p(source | meaning) of each meaning that says it."""
+        """{source: {meaning: p(source | meaning)}}, without zeros."""
         index: dict[str, dict[Meaning, float]] = {}
         for meaning in self.meanings():
             for source, p in self.sources(meaning).items():
@@ -136,7 +136,7 @@ class World:
         return index
 
     def _options(self, token: str, values: dict[str, str]) -> dict[str, float]:
-        """What a token of a template may become, with probabilities."""
+        """The possible words for a template's token, with probabilities."""
         name = token[1:-1]
         if not token.startswith("{"):
             return {token: 1.0}
@@ -166,18 +166,18 @@ class World:
         return "test" if share < TEST else "valid" if share < TEST + VALID else "train"
 
     def split_sources(self, split: str) -> list[str]:
-        """The sources of a split, in the order of the grammar; shared with a held-out meaning is held out."""
+        """The sources of a split in grammar order; a source with any held-out meaning is held out."""
         return list(self._sources_by_split[_checked(split)])
 
     @cached_property
     def _sources_by_split(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {split: [] for split in SPLITS}
+        sources: dict[str, list[str]] = {split: [] for split in SPLITS}
         for source, meanings in self._index.items():
-            found[max((self.split_of(meaning) for meaning in meanings), key=SPLITS.index)].append(source)
-        return found
+            sources[max(map(self.split_of, meanings), key=SPLITS.index)].append(source)
+        return sources
 
     def pairs(self, split: str, count: int, seed: int = 0) -> Iterator[tuple[str, str]]:
-        """(source, target): round after round over all sources of the split, in a new order each time."""
+        """`count` pairs (source, target): all sources of the split in random order, again and again."""
         sources, generator = self.split_sources(split), random.Random(f"{self.name} {split} {seed}")
         if not sources:
             raise InputError(f"world {self.name} has no {split} source; add frames or fillers")
@@ -186,14 +186,14 @@ class World:
                 yield source, self.sample(source, generator)
 
     def split_text(self, split: str, count: int | None = None, seed: int = 0) -> str:
-        """The JSONL of a split, `{"src": ..., "trg": ...}` a line; the same bytes every time."""
+        """A split as JSONL, one `{"src": ..., "trg": ...}` a line; the same bytes every time."""
         pairs = self.pairs(split, PAIRS[_checked(split)] if count is None else count, seed)
         return "".join(json.dumps({"src": source, "trg": target}) + "\n" for source, target in pairs)
 
     def write_splits(self, folder: str | Path | None = None, pairs: int = 48_000, seed: int = 0) -> Path:
-        """Write train (`pairs` rows), valid and test JSONL to `folder` (default: `self.folder`), returned.
+        """Write the JSONL of train (`pairs` rows), valid and test; return their folder (`self.folder`).
 
-        A split that lies there compressed stays compressed, as the large ones of the shipped worlds do.
+        A split that exists as a .gz file stays compressed.
         """
         folder = Path(folder) if folder is not None else self.folder
         texts = {split: self.split_text(split, pairs if split == "train" else None, seed) for split in SPLITS}
@@ -203,7 +203,7 @@ class World:
         return folder
 
     def vocabulary(self) -> list[str]:
-        """All words that a source or a target may hold, sorted."""
+        """All words of all sources and targets, sorted."""
         return self.grammar.vocabulary()
 
     def describe(self) -> dict[str, Any]:
@@ -211,7 +211,7 @@ class World:
         return describe(self, SPLITS)
 
     def validate(self) -> list[str]:
-        """Warnings about what is allowed but unwise, one line each; empty for a healthy world."""
+        """Warnings about allowed but unwise choices, one line each; empty for a healthy world."""
         return warnings(self, SPLITS)
 
 
@@ -235,13 +235,16 @@ def load_split(world: str | Path | World, split: str) -> Dataset:
     if not path.is_file():
         remedy = f"write it with: python -m dlmone_lite world {world.path} --build"
         raise InputError(f"{path} is missing; {remedy}")
-    # from_list, not load_dataset: nothing is cached on disk, so an edited world is never served stale
+    # from_list, because load_dataset caches on disk and could return an edited world's old pairs
     return Dataset.from_list(read_jsonl(path, need=("src", "trg")))
 
 
 def shared_words() -> list[str]:
-    """The words of all shipped worlds, world after world."""
-    return list(dict.fromkeys(word for name in World.names() for word in World.load(name).vocabulary()))
+    """The distinct words of all shipped worlds, world after world."""
+    words: dict[str, None] = {}
+    for name in World.names():
+        words.update(dict.fromkeys(World.load(name).vocabulary()))
+    return list(words)
 
 
 def shared_vocabulary() -> Vocabulary:

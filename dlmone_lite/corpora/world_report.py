@@ -1,7 +1,8 @@
-"""What there is to say about a world: its sizes, and warnings about what is allowed but unwise."""
+"""A world's sizes, and warnings about allowed but unwise choices in its grammar."""
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dlmone_lite.corpora.world import World
 
-SUPPORT = (6, 24)  # right targets of a source: fewer teach no diversity, more cannot be counted by sampling
-RAREST = 0.02  # below this a right target is hardly ever seen among 256 samples
+SUPPORT = (6, 24)  # right targets of a source: fewer show no diversity, more need too many samples to count
+RAREST = 0.02  # 256 samples hardly ever contain a target below this probability
 
 
 def describe(world: World, splits: Sequence[str]) -> dict[str, Any]:
@@ -41,13 +42,13 @@ def _spread(numbers: Iterable[int]) -> dict[str, float]:
 
 
 def warnings(world: World, splits: Sequence[str]) -> list[str]:
-    """One line for each thing that is allowed but unwise, with its remedy."""
-    found = [*_frame_warnings(world), *_source_warnings(world, splits)]
-    return [*found, *_split_warnings(world, splits), *_unused(world)]
+    """One line for each allowed but unwise choice, with its remedy."""
+    lines = [*_frame_warnings(world), *_source_warnings(world, splits)]
+    return [*lines, *_split_warnings(world, splits), *_unused(world)]
 
 
 def _frame_warnings(world: World) -> list[str]:
-    """Frames whose number of right targets or whose rarest target is out of bounds (worst meaning each)."""
+    """Frames with too few, too many or too rare right targets, by the worst meaning of each."""
     sizes: dict[str, set[int]] = {}
     rarest: dict[str, tuple[float, str]] = {}
     for meaning in world.meanings():
@@ -55,44 +56,43 @@ def _frame_warnings(world: World) -> list[str]:
         sizes.setdefault(meaning.frame, set()).add(len(targets))
         target, p = list(targets.items())[-1]
         rarest[meaning.frame] = min(rarest.get(meaning.frame, (1.0, "")), (p, target))
-    found = []
+    lines = []
     for frame, counts in sizes.items():
         if min(counts) < SUPPORT[0]:
-            found.append(f"frame {frame}: {min(counts)} right targets, under {SUPPORT[0]}; add targets")
+            lines.append(f"frame {frame}: {min(counts)} right targets, under {SUPPORT[0]}; add targets")
         if max(counts) > SUPPORT[1]:
-            found.append(f"frame {frame}: {max(counts)} right targets, over {SUPPORT[1]}; remove some")
+            lines.append(f"frame {frame}: {max(counts)} right targets, over {SUPPORT[1]}; remove some")
         p, target = rarest[frame]
         if p < RAREST:
-            found.append(f'frame {frame}: "{target}" has p {p:.3f}, under {RAREST}; raise its weight')
-    return found
+            lines.append(f'frame {frame}: "{target}" has p {p:.3f}, under {RAREST}; raise its weight')
+    return lines
 
 
 def _source_warnings(world: World, splits: Sequence[str]) -> list[str]:
     """Sources that two meanings share, and sources that are a right target of their own."""
-    found = []
-    for source in (source for split in splits for source in world.split_sources(split)):
+    lines = []
+    for source in itertools.chain.from_iterable(map(world.split_sources, splits)):
         meanings = world.meanings_of(source)
         if len(meanings) > 1:
-            said = " and ".join(meaning.frame for meaning in meanings)
-            found.append(f'"{source}" belongs to {len(meanings)} meanings ({said}); reword one of them')
+            frames = " and ".join(meaning.frame for meaning in meanings)
+            lines.append(f'"{source}" belongs to {len(meanings)} meanings ({frames}); reword one of them')
         if source in world.support(source):
-            found.append(f'"{source}" is its own right target; reword one side')
-    return found
+            lines.append(f'"{source}" is its own right target; reword one side')
+    return lines
 
 
 def _split_warnings(world: World, splits: Sequence[str]) -> list[str]:
-    """Frames and fillers that are held out but never in train, and splits without a meaning."""
+    """Splits without a meaning, and frames and fillers that are held out but never in train."""
     used: dict[str, set[tuple[str, ...]]] = {split: set() for split in splits}
     for meaning in world.meanings():
         used[world.split_of(meaning)].update([("frame", meaning.frame), *meaning.values])
-    found = [f"no meaning in {split}; add frames or fillers" for split in splits if not used[split]]
+    lines = [f"no meaning in {split}; add frames or fillers" for split in splits if not used[split]]
     for kind, name in sorted((used["valid"] | used["test"]) - used["train"]):
-        found.append(f'{kind} "{name}" is held out but never in train; use it in more frames')
-    return found
+        lines.append(f'{kind} "{name}" is held out but never in train; use it in more frames')
+    return lines
 
 
 def _unused(world: World) -> list[str]:
     """Slots and words that no template refers to."""
-    templates = [template for frame in world.frames.values() for template in frame.sources + frame.targets]
-    used = {name for template in templates for name in template.references()}
+    used = {name for template in world.grammar.templates() for name in template.references()}
     return [f"{name} is never used; remove it" for name in [*world.slots, *world.words] if name not in used]
