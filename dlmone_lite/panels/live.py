@@ -1,15 +1,15 @@
-"""A panel that trains: its sliders turn the coefficients of a `Run` between two steps."""
+"""A panel that trains: its sliders set the coefficients of a `Run` between two steps."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.errors import InputError, nearest
-from dlmone_lite.panels.panel import Frame, View
+from dlmone_lite.figures.style import escape
+from dlmone_lite.panels.panel import LOG_HEIGHT, VIEW_HEIGHT, Frame, View
 from dlmone_lite.training.run import Evaluate, Run, Step
 
 if TYPE_CHECKING:
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 
 class LivePanel(Frame):
-    """Training that can be watched and steered: Start, Stop, Reset, and sliders that write into `run.config`.
+    """Training to watch and to steer: Start, Stop, Reset, and sliders that write into `run.config`.
 
-    make_run(**setup) makes a fresh `Run`; `setup` maps its arguments to controls, which are locked while it
-    trains. `controls` maps names of `run.config` fields to widgets, which stay live. draw(history, run) makes
-    the View from the `Step`s so far (at most twice a second). Each `evaluate_every`-th `Step`
-    carries what `evaluate` found. It pauses after `pause_after` seconds; Start goes on. `run_steps(n)` trains
-    at once, for scripts and tests; `panel.run`, `panel.history`, `panel.log` are open to read. `actions` are
-    further buttons, name -> what is done to the run while it stands still (one update of one network, say).
+    make_run(**setup): makes a fresh `Run`. setup: its arguments -> controls, locked while the run trains.
+    controls: names of `run.config` fields -> widgets, which stay unlocked.
+    draw(history, run): the View of the `Step`s so far, called at most twice a second.
+    actions: name of a further button -> a change of the run while it stands still, such as one update.
+    evaluate: its scores go into every `evaluate_every`-th `Step`. Training pauses after `pause_after` seconds;
+    Start continues it.
+
+    For scripts and tests: `run_steps(n)` trains at once; `panel.run`, `panel.history`, `panel.log` may be read.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class LivePanel(Frame):
         evaluate: Evaluate | None = None,
         evaluate_every: int = 50,
         pause_after: float = 60.0,
-        height: int = 440,
+        height: int = VIEW_HEIGHT,
     ):
         import ipywidgets
 
@@ -53,23 +55,24 @@ class LivePanel(Frame):
         self._actions = [ipywidgets.Button(description=name) for name in self.actions]
         buttons = [self._start, self._stop, *self._actions, self._reset]
         super().__init__(title, {**self.coefficients, **self.setup}, buttons, height)
-        self._log, self._task, self._quiet = ipywidgets.HTML(), None, False
-        self._log.layout.height, self._log.layout.overflow = "66px", "auto"
+        self._log, self._task = ipywidgets.HTML(), None
+        self._log.layout.height, self._log.layout.overflow = f"{LOG_HEIGHT}px", "auto"
         self.box.children = (*self.box.children, self._log)
         self._renew()
+
         self._start.on_click(lambda _: self.start())
         self._stop.on_click(lambda _: self.stop())
         self._reset.on_click(lambda _: self.reset())
         for button in self._actions:
-            button.on_click(lambda pressed: self.act(pressed.description))
+            button.on_click(lambda clicked: self.act(clicked.description))
         for name, control in self.coefficients.items():
-            control.observe(lambda change, name=name: self._turned(name, change), "value")
+            control.observe(lambda change, name=name: self._set_coefficient(name, change), "value")
         for control in self.setup.values():
             control.observe(lambda change: self._quiet or self._renew(), "value")
 
     @property
     def running(self) -> bool:
-        """Whether it trains at this moment."""
+        """Whether the run trains at this moment."""
         return self._task is not None
 
     def _renew(self) -> None:
@@ -83,24 +86,30 @@ class LivePanel(Frame):
         self.log: list[str] = []
         self._redraw()
 
-    def _turned(self, name: str, change: Any) -> None:
+    def _set_coefficient(self, name: str, change: Any) -> None:
+        """Write a control's new value into the run's config and the log."""
         setattr(self.run.config, name, change.new)
-        self.note(f"{name} {_text(change.old)} -> {_text(change.new)}")
+        self.note(f"{name} {_in_words(change.old)} -> {_in_words(change.new)}")
         if not self._quiet:
             self._redraw()
 
     def note(self, text: str) -> None:
         """Add a line to the log, with the step it was written at; newest first on the screen."""
         self.log.append(f"step {self.run.step}: {text}")
+        self._show_log()
+
+    def _show_log(self) -> None:
         self._log.value = "<br>".join(escape(line) for line in reversed(self.log))
 
     def _redraw(self) -> None:
+        """Draw the view, readout and log; lock the controls that a running run must not change."""
         self._drawn = time.monotonic()
-        self._log.value = "<br>".join(escape(line) for line in reversed(self.log))
+        self._show_log()
         self._stop.disabled = not self.running
         for locked in (self._start, self._reset, *self._actions, *self.setup.values()):
             locked.disabled = self.running
-        settings = ", ".join(f"{name} {_text(control.value)}" for name, control in self.coefficients.items())
+        values = {name: control.value for name, control in self.coefficients.items()}
+        settings = ", ".join(f"{name} {_in_words(value)}" for name, value in values.items())
         try:
             view = self.draw(self.history, self.run)
         except Exception as error:
@@ -143,7 +152,7 @@ class LivePanel(Frame):
     def stop(self) -> None:
         """Stop; Start goes on from here."""
         if self.running:
-            self._task.cancel()  # it is waiting between two steps, for everything runs in one thread
+            self._task.cancel()  # the task waits between two steps, because all runs in one thread
             self._finish("stopped")
 
     def _finish(self, note: str) -> None:
@@ -160,33 +169,28 @@ class LivePanel(Frame):
                 break
             try:
                 self._advance()
-            except Exception as error:  # Diverged, say: to be read where the figure was
+            except Exception as error:  # such as Diverged; shown where the figure was
                 self._task = None
                 self._redraw()
                 self.complain(error)
                 return
             if time.monotonic() - self._drawn > 0.5:
                 self._redraw()
-            await asyncio.sleep(0)  # let the kernel hear the sliders and Stop
+            await asyncio.sleep(0)  # lets the kernel handle messages from the sliders and Stop
         self._finish(note)
 
     def reset(self) -> None:
-        """A fresh run, controls at their first settings."""
+        """Make a fresh run, with all controls at their first settings."""
         self.stop()
-        self._quiet = True
-        try:
-            for name, control in self.controls.items():
-                control.value = self.defaults[name]
-        finally:
-            self._quiet = False
+        self._set_quietly(self.defaults)
         self._renew()
 
     def set(self, **values: Any) -> str:
-        """Set controls by name, as a hand would; returns the readout."""
+        """Set controls by name, one after the other, as in a browser; returns the readout."""
         for name, value in values.items():
             self.control(name).value = value
         return self.readout
 
 
-def _text(value: Any) -> str:
+def _in_words(value: Any) -> str:
     return str(value) if isinstance(value, (bool, str)) else f"{value:g}"

@@ -1,24 +1,44 @@
-"""Panels: controls around a pure function, a figure, a line of numbers; plain ipywidgets (7 and 8 alike)."""
+"""A panel: controls around a pure function, its figure, and a line of numbers; for ipywidgets 7 and 8."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.errors import InputError, nearest
+from dlmone_lite.figures.style import GREY, escape
 
 if TYPE_CHECKING:
     from ipywidgets import ValueWidget
 
-LABEL = {"description_width": "130px"}
+# ---- the look of every panel
+
+CONTROL = {"style": {"description_width": "130px"}, "layout": {"width": "400px"}}
+CONTROLS = {"flex_flow": "row wrap"}  # side by side, and below each other where the page is narrow
+BOX = {"border": f"1px solid {GREY}", "padding": "8px"}
+VIEW_HEIGHT, LOG_HEIGHT = 440, 66  # pixels; fixed, so that the page does not jump while a figure is replaced
+
+
+def title_html(title: str) -> str:
+    """The line above the controls."""
+    return f"<b>{escape(title)}</b>"
+
+
+def readout_html(text: str) -> str:
+    """The line of numbers under the view."""
+    return f'<div class="dlmone-readout">{escape(text)}</div>'
+
+
+def error_html(text: str) -> str:
+    """An error, in the place of the view."""
+    return f'<div role="alert" style="color:#a00;padding:8px">{escape(text)}</div>'
 
 
 @dataclass(frozen=True)
 class View:
-    """What a panel shows: html (a figure from `plots.html`, a table) and readout, the same in numbers."""
+    """The content of a panel: html (a figure from `style.html`, a table) and readout, the same in numbers."""
 
     html: str
     readout: str
@@ -30,20 +50,13 @@ class View:
 def slider(
     label: str, low: float, high: float, value: float, step: float = 1, *, live: bool = False
 ) -> ValueWidget:
-    """A slider (whole numbers if all its numbers are); it answers on release, with `live` while dragged."""
+    """A slider, of whole numbers if all its numbers are whole; it answers on release or, `live`, while dragged."""
     import ipywidgets
 
     whole = all(isinstance(number, int) for number in (low, high, value, step))
     kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
     return kind(
-        value=value,
-        min=low,
-        max=high,
-        step=step,
-        description=label,
-        continuous_update=live,
-        style=LABEL,
-        layout={"width": "400px"},
+        value=value, min=low, max=high, step=step, description=label, continuous_update=live, **CONTROL
     )
 
 
@@ -58,14 +71,13 @@ def log_slider(label: str, low: float, high: float, value: float) -> ValueWidget
         step=0.05,
         description=label,
         continuous_update=False,
-        style=LABEL,
-        layout={"width": "400px"},
+        **CONTROL,
         readout_format=".2g",
     )
 
 
 def stop_slider(label: str, stops: Sequence[float], value: float) -> ValueWidget:
-    """A slider that knows only these values, whatever lies between them."""
+    """A slider over these values only."""
     import ipywidgets
 
     return ipywidgets.SelectionSlider(
@@ -73,48 +85,47 @@ def stop_slider(label: str, stops: Sequence[float], value: float) -> ValueWidget
         value=value,
         description=label,
         continuous_update=False,
-        style=LABEL,
-        layout={"width": "400px"},
+        **CONTROL,
     )
 
 
 def choice(label: str, options: Sequence[str] | dict[str, Any], value: Any = None) -> ValueWidget:
-    """A drop-down menu; a dictionary maps what is read to the value. It starts at `value`."""
+    """A drop-down menu that starts at `value`; a dictionary maps each text to its value."""
     import ipywidgets
 
     options = options if isinstance(options, dict) else {str(option): option for option in options}
     value = next(iter(options.values())) if value is None else value
     pairs = list(options.items())
-    return ipywidgets.Dropdown(
-        options=pairs, value=value, description=label, style=LABEL, layout={"width": "400px"}
-    )
+    return ipywidgets.Dropdown(options=pairs, value=value, description=label, **CONTROL)
 
 
 def switch(label: str, value: bool = False) -> ValueWidget:
     """A check box."""
     import ipywidgets
 
-    return ipywidgets.Checkbox(value=value, description=label, style=LABEL, layout={"width": "400px"})
+    return ipywidgets.Checkbox(value=value, description=label, **CONTROL)
 
 
 # ---- panels
 
 
 class Frame:
-    """Title, controls, view and readout in a box; what both kinds of panel share."""
+    """Title, controls, view and readout in a box; the base of both kinds of panel.
 
-    def __init__(self, title: str, controls: dict[str, ValueWidget], buttons: list, height: int):
+    `readout` is the line of numbers as plain text, `error` the message that stands in place of the view.
+    """
+
+    def __init__(self, title: str, controls: dict[str, ValueWidget], buttons: list[Any], height: int):
         import ipywidgets
 
-        self.title, self.controls, self.error = title, dict(controls), ""
-        self.defaults = {name: control.value for name, control in self.controls.items()}
+        self.title, self.controls, self.error, self.readout = title, dict(controls), "", ""
+        self.defaults = self.values
+        self._quiet = False  # whether changes of controls are to stay without an answer
         self._view, self._readout = ipywidgets.HTML(), ipywidgets.HTML()
         self._view.layout.height, self._view.layout.overflow = f"{height}px", "auto"
-        rows = ipywidgets.HBox(list(self.controls.values()) + buttons, layout={"flex_flow": "row wrap"})
-        self.box = ipywidgets.VBox(
-            [ipywidgets.HTML(f"<b>{escape(title)}</b>"), rows, self._view, self._readout],
-            layout={"border": "1px solid #767676", "padding": "8px"},
-        )
+        rows = ipywidgets.HBox(list(self.controls.values()) + buttons, layout=CONTROLS)
+        parts = [ipywidgets.HTML(title_html(title)), rows, self._view, self._readout]
+        self.box = ipywidgets.VBox(parts, layout=BOX)
         self.box.add_class("dlmone-panel")
 
     @property
@@ -124,40 +135,45 @@ class Frame:
 
     @property
     def html(self) -> str:
-        """What the panel shows."""
+        """The HTML of the view."""
         return self._view.value
-
-    @property
-    def readout(self) -> str:
-        """The line of numbers under it, as plain text."""
-        return self._text
 
     def show(self, view: View) -> None:
         """Put a view on display."""
-        self.error, self._text, self._view.value = "", view.readout, view.html
-        self._readout.value = f'<div class="dlmone-readout">{escape(view.readout)}</div>'
+        self.error, self.readout, self._view.value = "", view.readout, view.html
+        self._readout.value = readout_html(view.readout)
 
     def complain(self, error: Exception) -> None:
-        """Show an error inside the panel; the last view is replaced by it."""
+        """Show an error inside the panel, in place of the last view."""
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-        self.error = f"{kind}{error}"
-        message = f'<div role="alert" style="color:#a00;padding:8px">{escape(self.error)}</div>'
-        self.show(View(message, f"error: {self.error}"))
-        self.error = f"{kind}{error}"
+        message = f"{kind}{error}"
+        self.show(View(error_html(message), f"error: {message}"))
+        self.error = message
 
     def control(self, name: str) -> ValueWidget:
+        """The control of this name; raises InputError with the nearest name if there is none."""
         if name not in self.controls:
             known = ", ".join(self.controls)
             raise InputError(f"panel has no control {name!r}{nearest(name, self.controls)}; it has {known}")
         return self.controls[name]
 
+    def _set_quietly(self, values: Mapping[str, Any]) -> None:
+        """Set controls by name, all or none, without an answer to each change."""
+        controls = {name: self.control(name) for name in values}
+        self._quiet = True
+        try:
+            for name, control in controls.items():
+                control.value = values[name]
+        finally:
+            self._quiet = False
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.title!r})"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        """The live widget where widgets run; elsewhere (GitHub, a printed page) what it shows now."""
+        """The live widget where widgets run; elsewhere, as on GitHub, its present view."""
         widget = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        static = f"<b>{escape(self.title)}</b><br>{self.html}{self._readout.value}"
+        static = f"{title_html(self.title)}<br>{self.html}{self._readout.value}"
         return {
             "text/plain": repr(self),
             "text/html": static,
@@ -174,13 +190,18 @@ class Panel(Frame):
     """
 
     def __init__(
-        self, title: str, controls: dict[str, ValueWidget], compute: Callable[..., View], *, height: int = 440
+        self,
+        title: str,
+        controls: dict[str, ValueWidget],
+        compute: Callable[..., View],
+        *,
+        height: int = VIEW_HEIGHT,
     ):
         import ipywidgets
 
         button = ipywidgets.Button(description="Reset", tooltip="back to the first settings")
         super().__init__(title, controls, [button], height)
-        self.compute, self._quiet = compute, False
+        self.compute = compute
         self.show(compute(**self.values))
         button.on_click(lambda _: self.reset())
         for control in self.controls.values():
@@ -191,18 +212,12 @@ class Panel(Frame):
             return
         try:
             self.show(self.compute(**self.values))
-        except Exception as error:  # a reader must see it where the figure was, not in a hidden log
+        except Exception as error:  # shown where the figure was, because nobody reads a kernel's log
             self.complain(error)
 
     def set(self, **values: Any) -> str:
         """Set controls by name, all at once; returns the new readout."""
-        controls = {name: self.control(name) for name in values}
-        self._quiet = True
-        try:
-            for name, control in controls.items():
-                control.value = values[name]
-        finally:
-            self._quiet = False
+        self._set_quietly(values)
         self._changed()
         return self.readout
 
