@@ -53,20 +53,16 @@ def load(name_or_file: str | Path, device: str = "cpu", world: str | None = None
 
 
 def world(name: str | None = None) -> World:
-    """The notebooks' world: a shipped one, or a .grammar file by a path from here or from the repository.
-
-    The default name is the environment variable DLMONE_WORLD, or else paraphrase.
-    """
+    """A shipped world or a .grammar file, its path from here or the repository; by default the world that the
+    environment variable DLMONE_WORLD names, or else paraphrase."""
     name = name or os.environ.get("DLMONE_WORLD") or "paraphrase"
     from_repository = name.endswith(".grammar") and not Path(name).is_file()
     return World.load(ROOT / name if from_repository else name)
 
 
 def course(name: str | None = None, device: str = "cpu") -> tuple[World, Checkpoint, Checkpoint]:
-    """`world(name)` with its teacher and student, shipped or your own `runs/<world>-<role>.safetensors`.
-
-    An InputError names a missing file and the command that makes it.
-    """
+    """`world(name)`, its teacher and its student, shipped or your own `runs/<world>-<role>.safetensors`; an
+    InputError names a missing file and the command that makes it."""
     chosen, grammar, networks = world(name), name or os.environ.get("DLMONE_WORLD"), []
     for role in ("teacher", "student"):
         network = f"{chosen.name}-{role}"

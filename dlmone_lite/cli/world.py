@@ -76,7 +76,9 @@ def sample(world: World, pairs: int, seed: int) -> None:
 
 def describe(world: World, path: str | None) -> None:
     """Print or write facts about the world, and the warnings of its own checks."""
-    facts, warnings = world.describe(), world.validate()
+    from dlmone_lite.corpora import world_report
+
+    facts, warnings = world_report.describe(world), world_report.warnings(world)
     if path:
         write_json(path, {**facts, "warnings": warnings})
         return

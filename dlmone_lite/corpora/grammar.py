@@ -91,10 +91,13 @@ class _Reader:
 
     def __init__(self, path: str | Path) -> None:
         self.path = path
-        self.grammar = Grammar()
-        self.block: tuple[str, str] | None = (
-            None  # (keyword, name) of the block that indented lines belong to
-        )
+        self.grammar = grammar = Grammar()
+        self.tables: dict[str, dict] = {
+            "slot": grammar.slots,
+            "words": grammar.words,
+            "frame": grammar.frames,
+        }
+        self.block: tuple[str, str] | None = None  # (keyword, name), to which indented lines belong
         self.seen: dict[tuple[str, ...], int] = {}  # definition -> its line, to refuse a second one
 
     def fail(self, line: int, wrong: str, remedy: str) -> NoReturn:
@@ -104,10 +107,6 @@ class _Reader:
         if key in self.seen:
             self.fail(line, f"{wrong} (first on line {self.seen[key]})", remedy)
         self.seen[key] = line
-
-    def table(self, keyword: str) -> dict:
-        grammar = self.grammar
-        return {"slot": grammar.slots, "words": grammar.words, "frame": grammar.frames}[keyword]
 
     # ---- one line at a time
 
@@ -135,7 +134,7 @@ class _Reader:
             self.once(number, ("name", kind, rest), f'a second {kind} "{rest}"', "rename or merge them")
             self.seen["block", keyword, rest] = number
             self.block = (keyword, rest)
-            self.table(keyword)[rest] = {"slot": [], "words": {}, "frame": Frame(rest, number)}[keyword]
+            self.tables[keyword][rest] = {"slot": [], "words": {}, "frame": Frame(rest, number)}[keyword]
             return
         self.once(number, ("header", keyword), f"a second {keyword} line", "keep one")
         if keyword in ("max-source", "max-target"):
@@ -208,7 +207,7 @@ class _Reader:
         if not self.grammar.frames:
             self.fail(1, "no frame", "add a frame with a source and a target")
         for keyword in ("slot", "words"):
-            for name, fillers in self.table(keyword).items():
+            for name, fillers in self.tables[keyword].items():
                 if not fillers:
                     line = self.seen["block", keyword, name]
                     self.fail(line, f'{keyword} "{name}" has no filler', "write one below it, indented")
@@ -227,8 +226,8 @@ class _Reader:
                 wrong = f"unknown slot or words {{{name}}}{nearest(name, defined)}"
                 self.fail(template.line, wrong, "define it or use a known one")
         choices = map(self.grammar.choices, template.tokens)
-        longest = " ".join(max(fillers, key=_length) for fillers in choices)
-        length = _length(longest)
+        longest = " ".join(max(fillers, key=lambda filler: filler.count(" ")) for fillers in choices)
+        length = len(longest.split())
         limit = self.grammar.max_source if side == "source" else self.grammar.max_target
         if length > limit:
             wrong = f'the {side} can grow to {length} words, over the limit of {limit}: "{longest}"'
@@ -248,7 +247,3 @@ class _Reader:
                         self.fail(target.line, wrong, "add it to the source or remove it here")
                 wrong = f'the source lacks {{{name}}}, which other sources of frame "{frame.name}" hold'
                 self.fail(source.line, wrong, "add it, or make it words instead of a slot")
-
-
-def _length(sentence: str) -> int:
-    return len(sentence.split())

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlmone_lite.corpora.grammar import Grammar, Template, read_grammar
-from dlmone_lite.corpora.world_report import describe, warnings
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.files import DATA, read_jsonl, write_bytes
 from dlmone_lite.text import Vocabulary
@@ -206,14 +205,6 @@ class World:
         """All words of all sources and targets, sorted."""
         return self.grammar.vocabulary()
 
-    def describe(self) -> dict[str, Any]:
-        """Sizes of the world: sources and meanings per split, words, supports, lengths."""
-        return describe(self, SPLITS)
-
-    def validate(self) -> list[str]:
-        """Warnings about allowed but unwise choices, one line each; empty for a healthy world."""
-        return warnings(self, SPLITS)
-
 
 def _checked(split: str) -> str:
     if split not in SPLITS:
@@ -237,14 +228,6 @@ def load_split(world: str | Path | World, split: str) -> Dataset:
         raise InputError(f"{path} is missing; {remedy}")
     # from_list, because load_dataset caches on disk and could return an edited world's old pairs
     return Dataset.from_list(read_jsonl(path, need=("src", "trg")))
-
-
-def shared_words() -> list[str]:
-    """The distinct words of all shipped worlds, world after world."""
-    words: dict[str, None] = {}
-    for name in World.names():
-        words.update(dict.fromkeys(World.load(name).vocabulary()))
-    return list(words)
 
 
 def shared_vocabulary() -> Vocabulary:

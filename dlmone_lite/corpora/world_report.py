@@ -5,31 +5,30 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
-if TYPE_CHECKING:
-    from dlmone_lite.corpora.world import World
+from dlmone_lite.corpora.world import SPLITS, World
 
 SUPPORT = (6, 24)  # right targets of a source: fewer show no diversity, more need too many samples to count
 RAREST = 0.02  # 256 samples hardly ever contain a target below this probability
 
 
-def describe(world: World, splits: Sequence[str]) -> dict[str, Any]:
+def describe(world: World) -> dict[str, Any]:
     """Sizes: sources and meanings per split, words, right targets per source, lengths in words.
 
     `targets_per_source` and the lengths hold min, median and max over all sources and their right targets.
     """
     meanings = Counter(world.split_of(meaning) for meaning in world.meanings())
-    sources = {split: world.split_sources(split) for split in splits}
-    supports = {source: world.support(source) for split in splits for source in sources[split]}
+    sources = {split: world.split_sources(split) for split in SPLITS}
+    supports = {source: world.support(source) for split in SPLITS for source in sources[split]}
     return {
         "name": world.name,
         "about": world.about,
         "frames": len(world.frames),
         "words": len(world.vocabulary()),
-        "meanings": {split: meanings[split] for split in splits},
-        "sources": {split: len(sources[split]) for split in splits},
+        "meanings": {split: meanings[split] for split in SPLITS},
+        "sources": {split: len(sources[split]) for split in SPLITS},
         "targets_per_source": _spread(len(support) for support in supports.values()),
         "source_length": _spread(len(source.split()) for source in supports),
         "target_length": _spread(len(target.split()) for support in supports.values() for target in support),
@@ -41,10 +40,10 @@ def _spread(numbers: Iterable[int]) -> dict[str, float]:
     return {"min": ordered[0], "median": statistics.median(ordered), "max": ordered[-1]}
 
 
-def warnings(world: World, splits: Sequence[str]) -> list[str]:
-    """One line for each allowed but unwise choice, with its remedy."""
-    lines = [*_frame_warnings(world), *_source_warnings(world, splits)]
-    return [*lines, *_split_warnings(world, splits), *_unused(world)]
+def warnings(world: World) -> list[str]:
+    """One line for each allowed but unwise choice, with its remedy; empty for a healthy world."""
+    checks = (_frame_warnings, _source_warnings, _split_warnings, _unused)
+    return [line for check in checks for line in check(world)]
 
 
 def _frame_warnings(world: World) -> list[str]:
@@ -68,10 +67,10 @@ def _frame_warnings(world: World) -> list[str]:
     return lines
 
 
-def _source_warnings(world: World, splits: Sequence[str]) -> list[str]:
+def _source_warnings(world: World) -> list[str]:
     """Sources that two meanings share, and sources that are a right target of their own."""
     lines = []
-    for source in itertools.chain.from_iterable(map(world.split_sources, splits)):
+    for source in itertools.chain.from_iterable(map(world.split_sources, SPLITS)):
         meanings = world.meanings_of(source)
         if len(meanings) > 1:
             frames = " and ".join(meaning.frame for meaning in meanings)
@@ -81,12 +80,12 @@ def _source_warnings(world: World, splits: Sequence[str]) -> list[str]:
     return lines
 
 
-def _split_warnings(world: World, splits: Sequence[str]) -> list[str]:
+def _split_warnings(world: World) -> list[str]:
     """Splits without a meaning, and frames and fillers that are held out but never in train."""
-    used: dict[str, set[tuple[str, ...]]] = {split: set() for split in splits}
+    used: dict[str, set[tuple[str, ...]]] = {split: set() for split in SPLITS}
     for meaning in world.meanings():
         used[world.split_of(meaning)].update([("frame", meaning.frame), *meaning.values])
-    lines = [f"no meaning in {split}; add frames or fillers" for split in splits if not used[split]]
+    lines = [f"no meaning in {split}; add frames or fillers" for split in SPLITS if not used[split]]
     for kind, name in sorted((used["valid"] | used["test"]) - used["train"]):
         lines.append(f'{kind} "{name}" is held out but never in train; use it in more frames')
     return lines

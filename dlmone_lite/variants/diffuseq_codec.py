@@ -60,16 +60,13 @@ class DiffuSeqCodec(Codec):
             ids[i, : len(row)] = torch.tensor(row)
         return Batch(ids, mask)
 
-    def _begin(self, row: list[int]) -> int:
-        """The target's first position, after the first two adjacent [SEP]s; the row's length without them."""
-        return next((i + 2 for i in range(len(row) - 1) if row[i] == row[i + 1] == SEP), len(row))
-
     def decode(self, ids: Tensor) -> list[str]:
-        """The targets of ids (B, L) as sentences, without their [CLS]."""
+        """The targets of ids (B, L) as sentences, without their [CLS]; they follow two adjacent [SEP]s."""
         texts = []
         for row in ids.tolist():
-            target = row[self._begin(row) :]
-            texts.append(self.vocabulary.text(target[1:] if target[:1] == [self.cls] else target))
+            begin = next((i + 2 for i in range(len(row) - 1) if row[i] == row[i + 1] == SEP), len(row))
+            begin += row[begin : begin + 1] == [self.cls]
+            texts.append(self.vocabulary.text(row[begin:]))
         return texts
 
     def sources(self, batch: Batch) -> list[str]:

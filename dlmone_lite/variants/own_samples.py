@@ -15,15 +15,12 @@ from dlmone_lite.training import processes
 from dlmone_lite.training.run import Run
 from dlmone_lite.training.seeds import generator_at, on_device
 
+Sample = Callable[[Batch, torch.Generator], Sequence[Tensor]]  # sources (s, L) -> tensors (s, ...)
+
 
 @torch.no_grad()
 def fill(
-    run: Run,
-    filled: Tensor,
-    batch: Batch,
-    chunk: int,
-    sample: Callable[[Batch, torch.Generator], Sequence[Tensor]],
-    append: Callable[..., None],
+    run: Run, filled: Tensor, batch: Batch, chunk: int, sample: Sample, append: Callable[..., None]
 ) -> Iterator[tuple[int, int]]:
     """Sample sentences for the sources of `batch` (S, L); yield (sources done, S) after every round.
 

@@ -91,7 +91,7 @@ class WarmStartRun(Run):
 
     def prepare(self) -> Iterator[tuple[int, int]]:
         """Fill the pool with the teacher's samples, then order it; yield (sources done, sources in all)."""
-        embedding = self.phi.embedding().detach()
+        embedding = self.phi.embedding()
 
         def append(ids: Tensor, mean: Tensor) -> None:
             self.pool.append(ids, mean, embedding)

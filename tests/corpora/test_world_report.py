@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dlmone_lite.corpora import world_report
 from dlmone_lite.corpora.world import World
 
 TINY = """\
@@ -49,7 +50,7 @@ def make(folder: Path, text: str) -> World:
 def test_describe_by_hand(tmp_path: Path) -> None:
     world = make(tmp_path, TINY)
     world.split_of = lambda meaning: "test" if meaning.values[0][1] == "paris" else "train"
-    assert world.describe() == {
+    assert world_report.describe(world) == {
         "name": "tiny",
         "about": "say it twice",
         "frames": 1,
@@ -78,4 +79,4 @@ def test_describe_by_hand(tmp_path: Path) -> None:
 def test_warnings(tmp_path: Path, text: str, warning: str) -> None:
     world = make(tmp_path, text)
     world.split_of = lambda meaning: "test" if ("city", "paris") in meaning.values else "train"
-    assert sum(line.startswith(warning) for line in world.validate()) == 1
+    assert sum(line.startswith(warning) for line in world_report.warnings(world)) == 1
