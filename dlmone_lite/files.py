@@ -259,7 +259,7 @@ KINDS = {
 
 
 def record_kind(record: Mapping[str, Any]) -> str:
-    """The kind of a record: its `kind`, or the one that its keys tell, because older records have no `kind`."""
+    """The kind of a record: its `kind`, or what its keys tell, because older records have no `kind`."""
     return record.get("kind") or next((kind for key, kind in KINDS.items() if key in record), "unknown")
 
 
