@@ -39,7 +39,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Score:
-    """Scores of a role's samples of one source: NFE, seconds a sentence, validity, coverage, total variation."""
+    """Scores of samples of one source: NFE, seconds a sentence, validity, coverage, total variation."""
 
     role: str
     calls: int

@@ -56,11 +56,12 @@ def arrows_2d(
 
 def word_line(words: Sequence[str], certainty: Sequence[float]) -> str:
     """Words in boxes, the bluer the surer, with the probability of each below it (HTML)."""
+    box = "display:inline-block;text-align:center;margin:2px;padding:1px 6px;color:#000"
     boxes = []
     for word, p in zip(words, certainty, strict=True):
         blue = f"background:rgba(0,114,178,{0.4 * p:.3f})"
         boxes.append(
-            f'<span style="display:inline-block;text-align:center;margin:2px;padding:1px 6px;color:#000;{blue}">'
+            f'<span style="{box};{blue}">'
             f'{style.escape(word)}<br><span style="font-size:85%">{p:.2f}</span></span>'
         )
     return "".join(boxes)

@@ -27,7 +27,7 @@ ORIGINS = {  # where a word of a walk comes from: mark, background
     "second": ("B", "#f6cf85"),
     "neither": ("!", "#f2a98f"),
 }
-WRONG = "#a00"
+WRONG, PADDED = "#a00", "padding:0 8px"
 WIDEST = 3.0  # margins beyond this fill the whole bar
 
 Band = Sequence[Sequence[float]]  # low, middle, high
@@ -131,10 +131,9 @@ def when_decided(
     fig, (top, below) = style.canvas(2, 1, height=3.6 + 0.26 * len(words))
     fig.get_layout_engine().set(h_pad=0.06)
     top.get_gridspec().set_height_ratios([1, 0.4 + 0.115 * len(words)])
-    for (name, values), (colour, marker) in zip(
-        margins.items(), ((style.BLUE, "o"), (style.ORANGE, "D")), strict=True
-    ):
-        _band(top, ratio, values, colour, marker, name)
+    looks = ((style.BLUE, "o"), (style.ORANGE, "D"))
+    for (name, values), look in zip(margins.items(), looks, strict=True):
+        _band(top, ratio, values, *look, name)
     top.axhline(0, color=style.RED, linestyle="--", linewidth=1.5)
     top.set(ylabel="margin", ylim=(-8, 12))
     top.set_title("margin to the nearest wrong one, median and 80% of draws; below 0 it is misread")
@@ -160,21 +159,13 @@ def _levels(ax: Axes, words: Sequence[str], level: Mapping[str, Sequence[float]]
     for name, (colour, marker) in READERS.items():
         inside = [(value, i) for i, value in enumerate(level[name]) if value < right]
         values, places = [value for value, _ in inside], [i for _, i in inside]
-        ax.scatter(
-            values, places, label=name, color=colour, marker=marker, s=60, edgecolors="black", zorder=3
-        )
+        mark = {"color": colour, "marker": marker, "s": 60, "edgecolors": "black", "zorder": 3}
+        ax.scatter(values, places, label=name, **mark)
 
     beyond = [i for i in rows if max(ends[i]) >= right]
     if beyond:
-        arrow = {
-            "marker": ">",
-            "s": 70,
-            "color": style.BLACK,
-            "label": "beyond this",
-            "clip_on": False,
-            "zorder": 3,
-        }
-        ax.scatter([right] * len(beyond), beyond, **arrow)
+        arrow = {"marker": ">", "s": 70, "color": style.BLACK, "clip_on": False, "zorder": 3}
+        ax.scatter([right] * len(beyond), beyond, label="beyond this", **arrow)
     style.name_rows(ax, words, grid=True)
 
 
@@ -242,18 +233,15 @@ def _margin_bar(margin: float) -> str:
 
 
 def reading_table(readings: Sequence[Reading], readers: Sequence[str]) -> str:
-    """A row per position: true word, margin bar, each reader's word (✗: wrong) with its probability (HTML)."""
+    """A row per position: true word, margin bar, each reader's word (✗: wrong) and probability (HTML)."""
     titles = ["true word", "margin", "", *map(style.escape, readers)]
-    rows = [style.row(*(style.cell(title, "text-align:left;padding:0 8px", "th") for title in titles))]
+    rows = [style.row(*(style.cell(title, f"{PADDED};text-align:left", "th") for title in titles))]
     for reading in readings:
-        cells = [
-            style.cell(style.escape(reading.word), "padding:0 8px"),
-            style.cell(_margin_bar(reading.margin)),
-        ]
+        cells = [style.cell(style.escape(reading.word), PADDED), style.cell(_margin_bar(reading.margin))]
         cells.append(style.cell(f"{reading.margin:+.1f}", "text-align:right"))
         for word, p in reading.reads:
             mark, look = ("", "") if word == reading.word else ("✗ ", f"color:{WRONG};font-weight:bold")
-            cells.append(style.cell(f"{mark}{style.escape(word)} {p:.2f}", f"padding:0 8px;{look}"))
+            cells.append(style.cell(f"{mark}{style.escape(word)} {p:.2f}", f"{PADDED};{look}"))
         rows.append(style.row(*cells))
     return style.page(style.table(rows))
 
@@ -280,10 +268,6 @@ def walk_table(rows: Sequence[tuple[str, str, bool]], here: int) -> str:
     lines = []
     for i, (label, line, right) in enumerate(rows):
         verdict = "right" if right else f'<b style="color:{WRONG}">✗ wrong</b>'
-        cells = (
-            style.cell(style.escape(label), "padding:0 8px"),
-            style.cell(line),
-            style.cell(verdict, "padding:0 8px"),
-        )
+        cells = style.cell(style.escape(label), PADDED), style.cell(line), style.cell(verdict, PADDED)
         lines.append(style.row(*cells, style="outline:2px solid #000" if i == here else ""))
     return style.page(legend, style.table(lines))

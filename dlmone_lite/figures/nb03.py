@@ -101,7 +101,7 @@ def flatten(deciles: Sequence[Row]) -> dict[str, float]:
 
 
 def unflatten(evaluation: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The rows of which `flatten` made this evaluation."""
+    """The rows from an evaluation that `flatten` returned."""
     rows: dict[tuple[int, int], dict[str, Any]] = {}
     for name, value in evaluation.items():
         key, first, last = name.split()
@@ -168,15 +168,8 @@ def gradient_noise(t: Sequence[int], variance: Mapping[str, Sequence[float]]) ->
     fig, (ax,) = style.canvas(height=3.2)
     for i, (name, values) in enumerate(variance.items()):
         places = [x + (i - 0.5) * 0.38 for x in range(len(t))]
-        ax.bar(
-            places,
-            values,
-            0.36,
-            color=style.PALETTE[i],
-            hatch=style.HATCHES[i % 2],
-            edgecolor="black",
-            label=name,
-        )
+        look = {"color": style.PALETTE[i], "hatch": style.HATCHES[i % 2], "edgecolor": "black"}
+        ax.bar(places, values, 0.36, label=name, **look)
     ax.set_xticks(range(len(t)), [f"t = {level}" for level in t])
     ax.set(ylabel="variance of the gradient")
     ax.legend(title="target")
@@ -221,13 +214,8 @@ def _score_axes(
     """Titles and ticks of score axes over steps; TV's floor comes from `rows`, for all have the same."""
     for ax, key in zip(axes, keys, strict=True):
         if key == "tv":
-            floor = {
-                "color": style.BLACK,
-                "linestyle": "-.",
-                "linewidth": 1.2,
-                "label": "floor: true samples",
-            }
-            ax.plot(steps, [row["tv_floor"] for row in rows], **floor)
+            look = {"color": style.BLACK, "linestyle": "-.", "linewidth": 1.2}
+            ax.plot(steps, [row["tv_floor"] for row in rows], **look, label="floor: true samples")
         style.log_axis(ax, steps, base=2)
         ax.set(title=TITLES[key], xlabel="sampling steps (NFE)", ylim=(-0.04, 1.12))
 
@@ -251,7 +239,7 @@ def against_the_truth(steps: Sequence[int], measured: Mapping[str, Sequence[Scor
 
 
 def stride_damage(steps: Sequence[int], measured: Mapping[str, Mapping[str, Sequence[Scores]]]) -> Figure:
-    """Validity and TV against steps, ± 2 standard errors: each denoiser with the right and the wrong update."""
+    """Validity and TV against steps, ± 2 standard errors, of the right and the wrong update per denoiser."""
     keys = ("validity", "tv")
     fig, axes = style.canvas(1, 2, height=3.6)
     for ax, key in zip(axes, keys, strict=True):

@@ -16,12 +16,8 @@ if TYPE_CHECKING:
 EDGE = 2.7  # of the square that is shown
 REAL = {"color": style.BLUE, "width": 0.006, "zorder": 4}
 FAKE = {"color": style.ORANGE, "width": 0.005, "zorder": 5}
-EXACT = {
-    "color": "#444444",
-    "width": 0.014,
-    "zorder": 3,
-    "alpha": 0.5,
-}  # a fake arrow that is right lies inside
+# The exact score is a broad shadow, so that a fake arrow that is right lies inside it.
+EXACT = {"color": "#444444", "width": 0.014, "zorder": 3, "alpha": 0.5}
 EXACT |= {"headwidth": 2.2, "headlength": 2.2, "headaxislength": 2.2}
 ARROWS = {"real: the teacher's": REAL, "exact: the student's own": EXACT, "fake: psi's": FAKE}
 
@@ -66,7 +62,7 @@ def watch(
     arrows: Sequence[Tensor],
     ratio: float,
 ) -> Figure:
-    """Left: the data's density (n, n), the student's points (N, 2), the pull of descent on the first M (M, 2).
+    """Left: the data's density (n, n), the student's points (N, 2), descent's pull (M, 2) on the first M.
     Right: the points noised (N, 2), and the real, exact and fake scores (P, 2) at `places` (P, 2)."""
     fig, (left, right) = style.canvas(1, 2, height=4.0, width=10.6)
     fig.set_layout_engine("none")  # fixed places are drawn faster, while a slider waits

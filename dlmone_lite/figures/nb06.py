@@ -179,7 +179,7 @@ def cosines(records: Sequence[Record], key: str) -> list[float]:
 
 def lateness(ratio: Sequence[float], kinds: Mapping[str, Sequence[Record]]) -> Figure:
     """Left: psi's squared error over the signal against sigma / alpha (`ratio`), for each kind of run, and
-    the doubt about the student's own score. Right: cosines with the perfect gradient, a dot for each moment."""
+    the doubt about the student's own score. Right: cosines with the perfect gradient, a dot a moment."""
     fig, (left, right) = style.canvas(1, 2, height=3.9)
     for kind, records in kinds.items():
         left.loglog(ratio, ratios(records, "psi"), label=f"psi, {kind}", **KINDS[kind])

@@ -42,7 +42,7 @@ def against_calls(lines: Mapping[str, Mapping[str, Sequence[Row]]], copies: Mapp
 
 
 def ratios(own: Mapping[str, Span], recorded: Mapping[str, Span]) -> Figure:
-    """Student's BLEU over the teacher's with its interval: of `own` sentences (discs), recorded (diamonds)."""
+    """Student's BLEU over the teacher's with intervals: of `own` sentences (discs), recorded (diamonds)."""
     names = list(dict.fromkeys([*own, *recorded]))
     fig, (ax,) = style.canvas(1, 1, height=1.4 + 0.6 * len(names), width=7.8)
     ax.axvline(1.0, color=style.GREY, linestyle="--", linewidth=1.5)

@@ -23,10 +23,10 @@ class LivePanel(Frame):
     controls: names of `run.config` fields -> widgets, which stay unlocked.
     draw(history, run): the View of the `Step`s so far, called at most twice a second.
     actions: name of a further button -> a change of the run while it stands still, such as one update.
-    evaluate: its scores go into every `evaluate_every`-th `Step`. Training pauses after `pause_after` seconds;
-    Start continues it.
+    evaluate: its scores go into every `evaluate_every`-th `Step`.
+    pause_after: seconds after which training pauses; Start continues it.
 
-    For scripts and tests: `run_steps(n)` trains at once; `panel.run`, `panel.history`, `panel.log` may be read.
+    For scripts and tests: `run_steps(n)` trains at once; `run`, `history` and `log` may be read.
     """
 
     def __init__(

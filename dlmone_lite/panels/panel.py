@@ -50,7 +50,7 @@ class View:
 def slider(
     label: str, low: float, high: float, value: float, step: float = 1, *, live: bool = False
 ) -> ValueWidget:
-    """A slider, of whole numbers if all its numbers are whole; it answers on release or, `live`, while dragged."""
+    """A slider, whole if all its numbers are; it answers on release or, with `live`, while it is dragged."""
     import ipywidgets
 
     whole = all(isinstance(number, int) for number in (low, high, value, step))
