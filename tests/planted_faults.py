@@ -388,8 +388,8 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
         [
             (
                 "selection on the reported sources",
-                "side[-args.eval_sources :] for side in self.valid",
-                "side[: args.eval_sources] for side in self.valid",
+                "side[-sources:] for side in self.valid",
+                "side[:sources] for side in self.valid",
             )
         ],
     ),

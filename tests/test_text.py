@@ -153,7 +153,7 @@ def test_pieces_are_those_of_berts_tokenizer(pieces, tmp_path):
 
 @pytest.mark.parametrize("at_once", [1, 5, 12, 100])
 def test_many_sentences_are_cut_in_parts(pieces, at_once, monkeypatch):
-    monkeypatch.setattr("dlmone_lite.corpora.word_pieces.AT_ONCE", at_once)
+    monkeypatch.setattr("dlmone_lite.corpora.word_pieces.CHUNK", at_once)
     assert pieces.ids_of(LINES) == [pieces.ids(line) for line in LINES] and pieces.ids_of([]) == []
 
 
