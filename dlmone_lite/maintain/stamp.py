@@ -20,7 +20,7 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.files import ROOT, write_text
 
 PROJECT, NOTEBOOKS = ROOT / "pyproject.toml", ROOT / "notebooks"
-UNSTAMPED = "OWNER/REPO"  # the owner and name before the first stamp
+UNSTAMPED = "OWNER"  # who owns the address before the first stamp
 ADDRESS = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+)")
 LINE = re.compile(r'^Repository = "([^"]*)"$', re.MULTILINE)
 BADGE = re.compile(r"(colab\.research\.google\.com/github/)[^/\s]+/[^/\s]+(/blob/main/notebooks/[\w.-]+)")
@@ -94,7 +94,7 @@ def stamped_readme(text: str, address: str) -> str:
     if len(README_BADGE.findall(text)) != 1:
         raise InputError("README.md needs one line that ends in <!-- Colab badge, ... -->; put it back")
     owner = _checked(address).removeprefix("https://github.com/")
-    badge = "" if owner == UNSTAMPED else BADGE_TEXT.format(owner=owner)
+    badge = "" if owner.startswith(f"{UNSTAMPED}/") else BADGE_TEXT.format(owner=owner)
     return README_BADGE.sub(lambda mark: badge + mark[1], text)
 
 
