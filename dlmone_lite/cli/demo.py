@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def exact_targets(world: World, source: str, samples: int) -> dict[str, float] | None:
-    """The exact distribution of a source's targets, described in print; None for a source outside the world."""
+    """Print and return the exact distribution of a source's targets; None for a source outside the world."""
     from dlmone_lite.evaluation.metrics import expected_distinct, tv_floor
 
     print(f"source: {source}")

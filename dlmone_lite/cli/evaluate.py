@@ -154,7 +154,7 @@ def evaluate_world(
     sampling: Sampling,
     name: str,
 ) -> dict[str, Any]:
-    """Print both tables for `count` sources of a split, one row for each number of steps; return the scores."""
+    """Print both tables for `count` sources, one row for each number of steps; return the scores."""
     from dlmone_lite.evaluation.measure import held_out_sources
 
     steps = steps or STEPS[checkpoint.role]

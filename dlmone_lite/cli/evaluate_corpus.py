@@ -32,17 +32,16 @@ def evaluate_corpus(
 ) -> dict[str, Any]:
     """Print a row for copying the source and one for each number of steps; return them for a record.
 
-    Scores are means over all samples of each of `count` sources. Two of them are not: div-4, which falls with the
-    number of samples, takes three; MBR is the BLEU of the sample among the first ten, DiffuSeq's number, that
-    agrees best with the others. BERTScore takes the first sample, and is None where its package or its weights
-    are missing.
+    Scores are means over all samples of each of `count` sources, except three. div-4, which falls with the
+    number of samples, takes three of them. MBR is the BLEU of the sample among the first ten, DiffuSeq's
+    number, that agrees best with the others. BERTScore takes the first sample; it is None where its package
+    or its weights are missing.
     """
     steps = steps or STEPS[checkpoint.role]
     check_steps(checkpoint, steps)
     sources, targets = (side[:count] for side in task.valid)
-    print(
-        f"{checkpoint.role}, corpus {task.name}: {len(sources)} valid sources, {sampling.samples} samples each"
-    )
+    size = f"{len(sources)} valid sources, {sampling.samples} samples each"
+    print(f"{checkpoint.role}, corpus {task.name}: {size}")
     judge, note = bert_judge(bertscore)
 
     table = Table(*COLUMNS)

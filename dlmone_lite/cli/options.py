@@ -33,7 +33,7 @@ def command(
 
 
 def _number(kind: type, least: float, most: float, what: str) -> Callable[[str], int | float]:
-    """A type for argparse: a number of that kind in least..most, else an error that says `what` it must be."""
+    """A type for argparse: a number in least..most; the message of another says `what` it must be."""
 
     def parse(text: str) -> int | float:
         try:
@@ -115,7 +115,7 @@ def training_options(parser: argparse.ArgumentParser, eval_every: int, eval_step
 
 
 def launched(args: argparse.Namespace) -> int | None:
-    """Under --processes N, the exit code of the command in N processes; None if this process does the work."""
+    """The exit code of the command in --processes N; None if this process does the work."""
     if args.processes > 1 and "RANK" not in os.environ:
         return processes.launch(args.argv, args.processes)
     return None

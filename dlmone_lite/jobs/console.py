@@ -1,4 +1,4 @@
-"""What a command reads and prints: a sentence as typed, aligned tables, numbers with errors, progress bars."""
+"""What a command reads and prints: typed sentences, aligned tables, numbers with errors, progress bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training on real text: its pairs, the field's scores in place of the exact ones, the choice of the best network."""
+"""Training on real text: its pairs, the field's scores, and the choice of the best network."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CorpusTask:
     def valid(self) -> tuple[list[str], list[str]]:
         """(sources, targets) of the valid split in a fixed random order, each source once.
 
-        Both are written as the word pieces spell them, in lower case and spaced, because DiffuSeq compares them so.
+        Both are as the word pieces spell them, lower case and spaced, because DiffuSeq compares them so.
         """
         from dlmone_lite.corpora.real_text import fitting, load
 
@@ -80,8 +80,8 @@ class CorpusTask:
     ) -> dict[str, Any]:
         """The field's scores on the last `sources` of the valid split.
 
-        Training may choose a network by them; so `evaluate` reports the first sources, which are others where the
-        split has enough for both.
+        Training may choose a network by them. So `evaluate` reports the first sources, which are others if
+        the split is large enough.
         """
         last, targets = (side[-sources:] for side in self.valid)
         texts = sample_texts(checkpoint, last, steps, sampling, title)
@@ -119,8 +119,8 @@ class CorpusTask:
     def rank(self, scores: dict[str, Any]) -> tuple[float, ...]:
         """(self-BLEU above the teacher's limit, minus BLEU).
 
-        BLEU alone would choose a student that copies, because copies of the source have a higher BLEU than any
-        teacher's samples.
+        BLEU alone would choose a student that copies, because copies of the source have a higher BLEU than
+        any teacher's samples.
         """
         teacher, excess = self.teacher, 0.0
         if teacher:

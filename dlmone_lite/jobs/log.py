@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Log:
     """Step records as JSON lines, or nothing without a path.
 
-    A run that `continues` first drops the lines after its own (stage, step); another one starts an empty file.
+    A run that `continues` first drops the lines after its own (stage, step); another starts an empty file.
     """
 
     def __init__(self, path: str | None, stage: int, step: int, continues: bool):

@@ -28,9 +28,9 @@ Say = Callable[[str], None]
 class Loop:
     """Trains one run to its end.
 
-    `state` is the file of the training state; beside it, `state`.best holds the best network so far. role and
-    sampling are those of its checkpoints. With keep "best", the result is the network that the task ranks first
-    on valid sources, else the last one.
+    `state` is the file of the training state; `state`.best holds the best network so far. role and sampling
+    are those of its checkpoints. With keep "best", the result is the network that the task ranks first on
+    valid sources, else the last one.
     """
 
     run: Run

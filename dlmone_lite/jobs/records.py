@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Evaluation:
     """How a network in training is evaluated on held-out sources.
 
-    every: updates between two evaluations, 0 for none. sources, samples: sources, and samples of each. steps:
-    network evaluations of a sample, NFE. time_to: the validity at which training stops, None for no such goal.
+    every: updates between two evaluations, 0 for none. sources, samples: sources, and samples of each.
+    steps: network evaluations of a sample, NFE. time_to: the validity at which training stops, if any.
     """
 
     every: int
@@ -30,9 +30,9 @@ class Evaluation:
 class Keeping:
     """What a training job writes.
 
-    out: the checkpoint. keep: "best", the network with the best evaluation, or "last". half: weights as float16.
-    save_every: updates between two saved states. resume: continue from a saved state. log: file of the steps.
-    json: file of the checkpoint's provenance.
+    out: the checkpoint. keep: "best", the network with the best evaluation, or "last". half: float16 weights.
+    save_every: updates between two saved states. resume: continue from a saved state. log: file of the
+    steps. json: file of the checkpoint's provenance.
     """
 
     out: Path
@@ -85,10 +85,9 @@ class Source:
 class Distillation:
     """What `distill` is asked for.
 
-    stages: 0 for a warm start alone, 1 or 2. warm_start: changes of its configuration, None for no warm start.
-    first, second: changes of the stages' configurations. start: the student to begin with. like: the teacher with
-    which students of a corpus are compared. out_stage1, out_last: files for the students of stage one and of the
-    last update.
+    stages: 0 for a warm start alone, 1 or 2. warm_start, first, second: changes of each configuration.
+    start: the student to begin with. like: the teacher with which students of a corpus are compared.
+    out_stage1, out_last: files for the students of stage one and of the last update.
     """
 
     source: Source

@@ -17,7 +17,7 @@ Config = TypeVar("Config")
 
 
 class Stopper:
-    """Turns the first Ctrl-C or SIGTERM into a flag, so that no update is cut in half; the second stops at once."""
+    """Turns the first Ctrl-C or SIGTERM into a flag, because no update is cut in half; the second stops."""
 
     def __init__(self) -> None:
         self.asked = False

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Task(Protocol):
     """What training needs of a world and of a corpus alike.
 
-    `name` is the world's name in checkpoints. `held_out` is the number of sources in a split. `data` returns the
-    training pairs and their provenance. `measure` returns scores, `describe` puts them in one line, and `rank`
-    maps them to a key that is lower for the better of two networks.
+    `name` is the world's name in checkpoints. `held_out` is the number of sources in a split. `data` returns
+    the training pairs and their provenance. `measure` returns scores, `describe` puts them in one line, and
+    `rank` maps them to a key that is lower for the better of two networks.
     """
 
     codec: Codec
@@ -65,7 +65,7 @@ class WorldTask:
         return PairedText(sources, targets, self.codec), provenance
 
     def measure(self, checkpoint: Checkpoint, evaluation: Evaluation, split: str) -> dict[str, Any]:
-        """World metrics on some sources of a held-out split; of a student on valid, signs of degeneration too."""
+        """World metrics on sources of a held-out split; of a student on valid, signs of degeneration too."""
         from dlmone_lite.evaluation.measure import measure
 
         sources = min(evaluation.sources, self.held_out(split))
@@ -112,7 +112,7 @@ def new_task(
 ) -> Task:
     """The task of a network that does not exist yet; exactly one of `world` and `corpus` is given.
 
-    A corpus gets a vocabulary: `pieces` word pieces learned from its train split, or those of BERT in `tokenizer`.
+    A corpus gets a vocabulary: `pieces` word pieces of its train split, or those of BERT in `tokenizer`.
     """
     from dlmone_lite.corpora.word_pieces import WordPieces
     from dlmone_lite.corpora.world import World
@@ -143,8 +143,8 @@ def task_of(
 ) -> Task:
     """The task of a checkpoint that was loaded from `origin`.
 
-    `world` or `corpus` say where its grammar or its text is. With `zero_shot`, the corpus may be another one than
-    the checkpoint was trained on.
+    `world` or `corpus` say where its grammar or its text is. With `zero_shot`, the corpus may be another one
+    than the checkpoint was trained on.
     """
     from dlmone_lite.corpora.word_pieces import WordPieces
     from dlmone_lite.corpora.world import World
