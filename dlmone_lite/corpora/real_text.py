@@ -35,8 +35,8 @@ def load(name_or_path: str | Path, split: str = "train", columns: Sequence[str] 
     """One split of a corpus as a `datasets.Dataset` with the columns `src` and `trg`.
 
     A path takes precedence over a name. A folder holds `<split>.jsonl` (or .csv, .tsv); a file ignores
-    `split`. `columns` names a file's source and target columns; without it they are guessed. Of question pairs
-    with a 0/1 label only the paraphrases are kept. Raises InputError.
+    `split`. `columns` names a file's source and target columns; without it they are guessed. Question pairs
+    with a 0/1 label keep only the paraphrases. Raises InputError.
     """
     path, name = Path(name_or_path), str(name_or_path)
     if path.is_dir():

@@ -186,8 +186,8 @@ def test_the_command_goes_on_after_ctrl_c_and_its_teacher_is_distilled(capsys, t
     assert "sharpening step 3: validity" in out
     made, teacher = load(one), load(tmp_path / "teacher.safetensors")
     assert (made.role, made.sampling, made.world) == ("teacher", {"clamp": 0}, "pets")
-    told = {"name": "teacher", "sha256": digest(tmp_path / "teacher.safetensors"), "command": ""}
-    assert made.provenance["teacher"] == told and torch.equal(made.model.words, teacher.model.words)
+    teacher_record = {"name": "teacher", "sha256": digest(tmp_path / "teacher.safetensors"), "command": ""}
+    assert made.provenance["teacher"] == teacher_record and torch.equal(made.model.words, teacher.model.words)
     assert made.provenance["config"]["samples"] == 3 and made.provenance["steps"] == 3
 
     with monkeypatch.context() as hurried:
@@ -201,8 +201,8 @@ def test_the_command_goes_on_after_ctrl_c_and_its_teacher_is_distilled(capsys, t
     student = tmp_path / "s.safetensors"
     how = ["--world", tmp_path / "pets.grammar", "--steps", "3", *pets.FAST, *pets.EVALUATION]
     pets.run(capsys, "distill", "--teacher", one, "--out", student, *how)
-    told = {"name": "one", "sha256": digest(one), "command": made.provenance["command"]}
-    assert load(student).provenance["teacher"] == told
+    teacher_record = {"name": "one", "sha256": digest(one), "command": made.provenance["command"]}
+    assert load(student).provenance["teacher"] == teacher_record
 
 
 def test_the_copy_with_the_lowest_tv_is_kept_or_the_last_if_told(capsys, tmp_path):
@@ -221,8 +221,8 @@ def test_the_copy_with_the_lowest_tv_is_kept_or_the_last_if_told(capsys, tmp_pat
 def test_of_a_corpus_the_copy_is_at_most_as_repetitive_as_the_clamped_teacher(monkeypatch):
     task = CorpusTask("corpus", None)
     asked = []
-    found = {"bleu": 0.14, "rouge_l": 0.4, "self_bleu": 0.21, "copies": 0.0}
-    monkeypatch.setattr(CorpusTask, "scores", lambda *how: asked.append(how[4]) or found)
+    scores = {"bleu": 0.14, "rouge_l": 0.4, "self_bleu": 0.21, "copies": 0.0}
+    monkeypatch.setattr(CorpusTask, "scores", lambda *how: asked.append(how[4]) or scores)
     teacher = SimpleNamespace(model=SimpleNamespace(schedule=SimpleNamespace(T=2000)), sampling={})
     evaluation = Evaluation(1, sources=2, samples=3, steps=1)
     assert "at most 0.210" in task.measure_teacher(teacher, evaluation, within=0)
