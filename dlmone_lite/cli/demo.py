@@ -37,17 +37,14 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = command(
         commands, "demo", "a teacher in many steps against its student in one", EXAMPLES, run, MORE
     )
-    parser.add_argument(
-        "sentence", nargs="?", metavar="SENTENCE", help="source (default: one held out from training)"
-    )
-    parser.add_argument("--world", default="paraphrase", help="name or .grammar file (default paraphrase)")
-    parser.add_argument("--teacher", metavar="NAME_OR_FILE", help="default: <world>-teacher")
-    parser.add_argument("--student", metavar="NAME_OR_FILE", help="default: <world>-student")
-    parser.add_argument("--full", action="store_true", help=f"the teacher in {FULL} steps as well")
-    parser.add_argument("--seed", type=count, default=0, help="of the noise (default 0)")
-    parser.add_argument(
-        "--samples", type=positive, default=32, metavar="K", help="samples for the scores (default 32)"
-    )
+    option = parser.add_argument
+    option("sentence", nargs="?", metavar="SENTENCE", help="source (default: one held out from training)")
+    option("--world", default="paraphrase", help="name or .grammar file (default paraphrase)")
+    option("--teacher", metavar="NAME_OR_FILE", help="default: <world>-teacher")
+    option("--student", metavar="NAME_OR_FILE", help="default: <world>-student")
+    option("--full", action="store_true", help=f"the teacher in {FULL} steps as well")
+    option("--seed", type=count, default=0, help="of the noise (default 0)")
+    option("--samples", type=positive, default=32, metavar="K", help="samples for the scores (default 32)")
     device_option(parser)
 
 

@@ -32,24 +32,19 @@ def add(commands: argparse._SubParsersAction) -> None:
     like = "the teacher that students are compared with (--teacher)"
     stage1 = "with --stages 2: also keep stage one's student"
     warm = "updates of a regression before stage one (none)"
-    parser.add_argument("--start", metavar="NAME_OR_FILE", help=start)
-    parser.add_argument("--like", metavar="NAME_OR_FILE", help=like)
-    parser.add_argument(
-        "--stages", type=int, choices=(0, 1, 2), default=1, help="default 1; 0: the warm start alone"
-    )
-    parser.add_argument("--out-stage1", metavar="FILE.safetensors", help=stage1)
-    parser.add_argument(
-        "--steps", type=options.positive, help="updates of stage one (default: see --settings)"
-    )
-    parser.add_argument(
-        "--steps2", type=options.positive, help="updates of stage two (default: as stage one)"
-    )
-    parser.add_argument("--warm-start", type=options.positive, metavar="N", help=warm)
+    option = parser.add_argument
+    option("--start", metavar="NAME_OR_FILE", help=start)
+    option("--like", metavar="NAME_OR_FILE", help=like)
+    option("--stages", type=int, choices=(0, 1, 2), default=1, help="default 1; 0: the warm start alone")
+    option("--out-stage1", metavar="FILE.safetensors", help=stage1)
+    option("--steps", type=options.positive, help="updates of stage one (default: see --settings)")
+    option("--steps2", type=options.positive, help="updates of stage two (default: as stage one)")
+    option("--warm-start", type=options.positive, metavar="N", help=warm)
     options.settings_option(parser, "--set0", "settings of the warm start")
     options.settings_option(parser, "--set", "settings of stage one")
     options.settings_option(parser, "--set2", "what stage two changes")
     options.keep_option(parser, "students about as diverse as their teacher")
-    parser.add_argument("--out-last", metavar="FILE.safetensors", help="also keep the student at the end")
+    option("--out-last", metavar="FILE.safetensors", help="also keep the student at the end")
     options.training_options(parser, eval_every=200, eval_steps=1)
 
 

@@ -55,31 +55,24 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     what.add_argument("--exact", metavar="WORLD", help="the exact denoiser of this world")
     what.add_argument("--floor", metavar="TEACHER", help="a teacher's loss above the Bayes loss")
-    parser.add_argument(
-        "--embeddings", metavar="C", help="with --exact: whose embeddings (default <world>-teacher)"
-    )
-    parser.add_argument("--world", help="name or .grammar file (default: the checkpoint's)")
-    parser.add_argument("--corpus", help="where a corpus lies; then DiffuSeq's scores, on its valid split")
-    parser.add_argument(
-        "--zero-shot", action="store_true", help="with --corpus: also one that the network never saw"
-    )
-    parser.add_argument(
+    option = parser.add_argument
+    option("--embeddings", metavar="C", help="with --exact: whose embeddings (default <world>-teacher)")
+    option("--world", help="name or .grammar file (default: the checkpoint's)")
+    option("--corpus", help="where a corpus lies; then DiffuSeq's scores, on its valid split")
+    option("--zero-shot", action="store_true", help="with --corpus: also one that the network never saw")
+    option(
         "--bertscore", metavar="FOLDER", help="with --corpus: BERTScore by this model, or by the hub's: hub"
     )
-    parser.add_argument(
-        "--steps", type=step_list, help="NFE, as 64,256 (default: teacher 64,256; student 1,2,4)"
-    )
-    parser.add_argument("--sources", type=positive, default=64, help="sources (default 64)")
-    parser.add_argument("--samples", type=positive, help="samples a source (default 256; of a corpus 10)")
-    parser.add_argument("--split", choices=("train", "valid", "test"), default="test")
-    parser.add_argument("--draws", type=positive, default=256, help="with --floor: targets a decile (256)")
-    parser.add_argument(
-        "--clamp", action="store_true", help="a teacher's x0_hat on its nearest embedding at each step"
-    )
-    parser.add_argument("--batch-size", type=positive, default=512, help="rows at a time (default 512)")
-    parser.add_argument("--seed", type=count, default=0)
-    parser.add_argument("--json", metavar="FILE", help="write everything there")
-    parser.add_argument(
+    option("--steps", type=step_list, help="NFE, as 64,256 (default: teacher 64,256; student 1,2,4)")
+    option("--sources", type=positive, default=64, help="sources (default 64)")
+    option("--samples", type=positive, help="samples a source (default 256; of a corpus 10)")
+    option("--split", choices=("train", "valid", "test"), default="test")
+    option("--draws", type=positive, default=256, help="with --floor: targets a decile (256)")
+    option("--clamp", action="store_true", help="a teacher's x0_hat on its nearest embedding at each step")
+    option("--batch-size", type=positive, default=512, help="rows at a time (default 512)")
+    option("--seed", type=count, default=0)
+    option("--json", metavar="FILE", help="write everything there")
+    option(
         "--precision",
         choices=("auto", "float32", "bfloat16", "float16"),
         default="float32",

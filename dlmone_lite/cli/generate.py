@@ -27,20 +27,15 @@ size.
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = command(commands, "generate", "generate from a checkpoint, JSONL to JSONL", EXAMPLES, run, MORE)
-    parser.add_argument(
-        "--checkpoint", required=True, metavar="NAME_OR_FILE", help="shipped name or .safetensors file"
-    )
-    parser.add_argument("--input", required=True, metavar="FILE.jsonl")
-    parser.add_argument("--output", required=True, metavar="FILE.jsonl")
-    parser.add_argument(
-        "--steps", type=positive, help="network evaluations, NFE (default: student 1, teacher 64)"
-    )
-    parser.add_argument("--samples", type=positive, default=1, help="sentences for each source (default 1)")
-    parser.add_argument("--seed", type=count, default=0)
-    parser.add_argument("--batch-size", type=positive, default=512, help="rows at a time (default 512)")
-    parser.add_argument(
-        "--clamp", action="store_true", help="a teacher's x0_hat on its nearest embedding at each step"
-    )
+    option = parser.add_argument
+    option("--checkpoint", required=True, metavar="NAME_OR_FILE", help="shipped name or .safetensors file")
+    option("--input", required=True, metavar="FILE.jsonl")
+    option("--output", required=True, metavar="FILE.jsonl")
+    option("--steps", type=positive, help="network evaluations, NFE (default: student 1, teacher 64)")
+    option("--samples", type=positive, default=1, help="sentences for each source (default 1)")
+    option("--seed", type=count, default=0)
+    option("--batch-size", type=positive, default=512, help="rows at a time (default 512)")
+    option("--clamp", action="store_true", help="a teacher's x0_hat on its nearest embedding at each step")
     device_option(parser)
 
 

@@ -29,18 +29,15 @@ seeds; for the clinic also how often the detectors are right.
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = command(commands, "sweep", "many small distillations, one factor at a time", EXAMPLES, run, MORE)
-    parser.add_argument("name", help="coefficients, stages, clinic, treatments, classroom or cause")
-    parser.add_argument("--out", metavar="FILE.jsonl", help="default: runs/sweep-NAME.jsonl")
-    parser.add_argument("--jobs", type=positive, default=2, help="processes, one core each (default 2)")
-    parser.add_argument("--group", help="only the runs of this group, `base` or `teacher`, say")
-    parser.add_argument("--limit", type=positive, metavar="N", help="make at most N runs now")
-    parser.add_argument("--summary", action="store_true", help="print what the records say, and stop")
-    parser.add_argument(
-        "--ship", action="store_true", help="put FILE's runs into data/runs, compressed, and stop"
-    )
-    parser.add_argument(
-        "--list", action="store_true", help="name the runs and whether they are done, and stop"
-    )
+    option = parser.add_argument
+    option("name", help="coefficients, stages, clinic, treatments, classroom or cause")
+    option("--out", metavar="FILE.jsonl", help="default: runs/sweep-NAME.jsonl")
+    option("--jobs", type=positive, default=2, help="processes, one core each (default 2)")
+    option("--group", help="only the runs of this group, `base` or `teacher`, say")
+    option("--limit", type=positive, metavar="N", help="make at most N runs now")
+    option("--summary", action="store_true", help="print what the records say, and stop")
+    option("--ship", action="store_true", help="put FILE's runs into data/runs, compressed, and stop")
+    option("--list", action="store_true", help="name the runs and whether they are done, and stop")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -27,16 +27,13 @@ its grammar file.
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = command(commands, "world", "describe and check a world", EXAMPLES, run, MORE)
-    parser.add_argument("name", metavar="NAME", help="shipped world or .grammar file")
-    parser.add_argument("--sample", type=positive, metavar="N", help="print N random pairs")
-    parser.add_argument("--seed", type=count, default=0, help="of --sample (default 0)")
-    parser.add_argument(
-        "--support", metavar="SENTENCE", help="all right targets of this source, with probabilities"
-    )
-    parser.add_argument(
-        "--json", metavar="FILE", help="write the targets of --support, or else the description"
-    )
-    parser.add_argument("--build", action="store_true", help="write the splits")
+    option = parser.add_argument
+    option("name", metavar="NAME", help="shipped world or .grammar file")
+    option("--sample", type=positive, metavar="N", help="print N random pairs")
+    option("--seed", type=count, default=0, help="of --sample (default 0)")
+    option("--support", metavar="SENTENCE", help="all right targets of this source, with probabilities")
+    option("--json", metavar="FILE", help="write the targets of --support, or else the description")
+    option("--build", action="store_true", help="write the splits")
 
 
 def run(args: argparse.Namespace) -> None:
