@@ -1,8 +1,8 @@
 """Score distillation of a teacher into a one-step student, in one or two stages (DLM-One, arXiv 2506.00290).
 
-Three networks share one architecture: the frozen teacher phi, the student theta and the score estimator psi. Each
-update first fits psi to the student's samples, and to telling them from real ones, and then moves theta by SiD's
-loss and an adversarial term.
+Three networks share one architecture: the frozen teacher phi, the student theta and the score estimator psi.
+Each update first fits psi to the student's samples, and to telling them from real ones, and then moves theta
+by SiD's loss and an adversarial term.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_ste
 class DistillConfig:
     """One stage. The defaults of t_init and t_max are DLM-One's, at sigma/alpha 2.5 and 12.8.
 
-    b_d and b_g have the paper's numerals; what its code divides its terms by is not known, so they need not mean
-    the same. Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding,
-    and `clamp` moves the teacher's x0_hat this share of the way to its nearest embedding, because a teacher that
-    is judged by what it writes with DiffuSeq's clamp would otherwise be distilled without it.
+    b_d and b_g have the paper's numerals; what its code divides its terms by is not known, so they need not
+    mean the same. Not in the paper: `commitment` pulls each position of the student's sample to its nearest
+    embedding, and `clamp` moves the teacher's x0_hat this share of the way to its nearest embedding, because
+    a teacher that is judged by what it writes with DiffuSeq's clamp would otherwise be distilled without it.
     """
 
     steps: int = 2000
@@ -88,8 +88,9 @@ class DistillConfig:
 class Draw:
     """The random part of one update, B rows.
 
-    batch: the pairs (B, L); clean: their embeddings (B, L, D), which anchor the source and are the real samples;
-    z: the student's input noise (B, L, D); t: diffusion steps (B,); noise: diffusion noise (B, L, D).
+    batch: the pairs (B, L); clean: their embeddings (B, L, D), which anchor the source and are the real
+    samples; z: the student's input noise (B, L, D); t: diffusion steps (B,); noise: diffusion noise (B, L,
+    D).
     """
 
     batch: Batch
@@ -149,9 +150,10 @@ def theta_loss(phi: Denoiser, psi: Denoiser, x_g: Tensor, draw: Draw, c: Distill
 class DistillRun(Run):
     """Distil `teacher` on the pairs `data`; iterate for `Step`s. `.result` is the averaged (EMA) student.
 
-    psi starts as a copy of the teacher. So does theta, unless it continues from `student`: the result of a warm
-    start, or in stage two the unaveraged theta of stage one (see `second_stage`). Another denoiser `phi` of the
-    same embeddings may give the target scores, for example a world's exact one (`bayes_floor.ExactModel`).
+    psi starts as a copy of the teacher. So does theta, unless it continues from `student`: the result of a
+    warm start, or in stage two the unaveraged theta of stage one (see `second_stage`). Another denoiser `phi`
+    of the same embeddings may give the target scores, for example a world's exact one
+    (`bayes_floor.ExactModel`).
     """
 
     kind = "distill"

@@ -1,4 +1,4 @@
-"""Files, read and written in one place: the repository's root, atomic writes, JSON, tables, tensors, records."""
+"""Files, read and written in one place: the root, atomic writes, JSON, tables, tensors, records."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ RUNS = DATA / "runs"
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
     """Open a file to write that takes the place of `path` when the block ends without an error.
 
-    Readers see the old file or the new one, never a part, because the new one is complete and on disk before it
-    is renamed. An OSError becomes an InputError.
+    Readers see the old file or the new one, never a part, because the new one is complete and on disk before
+    it is renamed. An OSError becomes an InputError.
     """
     path = Path(path)
     temporary = path.with_name(

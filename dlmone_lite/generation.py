@@ -68,9 +68,9 @@ def generate(
 ) -> list[list[str]]:
     """`samples` target sentences for every source. `progress` is called with (rows done, rows in all).
 
-    precision, of matrix products, is "float32", "bfloat16", "float16" or "auto", the fastest here. Every chunk of
-    rows has its own generator, so texts depend on seed, batch_size, precision and the kind of device alone.
-    Raises InputError for samples or steps below 1 and for sources that do not fit.
+    precision, of matrix products, is "float32", "bfloat16", "float16" or "auto", the fastest here. Every
+    chunk of rows has its own generator, so texts depend on seed, batch_size, precision and the kind of device
+    alone. Raises InputError for samples or steps below 1 and for sources that do not fit.
     """
     if samples < 1:
         raise InputError(f"samples must be at least 1, got {samples}")

@@ -118,8 +118,8 @@ def rotation(angles: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """Rotary position encoding (Su et al. 2021) of x (..., L, 2 F): rotate each pair of entries i and i + F by its
-    angle; turns (2, L, 2 F) come from `rotation`."""
+    """Rotary position encoding (Su et al. 2021) of x (..., L, 2 F): rotate each pair of entries i and i + F
+    by its angle; turns (2, L, 2 F) come from `rotation`."""
     cos, sin = turns.to(x.dtype)
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
@@ -151,7 +151,8 @@ class Denoiser(nn.Module):
         )
         self.norm, self.down = nn.LayerNorm(W), nn.Linear(W, D)
 
-        # Rotary positions, which restart at the target block, so that target position i is the same everywhere.
+        # Rotary positions, which restart at the target block, so that target position i is the same
+        # everywhere.
         angles = None
         if config.rope:
             place = torch.arange(config.length)
@@ -186,7 +187,7 @@ class Denoiser(nn.Module):
         return self.normalise(self.words[ids])
 
     def round(self, x: Tensor) -> Tensor:
-        """x (..., D) -> ids (...) of the nearest embeddings; with equal norms these have the largest product."""
+        """x (..., D) -> ids (...) of the nearest embeddings, by the largest product as norms are equal."""
         return nearest_row(x, self.embedding(), equal_norms=True)
 
     def rounding_head(self) -> tuple[Tensor, Tensor | None]:
@@ -214,8 +215,8 @@ class Denoiser(nn.Module):
     def logits(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """Word logits (B, L, V) from the residual stream.
 
-        With `evidence`, log p(word | all) = log p(word | the other positions) + log N(x_t; alpha e, sigma^2), an
-        exact factorisation. The second term is known, so the network only learns the first.
+        With `evidence`, log p(word | all) = log p(word | the other positions) + log N(x_t; alpha e, sigma^2),
+        an exact factorisation. The second term is known, so the network only learns the first.
         """
         with torch.autocast(h.device.type, enabled=False):  # large logits need full precision
             features = self.down(self.norm(h.to(x_t.dtype)))
@@ -247,8 +248,8 @@ class Denoiser(nn.Module):
     def discriminator_logits(self, h: Tensor) -> Tensor:
         """Real-or-fake logits (B, L) from the residual stream h (B, L, W).
 
-        SiDA takes the channel mean before normalisation, because after it the mean is constant. At the width of
-        the worlds the mean learns next to nothing, so the default is a linear head of W + 1 parameters.
+        SiDA takes the channel mean before normalisation, because after it the mean is constant. At the width
+        of the worlds the mean learns next to nothing, so the default is a linear head of W + 1 parameters.
         """
         if self.config.discriminator == "mean":
             return h.float().mean(-1)

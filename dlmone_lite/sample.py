@@ -60,7 +60,8 @@ def ancestral_step(
     noise: Tensor,
     variance: str = "posterior",
 ) -> Tensor:
-    """One ancestral step from t to s < t (DDPM, alg. 2): x_s ~ q(x_s | x_t, x0_hat), with `noise` as its randomness.
+    """One ancestral step from t to s < t (DDPM, alg. 2): x_s ~ q(x_s | x_t, x0_hat), with `noise` as its
+    randomness.
 
     variance "posterior" is that of q; "beta" is the variance of q(x_t | x_s), which DiffuSeq's code uses.
     """
@@ -131,8 +132,8 @@ def ancestral(
 ) -> Tensor:
     """Ancestral sampling (DDPM, alg. 2) -> x at t = 0 (B, L, D).
 
-    clean (B, L, D) holds the source embeddings. `steps` is a number, evenly in t, or the times themselves, from T
-    down to 0. See `ancestral_step` for the variances.
+    clean (B, L, D) holds the source embeddings. `steps` is a number, evenly in t, or the times themselves,
+    from T down to 0. See `ancestral_step` for the variances.
     """
     if variance not in ("posterior", "beta"):
         raise InputError(f"unknown variance {variance!r}; known: posterior, beta")
@@ -158,7 +159,8 @@ def ddim(
     clamp: Callable[[Tensor], Tensor] | None = None,
     trace: Trace | None = None,
 ) -> Tensor:
-    """DDIM -> x at t = 0 (B, L, D): eta = 0 is deterministic, eta = 1 equals `ancestral` with its posterior variance.
+    """DDIM -> x at t = 0 (B, L, D): eta = 0 is deterministic, eta = 1 equals `ancestral` with its posterior
+    variance.
 
     `start` (B, L, D) is the noise at t = T, instead of a draw from `generator`.
     """

@@ -1,12 +1,14 @@
 """Score identity distillation (SiD, arXiv 2404.04057) and its adversarial terms (SiDA, arXiv 2410.14919).
 
-The goal is E_t w(t) ||score_phi(x_t) - score_theta(x_t)||^2 over the student's noised samples, a Fisher divergence.
-By Tweedie it is a squared difference of x0 predictions. The student's own score is unknown, so psi is fitted to it,
-which gives L1 = ||f_phi - f_psi||^2. The identity E[u(x_t) . (E[x0 | x_t] - x0)] = 0 replaces one factor by the
-sample itself, which gives L2 = (f_phi - f_psi) . (f_phi - x_g). The loss is L2 - mu L1.
+The goal is E_t w(t) ||score_phi(x_t) - score_theta(x_t)||^2 over the student's noised samples, a Fisher
+divergence. By Tweedie it is a squared difference of x0 predictions. The student's own score is unknown, so
+psi is fitted to it, which gives L1 = ||f_phi - f_psi||^2. The identity E[u(x_t) . (E[x0 | x_t] - x0)] = 0
+replaces one factor by the sample itself, which gives L2 = (f_phi - f_psi) . (f_phi - x_g). The loss is
+L2 - mu L1.
 
-All losses are pure functions and means over target positions. The paper weights the adversarial terms by b_d (psi)
-and b_g (theta); which of its two numbers is which is inferred, and where features are read is a reconstruction.
+All losses are pure functions and means over target positions. The paper weights the adversarial terms by b_d
+(psi) and b_g (theta); which of its two numbers is which is inferred, and where features are read is a
+reconstruction.
 """
 
 from __future__ import annotations
@@ -23,22 +25,22 @@ def over_target(values: Tensor, target: Tensor) -> Tensor:
 
 
 def error_weight(x_g: Tensor, f_phi: Tensor, target: Tensor, least: float = 1e-5) -> Tensor:
-    """w (B,) = mean |x_g - f_phi|, without gradient, clipped below; theta's SiD and GAN terms are divided by it."""
+    """w (B,) = mean |x_g - f_phi|, without gradient, clipped below; theta's two terms are divided by it."""
     return over_target((x_g - f_phi).detach().abs(), target).clamp(min=least)
 
 
 def sid_loss(x_g: Tensor, f_phi: Tensor, f_psi: Tensor, target: Tensor, mu: float) -> Tensor:
     """L2 - mu L1 (B,), not yet divided by w (SiD, eq. 23).
 
-    x_g (B, L, D) is the student's sample; f_phi and f_psi (B, L, D) are the x0 predictions of teacher and score
-    estimator at its noised version; all three carry gradients.
+    x_g (B, L, D) is the student's sample; f_phi and f_psi (B, L, D) are the x0 predictions of teacher and
+    score estimator at its noised version; all three carry gradients.
     """
     difference = f_phi - f_psi
     return over_target(difference * ((f_phi - x_g) - mu * difference), target)
 
 
 def score_estimator_loss(x_g: Tensor, f_psi: Tensor, target: Tensor) -> Tensor:
-    """Denoising score matching of psi (B,): ||f_psi - x_g||^2 at the student's samples, which are constants."""
+    """Denoising score matching of psi (B,): ||f_psi - x_g||^2, where the samples x_g are constants."""
     return over_target((f_psi - x_g.detach()).square(), target)
 
 
@@ -48,5 +50,5 @@ def discriminator_loss(real: Tensor, fake: Tensor, target: Tensor) -> Tensor:
 
 
 def generator_loss(fake: Tensor, target: Tensor) -> Tensor:
-    """BCE(fake, 1) (B,) of psi's logits (B, L): it falls when psi takes the student's noised samples for real."""
+    """BCE(fake, 1) (B,) of psi's logits (B, L): low where psi takes the student's samples for real."""
     return over_target(F.softplus(-fake), target)

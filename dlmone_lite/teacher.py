@@ -24,13 +24,15 @@ from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_ste
 
 @dataclass
 class TeacherConfig:
-    """One teacher run. The defaults are the classroom recipe; `DIFFUSEQ` below is nearest to the published one.
+    """One teacher run. The defaults are the classroom recipe; `DIFFUSEQ` below is nearest to the published
+    one.
 
     target: "sample" regresses on the x0 that was noised (DiffuSeq); "stable" on its posterior mean among all
     references of the same source in the training set, which has the same minimiser and far less variance
-    (Stable Target Field, Xu et al. 2023). loss: "mse" between embeddings (DiffuSeq) or "ce", the cross-entropy of
-    each position's word (CDCD). t_sampling: "uniform", "loss-aware" (DiffuSeq, after Nichol & Dhariwal) or
-    "late", which draws `late_share` of the batch from t >= late_from, where the worlds' modes are decided.
+    (Stable Target Field, Xu et al. 2023). loss: "mse" between embeddings (DiffuSeq) or "ce", the
+    cross-entropy of each position's word (CDCD). t_sampling: "uniform", "loss-aware" (DiffuSeq, after Nichol
+    & Dhariwal) or "late", which draws `late_share` of the batch from t >= late_from, where the worlds' modes
+    are decided.
     """
 
     steps: int = 6000
@@ -123,6 +125,20 @@ def stable_weights(x_t: Tensor, points: Tensor, log_share: Tensor, alpha: Tensor
     return (log_share - distance / (2 * sigma[:, :, 0] ** 2)).softmax(-1)
 
 
+def posterior_mean(
+    x_t: Tensor, points: Tensor, weights: Tensor, alpha: Tensor, spread: Tensor, sigma_0: float
+) -> Tensor:
+    """E[x0 | x_t] (B, L_t, D) under `stable_weights`; embeddings with noise of their own add its mean."""
+    mean = (weights[..., None, None] * points).sum(1)
+    return mean + alpha * sigma_0**2 / spread**2 * (x_t - alpha * mean) if sigma_0 else mean
+
+
+def expected_cross_entropy(logits: Tensor, references: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy (B,) of logits (B, L_t, V) against references (B, R, L_t) with weights (B, R)."""
+    log_p = logits.log_softmax(-1).gather(-1, references.transpose(1, 2)).transpose(1, 2)  # (B, R, L_t)
+    return -(weights[..., None] * log_p).sum(1).mean(-1)
+
+
 def teacher_loss(
     model: Denoiser,
     batch: Batch,
@@ -132,12 +148,12 @@ def teacher_loss(
     noise: Tensor,
     config: TeacherConfig,
 ) -> dict[str, Tensor]:
-    """Named terms (B,) of DiffuSeq's loss, means over target positions; DiffuSeq's own layout has no source block,
-    so there they are means over all positions, as published.
+    """Named terms (B,) of DiffuSeq's loss, means over target positions; DiffuSeq's own layout has no source
+    block, so there they are means over all positions, as published.
 
-    denoising: ||x0 - x0_hat||^2 per element, or the cross-entropy per position; rounding: cross-entropy of the
-    noisy x0 against its ids, which keeps embeddings apart; prior: ||alpha_T x0||^2, the mean that is left at T.
-    noise (B, L, 2 D): the first half is diffusion noise, the second the embeddings' own.
+    denoising: ||x0 - x0_hat||^2 per element, or the cross-entropy per position; rounding: cross-entropy of
+    the noisy x0 against its ids, which keeps embeddings apart; prior: ||alpha_T x0||^2, the mean that is left
+    at T. noise (B, L, 2 D): the first half is diffusion noise, the second the embeddings' own.
     """
     cut = batch.ids.shape[1] - references.shape[-1]  # where the target block begins
     ids, (table, bias) = batch.ids, model.rounding_head()
@@ -149,26 +165,22 @@ def teacher_loss(
     x_t = anchor(model.schedule.diffuse(x0, t, noise[..., :half]), x0, batch)
     h = model.hidden(x_t, t)
 
-    # The candidates for x0 with their weights: all references of the source, or the one sample.
+    # The regression's target: the mean over all references of the source, or the sample that was noised.
     alpha, sigma = model.schedule.like(t, x_t)
     if config.target == "stable":
         points = table[references]
         with torch.no_grad():
             spread = (sigma**2 + (alpha * config.sigma_0) ** 2).sqrt()
             weights = stable_weights(x_t[:, cut:], points, log_share, alpha, spread)
+        target = posterior_mean(x_t[:, cut:], points, weights, alpha, spread, config.sigma_0)
     else:
         references, weights = ids[:, None, cut:], torch.ones(len(ids), 1, device=ids.device)
-        points = x0[:, None, cut:]
+        target = x0[:, cut:]
 
     if config.loss == "ce":
-        log_p = model.logits(x_t, t, h)[:, cut:].log_softmax(-1)
-        log_p = log_p.gather(-1, references.transpose(1, 2)).transpose(1, 2)  # (B, R, L_t)
-        denoising = -(weights[..., None] * log_p).sum(1).mean(-1)
+        denoising = expected_cross_entropy(model.logits(x_t, t, h)[:, cut:], references, weights)
     else:
-        mean = (weights[..., None, None] * points).sum(1)  # (B, L_t, D)
-        if config.target == "stable" and config.sigma_0:  # the posterior mean of the embeddings' own noise
-            mean = mean + alpha * config.sigma_0**2 / spread**2 * (x_t[:, cut:] - alpha * mean)
-        denoising = (model.x0_from_hidden(x_t, t, h)[:, cut:] - mean).square().mean((-2, -1))
+        denoising = (model.x0_from_hidden(x_t, t, h)[:, cut:] - target).square().mean((-2, -1))
 
     # The two terms that do not pass through the transformer.
     x0 = x0[:, cut:]

@@ -74,7 +74,7 @@ class Vocabulary:
 
 @dataclass
 class Batch:
-    """ids (B, L) of source and target in one row; target (B, L) is True where noise is added and losses count."""
+    """ids (B, L) of source and target in one row; target (B, L) marks where noise and losses apply."""
 
     ids: Tensor
     target: Tensor
@@ -95,7 +95,7 @@ class Batch:
 
 
 def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """The tensor on another device; from pinned memory to a GPU, so that the CPU does not wait for the copy."""
+    """The tensor on another device; a GPU copies it from pinned memory while the CPU goes on."""
     if torch.device(device).type == "cuda" and not tensor.is_cuda:
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
@@ -105,8 +105,8 @@ def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
 class Codec:
     """Sentences <-> batches in the aligned layout `src [SEP] [PAD].. | trg [SEP] [PAD]..`.
 
-    The target block starts at a fixed position, because DiffuSeq's layout, where the target follows the source
-    at once, learns several times slower at this size. [PAD] after the target is a target, too.
+    The target block starts at a fixed position, because DiffuSeq's layout, where the target follows the
+    source at once, learns several times slower at this size. [PAD] after the target is a target, too.
     """
 
     vocabulary: Vocabulary

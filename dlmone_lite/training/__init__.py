@@ -1,1 +1,1 @@
-"""What every training run shares: the run and its exact resume, one optimiser step, seeds, precision, processes."""
+"""What every training run shares: exact resume, one optimiser step, seeds, precision, processes."""

@@ -1,4 +1,4 @@
-"""Products with all words of a large vocabulary, in parts that fit into memory: cross-entropy, nearest row."""
+"""Products with all words of a large vocabulary, in parts: cross-entropy and the nearest row."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ def surprise(x: Tensor, table: Tensor, bias: Tensor | None, ids: Tensor) -> Tens
 class Surprise(torch.autograd.Function):
     """`surprise` for many rows and words, in parts, with products in `dtype`.
 
-    The logits of 64 x 32 positions and 8192 words would fill 64 MB several times over. So they are computed in
-    parts, and only their gradient is kept, in `dtype`: the softmax, less one at the right word. That entry is
-    computed as minus the sum of the others, which is precise even if the right word has nearly all probability. A
-    probability below what `dtype` can hold counts as the smallest, so a loss is at most 87, in float16 16.6.
+    The logits of 64 x 32 positions and 8192 words would fill 64 MB several times over. So they are computed
+    in parts, and only their gradient is kept, in `dtype`: the softmax, less one at the right word. That entry
+    is computed as minus the sum of the others, which is precise even if the right word has nearly all
+    probability. A probability below what `dtype` can hold counts as the smallest, so a loss is at most 87, in
+    float16 16.6.
     """
 
     @staticmethod
@@ -75,9 +76,9 @@ def at_once(x: Tensor, words: int) -> int:
 def nearest_row(x: Tensor, table: Tensor, equal_norms: bool = False) -> Tensor:
     """The number of the row of the table (V, D) nearest to each x (..., D) -> (...).
 
-    With `equal_norms` of all rows it is the row of the largest product. Products are in the table's precision,
-    because near rows differ in the last digits. A CPU skips positions that are certainly row 0, the [PAD] that
-    fills every sentence.
+    With `equal_norms` of all rows it is the row of the largest product. Products are in the table's
+    precision, because near rows differ in the last digits. A CPU skips positions that are certainly row 0,
+    the [PAD] that fills every sentence.
     """
     flat = x.reshape(-1, x.shape[-1]).to(table.dtype)
     with torch.autocast(x.device.type, enabled=False):

@@ -1,7 +1,7 @@
 """Optimisers: Adam for all weights, or Muon for the blocks' matrices beside Adam for the rest.
 
-Muon (Jordan et al. 2024) steps along the orthogonal matrix nearest to the momentum. `torch.optim.Muon` came with
-torch 2.9; this one also runs on 2.6, and updates matrices of one shape together.
+Muon (Jordan et al. 2024) steps along the orthogonal matrix nearest to the momentum. `torch.optim.Muon` came
+with torch 2.9; this one also runs on 2.6, and updates matrices of one shape together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ A, B, C = 3.4445, -4.7750, 2.0315
 
 
 def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32, iterations: int = 5) -> Tensor:
-    """Approximate the nearest semi-orthogonal matrices (N, a, b) by a quintic Newton-Schulz iteration in `dtype`.
+    """Approximate the nearest semi-orthogonal matrices (N, a, b) by a quintic Newton-Schulz iteration in
+    `dtype`.
 
     With the coefficients of Jordan et al. 2024, singular values end between about .7 and 1.2, which suffices.
     Wide matrices take two iterations at once, in half precision three (see `_iterated`), but not all five,
@@ -35,8 +36,8 @@ def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32, iteratio
 def _iterated(x: Tensor, count: int) -> Tensor:
     """`count` iterations x <- p x with p = A I + B g + C g^2 and g = x x^T.
 
-    All these matrices are polynomials of the first g and commute, so the next g is g p p. Only the first g and
-    the last product are as wide as x.
+    All these matrices are polynomials of the first g and commute, so the next g is g p p. Only the first g
+    and the last product are as wide as x.
     """
     gram = x @ x.mT
     p = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)  # still without A I
@@ -94,8 +95,8 @@ def build_optimisers(
 ) -> tuple[torch.optim.Optimizer, Muon | None]:
     """(Adam, Muon or None) for the trainable weights of a network; learning rates are set at each update.
 
-    With `muon`, the matrices of `network.blocks` are Muon's and all else is Adam's. A number as `weight_decay`
-    makes it AdamW.
+    With `muon`, the matrices of `network.blocks` are Muon's and all else is Adam's. A number as
+    `weight_decay` makes it AdamW.
     """
     matrices = [p for p in network.blocks.parameters() if p.ndim == 2] if muon else []
     taken = {id(p) for p in matrices}

@@ -26,8 +26,8 @@ def candidate_precisions(device: torch.device) -> list[str]:
 def fastest_precision(device: torch.device, width: int = 256) -> torch.dtype:
     """Measure which precision multiplies clearly faster than float32: bfloat16, float16, or else float32.
 
-    A GPU is measured on the feed-forward layer of a network of that width, because with narrow layers it mostly
-    starts kernels, which takes equally long in every precision.
+    A GPU is measured on the feed-forward layer of a network of that width, because with narrow layers it
+    mostly starts kernels, which takes equally long in every precision.
     """
     rows, width, out, calls = (2048, 256, 256, 1) if device.type == "cpu" else (4096, width, 4 * width, 20)
     a, b = torch.randn(rows, width, device=device), torch.randn(width, out, device=device)

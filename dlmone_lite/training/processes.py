@@ -1,9 +1,9 @@
 """Data-parallel training in several processes, started by --processes or torchrun.
 
 All processes draw the same random numbers for the whole batch, each computes its own rows, and gradients and
-losses are averaged over all. A run therefore has the numbers of one process with the same batch, up to the order
-of sums and the entries that dropout drops, and a state saved by either goes on in the other. Only the first
-process writes files.
+losses are averaged over all. A run therefore has the numbers of one process with the same batch, up to the
+order of sums and the entries that dropout drops, and a state saved by either goes on in the other. Only the
+first process writes files.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ STOPPED = 130  # the exit code of a process that Ctrl-C asked to save and stop
 
 
 def launch(argv: Sequence[str], processes: int) -> int:
-    """Run `python -m dlmone_lite argv` in several processes of this machine; return 0 or the exit code of the first
-    that fails, which ends the others. `torchrun` does the same over several machines."""
+    """Run `python -m dlmone_lite argv` in several processes of this machine; return 0 or the exit code of the
+    first that fails, which ends the others. `torchrun` does the same over several machines."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -78,7 +78,7 @@ def _group() -> Any:
 
 
 def init(device: str) -> str:
-    """Join the process group if this is one of several processes; return its device, with `cuda` a GPU each."""
+    """Join the process group if this is one of several processes; return its device (`cuda`: a GPU each)."""
     if "LOCAL_RANK" not in os.environ or _group():
         return device
     import torch
@@ -89,9 +89,9 @@ def init(device: str) -> str:
             raise InputError(f"{here} processes, but {there} GPU(s): start as many, or add --device cpu")
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    # The functions of this module take the group at import time as a default argument. If an optimiser imports it
-    # later, through torch._dynamo, they keep the group and its threads alive beyond `shutdown`, and a thread
-    # that outlives the interpreter may abort its exit.
+    # The functions of this module take the group at import time as a default argument. If an optimiser
+    # imports it later, through torch._dynamo, they keep the group and its threads alive beyond `shutdown`,
+    # and a thread that outlives the interpreter may abort its exit.
     import torch.distributed.nn
 
     how = {"backend": "gloo"}
@@ -102,7 +102,7 @@ def init(device: str) -> str:
 
 
 def shutdown() -> None:
-    """Leave the process group together, because a process that leaves during an exchange breaks the others."""
+    """Leave the process group together: to leave during an exchange would break the others."""
     barrier()
     if group := _group():
         group.destroy_process_group()

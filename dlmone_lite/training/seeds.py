@@ -1,4 +1,4 @@
-"""Random numbers of a run. They depend on seed and update alone, so that a resumed run draws the same ones."""
+"""Random numbers of a run, which depend on seed and update alone: a resumed run draws the same."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def weighted(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tenso
 
 
 def micro_batches(rows: int, size: int) -> Iterator[tuple[float, slice]]:
-    """(share of the batch, its rows) of each micro-batch of `size` rows; size 0 is the whole batch at once."""
+    """(share of the batch, rows) of each micro-batch of `size` rows; size 0: the whole batch."""
     if size < 0:
         raise InputError(f"micro_batch must be at least 1, or 0 for the whole batch, not {size}")
     size = size or rows
@@ -70,8 +70,8 @@ def optimiser_step(
 
     Each micro-batch is computed when the one before is back-propagated and freed, so that memory holds one at
     a time. Returns the terms' means and the gradient's norm before clipping. Only the optimisers' parameters
-    get gradients. A GPU is waited for once, when terms and norm are read. Raises Diverged, naming the term and
-    `step`, if one is not finite; with a `scale`, an update whose gradient overflows is skipped instead.
+    get gradients. A GPU is waited for once, when terms and norm are read. Raises Diverged, naming the term
+    and `step`, if one is not finite; with a `scale`, an update whose gradient overflows is skipped instead.
     """
     parameters = [p for optimiser in optimisers for group in optimiser.param_groups for p in group["params"]]
     try:
