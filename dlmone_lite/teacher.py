@@ -157,12 +157,11 @@ def teacher_loss(
     """
     cut = batch.ids.shape[1] - references.shape[-1]  # where the target block begins
     ids, (table, bias) = batch.ids, model.rounding_head()
-    emb = table[ids]  # (B, L, D)
 
-    # Partial noising: the source stays at x0.
-    half = noise.shape[-1] // 2
-    x0 = emb + config.sigma_0 * noise[..., half:] if config.sigma_0 else emb
-    x_t = anchor(model.schedule.diffuse(x0, t, noise[..., :half]), x0, batch)
+    # Partial noising: the source stays at x0 (B, L, D).
+    noise, own = noise.chunk(2, -1)
+    x0 = table[ids] + config.sigma_0 * own if config.sigma_0 else table[ids]
+    x_t = anchor(model.schedule.diffuse(x0, t, noise), x0, batch)
     h = model.hidden(x_t, t)
 
     # The regression's target: the mean over all references of the source, or the sample that was noised.

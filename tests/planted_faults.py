@@ -205,8 +205,8 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
         [
             (
                 "source without sigma_0 noise",
-                "noise[..., :half]), x0, batch)",
-                "noise[..., :half]), emb, batch)",
+                "diffuse(x0, t, noise), x0, batch)",
+                "diffuse(x0, t, noise), table[ids], batch)",
             ),
             (
                 "stable weights without sigma_0",

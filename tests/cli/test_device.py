@@ -14,7 +14,7 @@ from dlmone_lite import __main__ as program
 from dlmone_lite.checkpoints.checkpoint import load
 from dlmone_lite.files import read_jsonl
 from dlmone_lite.jobs import loop
-from dlmone_lite.training.precision import tried
+from dlmone_lite.training.precision import candidate_precisions
 
 GPU = pytest.param(
     "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: nothing ran on one")
@@ -27,7 +27,7 @@ def test_the_chain_of_commands(device: str, capsys: pytest.CaptureFixture[str], 
     """A teacher, its sharpened copy, a student of two stages after a warm start; written and measured."""
     pets.make_world(tmp_path)
     where = ["--world", tmp_path / "pets.grammar", "--device", device]
-    for precision in tried(torch.device(device)):
+    for precision in candidate_precisions(torch.device(device)):
         teacher, sharp, student = (tmp_path / f"{name}.safetensors" for name in ("t", "sharp", "s"))
         how = ["--set", "batch_size=8", f"precision={precision}"]
         pets.run(capsys, "train", "--out", teacher, "--steps", "3", *pets.TINY, *where, *how)
