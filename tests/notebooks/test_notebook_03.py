@@ -12,7 +12,7 @@ from dlmone_lite.files import ROOT
 NOTEBOOK = ROOT / "notebooks" / "03_teacher.ipynb"
 NEEDED = (
     "import torch\n",
-    "teacher, _ = zoo.course",
+    "teacher, _ = course(",
     "open_choice, readable",
     "def fresh",
     "def follow",

@@ -22,7 +22,7 @@ NEEDED = {
         "import torch", "arms = ", "SCORES = ", "class TwoStages", "def draw(", "live = LivePanel(",
     ),
     "08_steps_quality_diversity": (
-        "import torch", "zoo.course(", "def write(", "BUDGETS = {", "def mbr(", "def one(", "panel = Panel(",
+        "import torch", "= course(", "def write(", "BUDGETS = {", "def mbr(", "def one(", "panel = Panel(",
     ),
     "09_real_datasets": (
         "import torch", "NETWORKS = {", 'OWN["', "folder = Path(", "PAIRS, PAD =", "def one_call(", "HOWS = {",
