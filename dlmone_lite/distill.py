@@ -1,8 +1,9 @@
 """Score distillation of a teacher into a one-step student, in one or two stages (DLM-One, arXiv 2506.00290).
 
 Three networks share one architecture: the frozen teacher phi, the student theta and the score estimator psi.
-Each update first fits psi to the student's samples, and to telling them from real ones, and then moves theta
-by SiD's loss and an adversarial term.
+Each update first trains psi, by score matching on the student's samples and by discriminating them from real
+ones; then it moves theta by SiD's loss and an adversarial term. That theta's input is sigma z at t_init, and
+that both of its terms are divided by w, are reconstructions.
 """
 
 from __future__ import annotations
@@ -39,10 +40,12 @@ from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_ste
 class DistillConfig:
     """One stage. The defaults of t_init and t_max are DLM-One's, at sigma/alpha 2.5 and 12.8.
 
-    b_d and b_g have the paper's numerals; what its code divides its terms by is not known, so they need not
-    mean the same. Not in the paper: `commitment` pulls each position of the student's sample to its nearest
-    embedding, and `clamp` moves the teacher's x0_hat this share of the way to its nearest embedding, because
-    a teacher that is judged by what it writes with DiffuSeq's clamp would otherwise be distilled without it.
+    b_d and b_g have the paper's numerals and weigh means per element. The paper does not say how its code
+    reduces each term, so the same numeral may be a far weaker weight there.
+
+    Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding.
+    `clamp` moves the teacher's x0_hat this share of the way to its nearest embedding, for a teacher that is
+    judged by what it writes with DiffuSeq's clamp.
     """
 
     steps: int = 2000
@@ -86,7 +89,7 @@ class DistillConfig:
 
 @dataclass
 class Draw:
-    """The random part of one update, B rows.
+    """The random part of one update of psi or of theta, B rows.
 
     batch: the pairs (B, L); clean: their embeddings (B, L, D), which anchor the source and are the real
     samples; z: the student's input noise (B, L, D); t: diffusion steps (B,); noise: diffusion noise (B, L,
@@ -127,7 +130,8 @@ def psi_loss(psi: Denoiser, x_g: Tensor, draw: Draw, c: DistillConfig) -> dict[s
 def theta_loss(phi: Denoiser, psi: Denoiser, x_g: Tensor, draw: Draw, c: DistillConfig) -> dict[str, Tensor]:
     """Named terms (B,) of theta, SiD's and the adversarial one divided by w.
 
-    Gradients reach x_g (B, L, D) directly and through the inputs of both networks, phi and psi.
+    Gradients reach x_g (B, L, D) directly and through the inputs of both networks; phi's share shrinks by
+    clamp.
     """
     batch, t = draw.batch, draw.t
     x_t = anchor(phi.schedule.diffuse(x_g, t, draw.noise), draw.clean, batch)
@@ -171,7 +175,7 @@ class DistillRun(Run):
         config = replace(config)  # a slider that changes it leaves the caller's config alone
         self.data = data
 
-        # Evaluation mode switches dropout off in all three: psi = phi must give a SiD loss of exactly zero.
+        # Evaluation mode switches dropout off, because psi = phi must give a SiD loss of exactly zero.
         self.teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
         self.phi = self.teacher if phi is None else phi
         self.theta = copy.deepcopy(student or teacher).eval().requires_grad_(True)
@@ -205,7 +209,7 @@ class DistillRun(Run):
         return rates
 
     def second_stage(self, config: DistillConfig) -> DistillRun:
-        """Stage two: continue with this student and a score estimator fresh from the teacher."""
+        """Stage two: continue with theta, unaveraged, and a score estimator fresh from the teacher."""
         return DistillRun(self.teacher, self.data, config, self.theta, self.phi)
 
     def restart_psi(self) -> None:
@@ -216,11 +220,11 @@ class DistillRun(Run):
                 self.optimisers[name].state.clear()
 
     def draw(self, generator: torch.Generator) -> Draw:
-        """Pairs and noise of one update; in several processes only the rows of this one."""
+        """Pairs and noise of one update of psi or theta; of several processes each gets its own rows."""
         return self.noised(self.data.draw(self.config.batch_size, generator), generator)
 
     def noised(self, index: Tensor, generator: torch.Generator) -> Draw:
-        """The pairs numbered `index` (B,) with noise; in several processes only the rows of this one."""
+        """The pairs numbered `index` (B,) with noise; of several processes each gets its own rows."""
         c, device = self.config, self.device
         shape = (len(index), self.data.codec.length, self.phi.config.embed_dim)
         own = processes.own_rows(len(index))

@@ -1,14 +1,18 @@
 """Score identity distillation (SiD, arXiv 2404.04057) and its adversarial terms (SiDA, arXiv 2410.14919).
 
-The goal is E_t w(t) ||score_phi(x_t) - score_theta(x_t)||^2 over the student's noised samples, a Fisher
-divergence. By Tweedie it is a squared difference of x0 predictions. The student's own score is unknown, so
-psi is fitted to it, which gives L1 = ||f_phi - f_psi||^2. The identity E[u(x_t) . (E[x0 | x_t] - x0)] = 0
-replaces one factor by the sample itself, which gives L2 = (f_phi - f_psi) . (f_phi - x_g). The loss is
-L2 - mu L1.
+x_g is a sample of the student theta and x_t its noised version. f_phi and f_psi are the x0 predictions at x_t
+of the frozen teacher phi and of the score estimator psi, which is trained on the student's samples.
 
-All losses are pure functions and means over target positions. The paper weights the adversarial terms by b_d
-(psi) and b_g (theta); which of its two numbers is which is inferred, and where features are read is a
-reconstruction.
+The goal is E_t w(t) ||score_phi(x_t) - score_theta(x_t)||^2, a Fisher divergence. By Tweedie a difference of
+scores is alpha / sigma^2 times a difference of x0 predictions; the factor goes into w(t). The student's own
+prediction E[x_g | x_t] is unknown. With psi in its place the goal is L1 = ||f_phi - f_psi||^2. In one of the
+two factors it can also be removed exactly: E[u(x_t) . (E[x_g | x_t] - x_g)] = 0 for any function u of x_t, so
+there x_g itself may stand, which gives L2 = (f_phi - f_psi) . (f_phi - x_g). The loss is L2 - mu L1; mu is
+SiD's alpha.
+
+All losses are pure functions and means per element over target positions. Which of SiDA's inner features the
+discriminator reads in DLM-One, and which adversarial weight belongs to which network, no source states: both
+are reconstructions here.
 """
 
 from __future__ import annotations
@@ -25,7 +29,8 @@ def over_target(values: Tensor, target: Tensor) -> Tensor:
 
 
 def error_weight(x_g: Tensor, f_phi: Tensor, target: Tensor, least: float = 1e-5) -> Tensor:
-    """w (B,) = mean |x_g - f_phi|, without gradient, clipped below; theta's two terms are divided by it."""
+    """w (B,) = mean |x_g - f_phi|, without gradient, clipped below; theta's SiD and adversarial terms are
+    divided by it."""
     return over_target((x_g - f_phi).detach().abs(), target).clamp(min=least)
 
 
