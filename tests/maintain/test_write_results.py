@@ -96,7 +96,7 @@ def test_the_map_links_every_notebook() -> None:
 
 
 def test_readme_is_short_and_shows_the_picture_first() -> None:
-    assert len(TEXT.splitlines()) <= 150 and len(TEXT.encode()) <= 12 * 1024
+    assert len(TEXT.splitlines()) <= 150 and len(TEXT.encode()) <= 12_000
     name = write_results.PICTURE.relative_to(ROOT).as_posix()
     line = next(number for number, line in enumerate(TEXT.splitlines()) if line.endswith(f"]({name})"))
     assert line < 10 and write_results.PICTURE.stat().st_size < 150_000
