@@ -58,14 +58,14 @@ def run(args: argparse.Namespace) -> None:
 
 def read(path: str, codec: Codec) -> list[dict[str, Any]]:
     """The rows of a file; InputError with the line for a source that the model cannot take."""
-    from dlmone_lite.files import read_jsonl
+    from dlmone_lite.files import read_rows, text_field
 
-    rows = read_jsonl(path)
-    text = Path(path).read_bytes().decode("utf-8-sig")
-    lines = [number for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    for number, row in zip(lines, rows, strict=True):
+    rows = []
+    for where, row in read_rows(Path(path), None):
+        source = text_field(row, "src", where)
         try:
-            codec.encode([row["src"]])
+            codec.encode([source])
         except InputError as error:
-            raise InputError(f"{path}:{number}: {error}") from error
+            raise InputError(f"{where}: {error}") from error
+        rows.append(row)
     return rows
