@@ -1,21 +1,19 @@
-"""Files, read and written in one place: the root, atomic writes, JSON, tables, tensors, records."""
+"""Files, read and written in one place: the root, atomic writes, JSON, tensors, records."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import gzip
 import hashlib
-import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dlmone_lite.errors import InputError, nearest
+from dlmone_lite.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,8 +88,8 @@ def digest(path: str | Path) -> str:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The content of a file, decompressed where its name ends in .gz."""
-    data = Path(path).read_bytes()
+    """The content of a file, or of standard input for `-`; decompressed where the name ends in .gz."""
+    data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
     return gzip.decompress(data) if Path(path).suffix == ".gz" else data
 
 
@@ -127,7 +125,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path} is damaged or no safetensors file ({error}); make it again") from error
 
 
-# ---- JSON and tables
+# ---- JSON
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -145,16 +143,6 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_jsonl(path: str | Path, need: Sequence[str] = ("src",)) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file; each needs non-empty text under all names in `need`, or InputError."""
-    rows = []
-    for where, row in read_rows(Path(path), None):
-        for column in need:
-            text_field(row, column, where)
-        rows.append(row)
-    return rows
-
-
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON lines whole or not at all."""
     if Path(path).is_dir():
@@ -162,78 +150,6 @@ def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     with replacing(path) as file:
         for row in rows:
             file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
-
-
-def text_field(row: Mapping[str, Any], column: str, where: str) -> str:
-    """The text of one column; an InputError that says `where` if it is missing, empty or no text."""
-    if column not in row:
-        hint = nearest(column, row) + ", only " + (", ".join(row) or "none")
-        raise InputError(f"{where}: no column {column!r}{hint}; rename one, or name them with columns=")
-    value = row[column]
-    if not isinstance(value, str):
-        raise InputError(f"{where}: {column!r} is {type(value).__name__}, not text; put a string there")
-    if not value.strip():
-        raise InputError(f"{where}: {column!r} is empty; fill it or delete the line")
-    if value.encode(errors="ignore").decode() != value:
-        raise InputError(f"{where}: {column!r} holds half a surrogate pair; write the whole character")
-    return value
-
-
-def read_rows(path: Path, delimiter: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """('file:line', row) of a table, or of JSON lines (no delimiter); at least one row, or InputError."""
-    try:
-        text = read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        line = e.object[: e.start].count(b"\n") + 1
-        raise InputError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from e
-    except OSError as e:
-        raise InputError(f"{path}: cannot be read ({e.strerror}); check the path") from e
-    line = None
-    for line, row in _json_rows(path, text) if delimiter is None else _csv_rows(path, text, delimiter):
-        yield f"{path}:{line}", row
-    if line is None:
-        raise InputError(f"{path}: empty file; it needs at least one row")
-
-
-def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() would also cut at U+2028
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            row = json.loads(line, object_pairs_hook=partial(_unique, where))
-        except json.JSONDecodeError as e:
-            raise InputError(f"{where}: broken JSON ({e.msg}, column {e.colno}); one object per line") from e
-        if not isinstance(row, dict):
-            raise InputError(f'{where}: not a JSON object; write {{"src": ..., "trg": ...}}')
-        yield number, row
-
-
-def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        header = list(_unique(f"{path}:1", [(name, None) for name in next(reader, [])]))
-        start = reader.line_num + 1  # a row may span lines: it starts where the last one ended
-        for fields in reader:
-            if len(fields) not in (0, len(header)):
-                raise InputError(
-                    f"{path}:{start}: {len(fields)} fields for {len(header)} columns; quote them"
-                )
-            if fields:
-                yield start, dict(zip(header, fields))
-            start = reader.line_num + 1
-    except csv.Error as e:
-        raise InputError(f"{path}:{reader.line_num}: broken table ({e})") from e
-
-
-def _unique(where: str, items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """The items as a dict; plain `dict` would drop all but the last of a name that stands twice."""
-    row = dict(items)
-    if len(row) < len(items):
-        names = [name for name, _ in items]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"{where}: column {twice!r} stands there twice; keep one")
-    return row
 
 
 # ---- records of runs

@@ -5,17 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from dlmone_lite.errors import InputError, nearest
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 SPECIALS = ["[PAD]", "[UNK]", "[SEP]"]
 PAD, UNK, SEP = range(3)
@@ -23,6 +18,8 @@ PAD, UNK, SEP = range(3)
 
 class Vocabulary:
     """A closed vocabulary of whole words; ids 0, 1 and 2 are [PAD], [UNK] and [SEP]."""
+
+    kind = "words"  # in checkpoints
 
     def __init__(self, words: Iterable[str]):
         self.words = SPECIALS + [word for word in words if word not in SPECIALS]
@@ -58,18 +55,9 @@ class Vocabulary:
             words.append(self.words[i])
         return " ".join(words)
 
-    @cached_property
-    def tokenizer(self) -> PreTrainedTokenizerFast:
-        """This vocabulary as a `transformers` fast tokenizer: lower case, split at spaces."""
-        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-        from transformers import PreTrainedTokenizerFast
-
-        backend = Tokenizer(models.WordLevel(self._index, unk_token="[UNK]"))
-        backend.normalizer = normalizers.Lowercase()
-        backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        return PreTrainedTokenizerFast(
-            tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]", sep_token="[SEP]"
-        )
+    def spelled(self, sentence: str) -> str:
+        """The sentence as a network could write it at best: its words in lower case, single spaces."""
+        return " ".join(sentence.lower().split())
 
 
 @dataclass

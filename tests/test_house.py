@@ -39,7 +39,12 @@ EAGER = {"torch", "safetensors"}
 HEAVY = {"datasets", "transformers", "tokenizers", "matplotlib", "pandas", "nltk", "ipywidgets", "tqdm"}
 # Packages that come with a declared one, by the name they are imported under.
 COME_WITH = {"IPython": "ipykernel", "numpy": "matplotlib", "huggingface_hub": "datasets"}
-COME_WITH |= {"jupyter_client": "ipykernel", "jupyter_core": "ipykernel", "packaging": "matplotlib"}
+COME_WITH |= {
+    "regex": "nltk",
+    "jupyter_client": "ipykernel",
+    "jupyter_core": "ipykernel",
+    "packaging": "matplotlib",
+}
 STDLIB = sys.stdlib_module_names | {"tomllib"}  # from 3.11 on; imported where that is asked
 # What may stand at the top of the repository, and what may stand nowhere in the code.
 TOP = {"README.md", "requirements.txt", "notebooks", "dlmone_lite", "data", "tests"}

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from dlmone_lite import rounding
-from dlmone_lite.training import large_vocabulary
 from dlmone_lite.checkpoints.checkpoint import network
 from dlmone_lite.model import preset
+from dlmone_lite.training import large_vocabulary
 
 
 @pytest.mark.parametrize("name", ["classroom", "paper"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dlmone_lite.corpora.word_pieces import WordPieces
@@ -15,6 +16,11 @@ from dlmone_lite.variants.bert import BertDenoiser
 from dlmone_lite.variants.diffuseq_codec import LAYOUTS
 
 FORMAT = "dlmone_lite 1"
+VOCABULARIES = {
+    "words": Vocabulary,
+    "pieces": WordPieces,
+    "accented pieces": partial(WordPieces, accents=True),
+}
 
 
 @dataclass
@@ -45,7 +51,7 @@ def save(path: str | Path, checkpoint: Checkpoint, half: bool = False) -> None:
         "codec": json.dumps({"source_length": codec.source_length, "target_length": codec.target_length}),
         "layout": next(name for name, kind in LAYOUTS.items() if type(codec) is kind),
         "vocabulary": json.dumps(codec.vocabulary.words),
-        "vocabulary_kind": "pieces" if isinstance(codec.vocabulary, WordPieces) else "words",
+        "vocabulary_kind": codec.vocabulary.kind,
         "sampling": json.dumps(checkpoint.sampling),
         "provenance": json.dumps(checkpoint.provenance),
     }
@@ -61,10 +67,10 @@ def load(path: str | Path, device: str = "cpu") -> Checkpoint:
     try:
         model = network(ModelConfig(**json.loads(metadata["config"])))
         model.load_state_dict(tensors)
-        kind = WordPieces if metadata.get("vocabulary_kind") == "pieces" else Vocabulary
-        codec = LAYOUTS[metadata.get("layout", "aligned")](
-            kind(json.loads(metadata["vocabulary"])), **json.loads(metadata["codec"])
+        vocabulary = VOCABULARIES[metadata.get("vocabulary_kind", "words")](
+            json.loads(metadata["vocabulary"])
         )
+        codec = LAYOUTS[metadata.get("layout", "aligned")](vocabulary, **json.loads(metadata["codec"]))
         sampling, provenance = json.loads(metadata["sampling"]), json.loads(metadata["provenance"])
         world, role = metadata["world"], metadata["role"]
     except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:

@@ -42,6 +42,7 @@ def evaluate_corpus(
     sources, targets = (side[:count] for side in task.valid)
     size = f"{len(sources)} valid sources, {sampling.samples} samples each"
     print(f"{checkpoint.role}, corpus {task.name}: {size}")
+    print(task.about_valid())
     judge, note = bert_judge(bertscore)
 
     table = Table(*COLUMNS)
@@ -52,9 +53,16 @@ def evaluate_corpus(
         texts = sample_texts(checkpoint, sources, nfe, sampling, f"{nfe} steps")
         seconds = time.perf_counter() - began
         rows.append(row(table, checkpoint.role, nfe, texts, sources, targets, seconds, judge))
+    print("ROUGE-L compares words, of scripts without spaces characters; an [UNK] is never right")
     print(note)
     settings = {"sources": len(sources), "split": "valid", **asdict(sampling)}
-    return {"kind": "corpus-evaluation", "settings": settings, "text_scores": rows, "bertscore": note}
+    return {
+        "kind": "corpus-evaluation",
+        "settings": settings,
+        "unknown": task.unknown,
+        "text_scores": rows,
+        "bertscore": note,
+    }
 
 
 def row(

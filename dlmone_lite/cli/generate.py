@@ -58,10 +58,14 @@ def run(args: argparse.Namespace) -> None:
 
 def read(path: str, codec: Codec) -> list[dict[str, Any]]:
     """The rows of a file; InputError with the line for a source that the model cannot take."""
-    from dlmone_lite.files import read_rows, text_field
+    from dlmone_lite.corpora.tables import read_rows, text_field
 
     rows = []
     for where, row in read_rows(Path(path), None):
+        if "hyps" in row:
+            raise InputError(
+                f"{where}: the row has a field 'hyps' already; rename it, it would be overwritten"
+            )
         source = text_field(row, "src", where)
         try:
             codec.encode([source])

@@ -37,6 +37,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--pieces", type=options.positive, default=8192, metavar="N", help=pieces)
     parser.add_argument("--tokenizer", metavar="FOLDER", help=tokenizer)
+    marks = "accents and vowel signs in word pieces of a corpus (default keep; BERT's pieces have none)"
+    parser.add_argument("--accents", choices=("keep", "strip"), default="keep", help=marks)
     options.training_options(parser, eval_every=0, eval_steps=32)
 
 
@@ -56,7 +58,8 @@ def run(args: argparse.Namespace) -> int | None:
         print(listing("--set", recipe, ("seed",)) + "\n" + shape)
         return None
     device, shape = options.join_processes(args), shape_of(args.preset, args.set_model, fixed)
-    task = new_task(args.world, args.corpus, shape, args.pieces, args.tokenizer)
+    accents = args.accents == "keep"
+    task = new_task(args.world, args.corpus, shape, args.pieces, args.tokenizer, accents)
     out = output(args.out or f"runs/{task.name}-teacher.safetensors")
     job = Job(task, *options.training_records(args, out, device))
     train_teacher(job, sized(shape, task.codec), recipe, Changes(args.steps, args.set), args.preset)

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlmone_lite.corpora.grammar import Grammar, Template, read_grammar
+from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.errors import InputError, nearest
-from dlmone_lite.files import DATA, read_jsonl, write_bytes
+from dlmone_lite.files import DATA, write_bytes
 from dlmone_lite.text import Vocabulary
 
 if TYPE_CHECKING:

@@ -62,14 +62,29 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str | Sequence[str]]) -
     return fmean(scores)
 
 
+class ScriptTokenizer:
+    """Splits text of any script into words, for the package `rouge-score`."""
+
+    def tokenize(self, text: str) -> list[str]:
+        """The words of a text; of a-z and 0-9 the package's own."""
+        import regex  # comes with nltk; unlike `re` it knows scripts and kinds of characters
+
+        character = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*"
+        word = rf"(?:(?!{character})[\p{{L}}\p{{M}}\p{{N}}\u200c])+"
+        sign = r"[\p{S}--\x00-\x7f](?:\p{M}|\u200d\p{S}|[\U0001f3fb-\U0001f3ff])*"
+        return regex.findall(rf"{character}|{word}|{sign}", text.lower(), flags=regex.V1)
+
+
 def rouge_l(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     """Mean ROUGE-L f-measure in 0..1 (`rouge-score`, no stemming, as DiffuSeq's torchmetrics computes it).
 
-    The package splits words its own way: a word is a lower-cased run of a-z and 0-9.
+    A word is a lower-cased run of letters and digits of any script, as it is of a-z and 0-9 in the package; a
+    sign such as an emoji is one, and so is each character of a script that sets no spaces.
     """
     _check(hypotheses, "hypotheses")
     _check(references, "references", hypotheses)
-    scorer = _require("rouge_score.rouge_scorer", "rouge-score", "ROUGE-L").RougeScorer(["rougeL"])
+    package = _require("rouge_score.rouge_scorer", "rouge-score", "ROUGE-L")
+    scorer = package.RougeScorer(["rougeL"], tokenizer=ScriptTokenizer())
     return fmean(scorer.score(r, h)["rougeL"].fmeasure for h, r in zip(hypotheses, references))
 
 

@@ -6,7 +6,6 @@ import hashlib
 import random
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,12 @@ from dlmone_lite.training import processes
 
 if TYPE_CHECKING:
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
+    from dlmone_lite.corpora.corpus import Corpus
     from dlmone_lite.corpora.pairs import PairedText
     from dlmone_lite.jobs.records import Evaluation
     from dlmone_lite.text import Codec
 
+MUCH_UNKNOWN = 0.01  # share of [UNK] from which on it is warned about
 SEEDS = 3  # samples of a source in div-4, which falls with their number
 NFE, DRAWS = 50, 6  # steps, and samples of a source, of the teacher with which networks are compared
 WITHIN = 0.05  # by how much the best student's self-BLEU may exceed the teacher's
@@ -29,42 +30,65 @@ WITHIN = 0.05  # by how much the best student's self-BLEU may exceed the teacher
 class CorpusTask:
     """Real text, which has one or a few targets of a source: the field's scores replace the exact ones."""
 
-    place: str
+    corpus: Corpus
     codec: Codec
     teacher: dict[str, Any] = field(default_factory=dict)  # the scores that `measure_teacher` took
 
     @property
     def name(self) -> str:
-        """The name of the folder or file, or of the data set on the hub."""
-        return corpus_name(self.place)
+        """The corpus' name."""
+        return self.corpus.name
 
     @cached_property
     def valid(self) -> tuple[list[str], list[str]]:
         """(sources, targets) of the valid split in a fixed random order, each source once.
 
-        Both are as the word pieces spell them, lower case and spaced, because DiffuSeq compares them so.
+        Both are spelled as a network writes, lower case and spaced, because DiffuSeq compares them so. A word
+        without pieces stays as it is: no network can be right there.
         """
-        from dlmone_lite.corpora.real_text import fitting, load
+        from dlmone_lite.corpora.real_text import fitting
 
-        sources, targets, _ = fitting(load(self.place, "valid"), self.codec)
-        pieces = self.codec.vocabulary
-        sources, targets = ([pieces.text(pieces.ids(text)) for text in side] for side in (sources, targets))
-        first = dict(zip(reversed(sources), reversed(targets), strict=True))
+        spelled = self.codec.vocabulary.spelled
+        sources, targets = (map(spelled, side) for side in fitting(self.corpus.valid[0], self.codec)[:2])
+        pairs = list(zip(sources, targets, strict=True))
+        first = dict(reversed(pairs))
         order = random.Random(0).sample(sorted(first), len(first))
         return order, [first[source] for source in order]
+
+    @cached_property
+    def unknown(self) -> float:
+        """The share of [UNK] among the pieces of the valid pairs."""
+        from dlmone_lite.text import UNK
+
+        ids = [i for side in self.valid for row in self.codec.vocabulary.ids_of(side) for i in row]
+        return ids.count(UNK) / len(ids)
+
+    def about_valid(self) -> str:
+        """The valid split in a line: its sources, rows that are left out, and how much of it is [UNK]."""
+        left_out = "".join(f", {count} {reason} left out" for reason, count in self.corpus.valid[1].items())
+        text = f"valid: {len(self.valid[0])} sources{left_out}, [UNK] {self.unknown:.1%} of the pieces"
+        if self.unknown > MUCH_UNKNOWN:
+            text += "; warning: no network can write these words; train with more --pieces or text like this"
+        return text
 
     def held_out(self, split: str) -> int:
         """The number of valid sources, for every split: the test split of a corpus is not used."""
         return len(self.valid[0])
 
     def data(self) -> tuple[PairedText, dict[str, Any]]:
-        """The train split as ids, and its provenance: counts of rows, and a hash of the pairs."""
-        from dlmone_lite.corpora.pairs import PairedText
-        from dlmone_lite.corpora.real_text import fitting, load
+        """The train split as ids, and its provenance: counts of rows, and a hash of the pairs.
 
-        sources, targets, counts = fitting(load(self.place, "train"), self.codec)
+        The valid split is read too, because a mistake in it would else be noticed after the last update.
+        """
+        from dlmone_lite.corpora.pairs import PairedText
+        from dlmone_lite.corpora.real_text import fitting
+
+        rows, dropped = self.corpus.train
+        sources, targets, counts = fitting(rows, self.codec, dropped)
+        about = self.about_valid()
         if processes.is_main():
             print(f"{self.name}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+            print(about)
         lines = "\n".join(f"{source}\t{target}" for source, target in zip(sources, targets, strict=True))
         sha256 = hashlib.sha256(lines.encode()).hexdigest()
         return PairedText(sources, targets, self.codec), {"data": {**counts, "train_sha256": sha256}}
@@ -90,7 +114,8 @@ class CorpusTask:
     def describe(self, scores: dict[str, Any]) -> str:
         """An evaluation in one line."""
         titles = ("bleu", "BLEU"), ("rouge_l", "ROUGE-L"), ("self_bleu", "self-BLEU"), ("copies", "copies")
-        return ", ".join(f"{title} {fixed(scores[name])}" for name, title in titles)
+        text = ", ".join(f"{title} {fixed(scores[name])}" for name, title in titles)
+        return text + (f", [UNK] {self.unknown:.1%}" if self.unknown else "")
 
     def measure_teacher(
         self, teacher: Checkpoint, evaluation: Evaluation, within: float = WITHIN
@@ -142,8 +167,3 @@ def text_scores(texts: list[list[str]], sources: list[str], targets: list[str]) 
         scores["div_4"] = div_4([hypotheses[:SEEDS] for hypotheses in texts])
     length = fmean(len(text.split()) for text in flat)
     return {**scores, "copies": copy_rate(flat, repeated), "length": length}
-
-
-def corpus_name(place: str) -> str:
-    """`qqp` of `folder/qqp`, `folder/qqp.csv` or the hub's `qqp`."""
-    return Path(place).stem if Path(place).is_file() else Path(place).name

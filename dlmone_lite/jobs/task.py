@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.jobs.corpus_task import CorpusTask, corpus_name
+from dlmone_lite.jobs.corpus_task import CorpusTask
+from dlmone_lite.training import processes
 
 if TYPE_CHECKING:
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
@@ -108,12 +109,19 @@ class WorldTask:
 
 
 def new_task(
-    world: str | None, corpus: str | None, shape: ModelConfig, pieces: int, tokenizer: str | None
+    world: str | None,
+    corpus: str | None,
+    shape: ModelConfig,
+    pieces: int,
+    tokenizer: str | None,
+    accents: bool,
 ) -> Task:
     """The task of a network that does not exist yet; exactly one of `world` and `corpus` is given.
 
-    A corpus gets a vocabulary: `pieces` word pieces of its train split, or those of BERT in `tokenizer`.
+    A corpus gets a vocabulary: `pieces` word pieces of its train split, with or without `accents`, or the
+    ones of BERT in `tokenizer`.
     """
+    from dlmone_lite.corpora.corpus import Corpus
     from dlmone_lite.corpora.word_pieces import WordPieces
     from dlmone_lite.corpora.world import World
     from dlmone_lite.text import Codec
@@ -126,16 +134,18 @@ def new_task(
         grammar = World.load(world)
         return WorldTask(grammar, codec_of(grammar))
 
+    text = Corpus(corpus)
     if tokenizer:
         vocabulary = WordPieces.of_bert(tokenizer)
     else:
-        from dlmone_lite.corpora.real_text import load
-
-        rows = load(corpus, "train")
-        vocabulary = WordPieces.learn([text for row in rows for text in (row["src"], row["trg"])], pieces)
+        rows = text.train[0]
+        vocabulary = WordPieces.learn([row[side] for row in rows for side in ("src", "trg")], pieces, accents)
+        if processes.is_main():
+            marks = "accents and vowel signs " + ("kept" if accents else "stripped, as in BERT")
+            print(f"{text.name}: {len(vocabulary)} word pieces learned, {marks} (--accents)")
     if shape.network == "bert":
-        return CorpusTask(corpus, DiffuSeqCodec(vocabulary, 0, shape.length))
-    return CorpusTask(corpus, Codec(vocabulary, shape.source_length, shape.length - shape.source_length))
+        return CorpusTask(text, DiffuSeqCodec(vocabulary, 0, shape.length))
+    return CorpusTask(text, Codec(vocabulary, shape.source_length, shape.length - shape.source_length))
 
 
 def task_of(
@@ -146,16 +156,20 @@ def task_of(
     `world` or `corpus` say where its grammar or its text is. With `zero_shot`, the corpus may be another one
     than the checkpoint was trained on.
     """
+    from dlmone_lite.corpora.corpus import Corpus
     from dlmone_lite.corpora.word_pieces import WordPieces
     from dlmone_lite.corpora.world import World
 
     if corpus:
-        if corpus_name(corpus) != checkpoint.world and not zero_shot:
+        own = Corpus(corpus)
+        if own.name == checkpoint.world:
+            return CorpusTask(own, checkpoint.codec)
+        if not zero_shot:
             raise InputError(
-                f"{origin} was trained for {checkpoint.world!r}, not {corpus_name(corpus)!r}; "
+                f"{origin} was trained for {checkpoint.world!r}, not {own.name!r}; "
                 "to measure it there all the same: evaluate --zero-shot"
             )
-        return CorpusTask(corpus, checkpoint.codec)
+        return CorpusTask(Corpus(corpus, foreign=True), checkpoint.codec)
     if isinstance(checkpoint.codec.vocabulary, WordPieces):
         raise InputError(
             f"{origin} was trained on the corpus {checkpoint.world!r}; say where it is: --corpus"
@@ -176,7 +190,7 @@ def codec_of(world: World) -> Codec:
 
 def split_pairs(world: World, split: str) -> tuple[Path, list[str], list[str]]:
     """(file, sources, targets) of a split on disk."""
-    from dlmone_lite.files import read_jsonl
+    from dlmone_lite.corpora.tables import read_jsonl
 
     path = world.split_path(split)
     if not path.is_file():

@@ -20,8 +20,9 @@ import torch
 from dlmone_lite import distill, teacher
 from dlmone_lite.__main__ import main
 from dlmone_lite.checkpoints import zoo
+from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.corpora.world import World
-from dlmone_lite.files import digest, read_jsonl, read_tensors
+from dlmone_lite.files import digest, read_tensors
 from dlmone_lite.training import run
 
 Argv = list[str | Path]

@@ -21,13 +21,14 @@ from dlmone_lite.checkpoints import zoo
 from dlmone_lite.checkpoints.checkpoint import load, save
 from dlmone_lite.cli import bench, demo, evaluate
 from dlmone_lite.corpora.pairs import PairedText
+from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.corpora.world import World
 from dlmone_lite.distill import DistillConfig
 from dlmone_lite.errors import InputError
 from dlmone_lite.evaluation.bayes_floor import perfect
 from dlmone_lite.evaluation.measure import held_out_sources, measure
 from dlmone_lite.evaluation.metrics import bleu, world_metrics
-from dlmone_lite.files import digest, read_jsonl, read_tensors
+from dlmone_lite.files import digest, read_tensors
 from dlmone_lite.generation import generate
 from dlmone_lite.jobs import loop
 from dlmone_lite.jobs.console import tidy
@@ -241,7 +242,9 @@ def test_evaluate_names_a_failure(lab: Lab) -> None:
     one = [[next(iter(world.support(source)))] * 16 for source in sources]
     (said,) = evaluate.degeneration(one, world, sources, seed=0)["failures"]
     assert said.startswith("mode collapse") and "Try: " in said
-    assert evaluate.degeneration(evaluate.truth(world, sources, 1, 16), world, sources, seed=0)["failures"] == []
+    assert (
+        evaluate.degeneration(evaluate.truth(world, sources, 1, 16), world, sources, seed=0)["failures"] == []
+    )
     assert evaluate.degeneration(one[:1], world, sources[:1], seed=0) == {"signs": {}, "failures": []}
 
 
@@ -426,7 +429,12 @@ def test_time_to_stops_at_the_goal(lab: Lab, capsys: pytest.CaptureFixture[str],
     assert "validity 1 was not reached in 6 steps" in out
     told = load(tmp_path / "t.safetensors").provenance
     record = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
-    assert told["time_to"] is None and record == {"kind": "making", "world": "pets", "made": "teacher", **told}
+    assert told["time_to"] is None and record == {
+        "kind": "making",
+        "world": "pets",
+        "made": "teacher",
+        **told,
+    }
 
 
 def distill_argv(folder: Path, out: Path) -> list[str | Path]:

@@ -12,7 +12,7 @@ import torch
 
 from dlmone_lite import __main__ as program
 from dlmone_lite.checkpoints.checkpoint import load
-from dlmone_lite.files import read_jsonl
+from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.jobs import loop
 from dlmone_lite.training.precision import candidate_precisions
 

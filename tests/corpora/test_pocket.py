@@ -11,7 +11,9 @@ from dlmone_lite.errors import InputError
 
 def test_the_world_is_sound_and_small() -> None:
     world = lab_world()
-    assert world_report.warnings(world) == [] or all("valid" in warning for warning in world_report.warnings(world))
+    assert world_report.warnings(world) == [] or all(
+        "valid" in warning for warning in world_report.warnings(world)
+    )
     assert len(world.vocabulary()) < 80 and max(world.max_source, world.max_target) == 7
     for source in world.split_sources("test")[:5]:
         support = world.support(source)

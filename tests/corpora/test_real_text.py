@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -10,10 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from dlmone_lite.corpora.real_text import fitting, load
+from dlmone_lite.corpora.real_text import counted, fitting, load
+from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.corpora.word_pieces import WordPieces
 from dlmone_lite.errors import InputError
-from dlmone_lite.files import read_jsonl, write_jsonl
+from dlmone_lite.files import write_jsonl
 from dlmone_lite.text import Codec
 
 PAIRS = {"src": ["how are you ?", "où est-ce ?"], "trg": ["how do you do ?", "where is it ?"]}
@@ -283,3 +285,83 @@ def test_nothing_that_fits_is_one_line():
     codec = Codec(WordPieces.learn(["a b"], 20), 3, 3)
     said = complaint(fitting, [{"src": "a b a b", "trg": "a"}, {"src": "\x00", "trg": "a"}], codec)
     assert said.startswith("none of 2 rows can be used (1 empty, 1 long source)")
+
+
+TSV = {
+    "speech over two rows": ('a1\tb1\na2\t"come in ,\na3\tb3\na4\the said ."\na5\tb5\n', 5),
+    "speech on the left": ('a1\tb1\n"come in\tb2\nhe said"\tb3\na4\tb4\n', 4),
+    "inches": ('a1\t"\na2\tb2\na3\t"\na4\tb4\n', 4),
+    "a title in quotes": ('a1\t"hamlet" is a play\na2\tb2\n', 2),
+    "never closed": ('a1\tb1\na2\t"come in\na3\tb3\n', 3),
+}
+
+
+@pytest.mark.parametrize(("text", "rows"), TSV.values(), ids=list(TSV))
+def test_a_quote_in_a_tsv_is_a_character(tmp_path, text, rows):
+    table = load(put(tmp_path, "a.tsv", "src\ttrg\n" + text))
+    assert len(table) == rows and not any("\n" in field for row in table for field in row.values())
+
+
+def test_a_tsv_field_in_quotes_is_read_as_it_was_written(tmp_path):
+    table = load(put(tmp_path, "a.tsv", 'src\ttrg\n"yes"\t"say ""no"" ."\r\n'))
+    assert table.to_dict() == {"src": ["yes"], "trg": ['say "no" .']}
+
+
+def test_long_fields_other_endings_and_other_names(tmp_path):
+    long = "very long article " * 9000
+    assert load(put(tmp_path, "a.csv", f'src,trg\n"{long}",b\n'))["src"] == [long]
+    assert load(put(tmp_path, "A.JSONL", lines(GOOD)))["src"] == [GOOD["src"]]
+    assert load(put(tmp_path, "b.ndjson", '{"input": "x", "output": "y"}\n')).to_dict() == {
+        "src": ["x"], "trg": ["y"],
+    }  # fmt: skip
+    packed = put(tmp_path, "c.csv.gz", gzip.compress(b"src,trg\na,b\n"))
+    assert load(packed).to_dict() == {"src": ["a"], "trg": ["b"]}
+
+
+@pytest.mark.parametrize("extra", ["9" * 4301, "-" + "9" * 4301, "1e999", "NaN", "1" + "0" * 5000 + ".0"])
+def test_a_number_that_nobody_asked_for_does_not_matter(tmp_path, extra):
+    assert len(load(put(tmp_path, "a.jsonl", f'{{"src": "a", "trg": "b", "x": {extra}}}\n'))) == 1
+
+
+@pytest.mark.parametrize("extra", ["[" * 100_000 + "]" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000])
+def test_json_nested_too_deeply_is_one_line(tmp_path, extra):
+    said = complaint(load, put(tmp_path, "a.jsonl", f'{{"src": "a", "trg": "b", "x": {extra}}}\n'))
+    assert ":1: broken JSON (nested too deeply)" in said
+
+
+def test_half_a_surrogate_pair_is_refused_in_any_field(tmp_path):
+    path = put(tmp_path, "a.jsonl", lines(GOOD) + '{"src": "a", "trg": "b", "note": ["\\ud83d"]}\n')
+    assert ":2: 'note' holds half a surrogate" in complaint(load, path)
+
+
+def test_a_name_longer_than_any_file_is_one_line():
+    assert "cannot be read" in complaint(load, "n" * 300)
+
+
+LABEL_WORDS = [("0", "1"), ("0.0", "1.0"), ("False", "True"), (" 0", " 1"), ("no", "yes"), ("00", "01")]
+
+
+@pytest.mark.parametrize("head", ["label", "is_duplicate", "Is_Duplicate", "duplicate"])
+@pytest.mark.parametrize("words", LABEL_WORDS)
+def test_a_label_is_understood_in_any_spelling(tmp_path, head, words):
+    text = f"question1,question2,{head}\na,b,{words[1]}\nc,d,{words[0]}\ne,f,{words[1]}\n"
+    rows, dropped = counted(put(tmp_path, "q.csv", text))
+    assert rows["src"] == ["a", "e"] and dropped == {"no paraphrase": 1}
+    _, _, counts = fitting(rows, Codec(WordPieces.learn(["a b e f"], 40), 4, 4), dropped)
+    assert counts["rows"] == 3 == sum(n for name, n in counts.items() if name != "rows")
+
+
+@pytest.mark.parametrize("value", [0, 0.0, False])
+def test_labels_in_json(tmp_path, value):
+    rows = [
+        {"question1": "a", "question2": "b", "label": value},
+        {"question1": "c", "question2": "d", "label": 1},
+    ]
+    assert load(put(tmp_path, "q.jsonl", lines(*rows)))["src"] == ["c"]
+
+
+@pytest.mark.parametrize("value", [None, -1, "", "maybe", 0.5, [1]])
+def test_a_label_that_says_nothing_is_refused(tmp_path, value):
+    row = {"question1": "a", "question2": "b", "is_duplicate": value}
+    said = complaint(load, put(tmp_path, "q.jsonl", lines(row)))
+    assert ":1: 'is_duplicate' is " in said and "a label is 1" in said

@@ -11,8 +11,9 @@ import pytest
 
 from dlmone_lite.corpora import world as worlds
 from dlmone_lite.corpora import world_report
+from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.corpora.world import World
-from dlmone_lite.files import read_bytes, read_jsonl
+from dlmone_lite.files import read_bytes
 
 NAMES = ["paraphrase", "question", "simplify"]
 

@@ -14,6 +14,7 @@ import pytest
 from dlmone_lite import generation
 from dlmone_lite.checkpoints.checkpoint import load
 from dlmone_lite.cli.evaluate_corpus import bert_judge, by_source, row
+from dlmone_lite.corpora.corpus import Corpus
 from dlmone_lite.corpora.word_pieces import WordPieces
 from dlmone_lite.evaluation.metrics import bleu
 from dlmone_lite.jobs.corpus_task import WITHIN, CorpusTask, text_scores
@@ -26,12 +27,13 @@ BIRDS, PLACES = (
     ["heron", "curlew", "plover", "swan", "gull", "tern"],
     ["Marsh", "Lake", "Old Pier", "Café Roof"],
 )
+ELSEWHERE = ["Mill", "Shore", "Far Rock", "Hill"]  # of valid pairs
 TINY = ["--set-model", "embed_dim=8", "width=24", "depth=1", "heads=3"]
 EVALUATION = ["--eval-sources", "3", "--eval-samples", "2"]
 
 
-def pair(rng: random.Random) -> dict[str, str]:
-    bird, place = rng.choice(BIRDS), rng.choice(PLACES)
+def pair(rng: random.Random, places: list[str]) -> dict[str, str]:
+    bird, place = rng.choice(BIRDS), rng.choice(places)
     return {
         "src": f"Where does the {bird} nest, at the {place}?",
         "trg": f"Is the {bird}'s nest at the {place}?",
@@ -43,8 +45,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder `birds` with train.jsonl, of which one row is too long and some repeat, and valid.jsonl."""
     folder, rng = tmp_path_factory.mktemp("text") / "birds", random.Random(0)
     folder.mkdir()
-    rows = [pair(rng) for _ in range(60)] + [{"src": "far " * 190, "trg": "away"}]
-    for split, part in (("train", rows), ("valid", [pair(rng) for _ in range(12)])):
+    rows = [pair(rng, PLACES) for _ in range(60)] + [{"src": "far " * 190, "trg": "away"}]
+    for split, part in (("train", rows), ("valid", [pair(rng, ELSEWHERE) for _ in range(12)])):
         text = "".join(json.dumps(row) + "\n" for row in part)
         (folder / f"{split}.jsonl").write_text(text, encoding="utf-8")
     return folder
@@ -114,13 +116,13 @@ def words_of(corpus: Path) -> list[str]:
 
 def test_both_sides_are_compared_as_the_pieces_spell_them(corpus) -> None:
     lines = words_of(corpus)
-    task = CorpusTask(str(corpus), Codec(WordPieces.learn(lines, 90), 40, 40))
+    task = CorpusTask(Corpus(str(corpus)), Codec(WordPieces.learn(lines, 90), 40, 40))
     sources, targets = task.valid
     assert len(set(sources)) == len(sources) and all(text == text.lower() for text in sources + targets)
     assert all(re.fullmatch(r"is the \w+ ' s nest at the [a-z ]+ \?", target) for target in targets)
     found = text_scores([[target] * 2 for target in targets], sources, targets)
     assert found["bleu"] == pytest.approx(bleu(targets, targets)) and found["copies"] == 0
-    assert CorpusTask(str(corpus), task.codec).valid == task.valid
+    assert CorpusTask(Corpus(str(corpus)), task.codec).valid == task.valid
 
 
 def test_the_best_student_is_as_diverse_as_its_teacher(capsys, corpus, tmp_path) -> None:
@@ -131,7 +133,7 @@ def test_the_best_student_is_as_diverse_as_its_teacher(capsys, corpus, tmp_path)
     fast = ["--steps", "6", "--set", "batch_size=4", "psi_warmup=1", "precision=float32", "--eval-every", "1"]
     out = pets.run(capsys, *argv, *fast, "--eval-sources", "4", "--eval-samples", "3")
     made = load(student)
-    task = CorpusTask(str(corpus), made.codec)
+    task = CorpusTask(Corpus(str(corpus)), made.codec)
     found = [row["evaluation"] for row in map(json.loads, log.open())]
     task.teacher = found[0]["teacher"]
     assert f"self-BLEU of at most {task.teacher['self_bleu'] + WITHIN:.3f}" in out
@@ -149,7 +151,7 @@ def test_the_best_student_is_as_diverse_as_its_teacher(capsys, corpus, tmp_path)
 
 def test_training_looks_at_other_sources_than_evaluate(corpus, monkeypatch) -> None:
     lines = words_of(corpus)
-    task, seen = CorpusTask(str(corpus), Codec(WordPieces.learn(lines, 90), 40, 40)), []
+    task, seen = CorpusTask(Corpus(str(corpus)), Codec(WordPieces.learn(lines, 90), 40, 40)), []
 
     def write(made, sources: list[str], **how: int) -> list[list[str]]:
         seen.append((sources, how["samples"]))
@@ -193,7 +195,7 @@ def test_students_are_compared_with_the_teacher_that_is_named(capsys, corpus, tm
 
 @pytest.mark.parametrize(("sampling", "clamped"), [({}, True), ({"clamp": 0}, False)])
 def test_a_sharpened_teacher_is_compared_as_it_is(corpus, monkeypatch, sampling, clamped) -> None:
-    task, seen = CorpusTask(str(corpus), Codec(WordPieces.learn(words_of(corpus), 90), 40, 40)), []
+    task, seen = CorpusTask(Corpus(str(corpus)), Codec(WordPieces.learn(words_of(corpus), 90), 40, 40)), []
 
     def scores(self, checkpoint, sources: int, steps: int, sampling, title: str) -> dict[str, float]:
         seen.append(sampling.clamp)

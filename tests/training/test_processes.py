@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from dlmone_lite.checkpoints.checkpoint import load
+from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.errors import InputError
-from dlmone_lite.files import ROOT, read_jsonl, read_tensors
+from dlmone_lite.files import ROOT, read_tensors
 from dlmone_lite.training import processes
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -13,11 +13,13 @@ from tiny import SOURCES, make_codec, make_model, make_pairs, make_world, rng, s
 
 from dlmone_lite import __main__ as program
 from dlmone_lite.checkpoints.checkpoint import Checkpoint, load
+from dlmone_lite.corpora.corpus import Corpus
 from dlmone_lite.corpora.pairs import PairedText
+from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.corpora.word_pieces import WordPieces
 from dlmone_lite.errors import InputError
 from dlmone_lite.exact import ExactDenoiser
-from dlmone_lite.files import digest, read_jsonl
+from dlmone_lite.files import digest
 from dlmone_lite.generation import generate
 from dlmone_lite.jobs import loop
 from dlmone_lite.jobs.corpus_task import CorpusTask
@@ -219,7 +221,8 @@ def test_the_copy_with_the_lowest_tv_is_kept_or_the_last_if_told(capsys, tmp_pat
 
 
 def test_of_a_corpus_the_copy_is_at_most_as_repetitive_as_the_clamped_teacher(monkeypatch):
-    task = CorpusTask("corpus", None)
+    task = CorpusTask(Corpus("corpus"), None)
+    task.unknown = 0.0
     asked = []
     scores = {"bleu": 0.14, "rouge_l": 0.4, "self_bleu": 0.21, "copies": 0.0}
     monkeypatch.setattr(CorpusTask, "scores", lambda *how: asked.append(how[4]) or scores)
