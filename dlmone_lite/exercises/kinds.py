@@ -21,6 +21,15 @@ HEAD = re.compile(r"^## (\S+) (\S+)$", re.MULTILINE)
 ITEM = re.compile(r"^- (\w+): ", re.MULTILINE)
 
 
+Check = Callable[[Any], None]  # returns when an answer is right and raises `Wrong` when it is not
+CHECKS: dict[str, Check] = {}  # of the exercises in the files that were imported, by name
+
+
+def checks(name: str) -> Callable[[Check], Check]:
+    """A decorator that keeps a function as the check of the exercise called `name`."""
+    return partial(CHECKS.setdefault, name)
+
+
 class NotAttempted(Exception):
     """There is no answer yet: None, ..., or a function whose body is still a stub."""
 
@@ -38,7 +47,7 @@ class Exercise:
 
     name: str  # "01.1", or "01.a" for a quick question
     task: str
-    check: Callable[[Any], None]
+    check: Check
     variable: str
     solution: str
     hints: tuple[str, ...]
@@ -53,7 +62,7 @@ def check_letter(right: str, feedback: Mapping[str, str], answer: Any) -> None:
         raise Wrong(feedback.get(letter, f"{answer!r} is not one of the choices {letters}."))
 
 
-def _exercise(name: str, key: str, body: str, checks: Mapping[str, Callable[[Any], None]]) -> Exercise:
+def _exercise(name: str, key: str, body: str) -> Exercise:
     """The exercise of one section: `key` is its variable, or the right letter of a question."""
     prose, _, code = body.partition("```python\n")
     task, *items = (" ".join(text.split()) for text in ITEM.split(prose))
@@ -61,9 +70,9 @@ def _exercise(name: str, key: str, body: str, checks: Mapping[str, Callable[[Any
     hints = tuple(text for what, text in texts if what == "hint")
     praise = f"Right: {dict(texts)['right']}"
 
-    if name in checks:
+    if name in CHECKS:
         solution = code.partition("```")[0]
-        return Exercise(name, task, checks[name], key.strip("`"), solution, hints, praise)
+        return Exercise(name, task, CHECKS[name], key.strip("`"), solution, hints, praise)
     feedback = {letter: text for letter, text in texts if letter not in ("hint", "right")}
     check = partial(check_letter, key, feedback)
     return Exercise(name, task, check, "answer", f"answer = {key!r}", hints, praise)
@@ -80,11 +89,11 @@ def of_notebook(number: str) -> dict[str, Exercise]:
     """The exercises of one notebook by name, in order; a notebook without exercises has none."""
     if number not in numbers():
         return {}
-    checks = importlib.import_module(f"{__package__}.nb{number}").CHECKS
+    importlib.import_module(f"{__package__}.nb{number}")  # fills `CHECKS`
     text = resources.files(__package__).joinpath(f"nb{number}.md").read_text(encoding="utf-8")
     _, *parts = HEAD.split(text)
     sections = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
-    return {name: _exercise(name, key, body, checks) for name, key, body in sections}
+    return {name: _exercise(name, key, body) for name, key, body in sections}
 
 
 def get(name: str) -> Exercise:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dlmone_lite.evaluation import metrics
 from dlmone_lite.exercises.compare import ask, close, judge, number
+from dlmone_lite.exercises.kinds import checks
 
 Measure = Callable[[list[str], Mapping[str, float]], float]
 
@@ -36,6 +37,7 @@ def _compare(answer: Any, right: Measure, mistakes: tuple[tuple[Measure, str], .
     )
 
 
+@checks("00.1")
 def _check_validity(answer: Any) -> None:
     mistakes: tuple[tuple[Measure, str], ...] = (
         (
@@ -65,6 +67,7 @@ def _gaps(samples: list[str], support: Mapping[str, float]) -> dict[str, float]:
     return {x: said[x] / len(samples) - support.get(x, 0.0) for x in {*samples, *support}}
 
 
+@checks("00.2")
 def _check_tv(answer: Any) -> None:
     mistakes: tuple[tuple[Measure, str], ...] = (
         (
@@ -93,6 +96,3 @@ def _check_tv(answer: Any) -> None:
         ),
     )
     _compare(answer, metrics.total_variation, mistakes)
-
-
-CHECKS = {"00.1": _check_validity, "00.2": _check_tv}

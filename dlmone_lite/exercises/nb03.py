@@ -13,16 +13,14 @@ from dlmone_lite.corpora.world import World, shared_vocabulary
 from dlmone_lite.evaluation.measure import held_out_sources
 from dlmone_lite.exact import GaussianMixture
 from dlmone_lite.exercises.compare import ask, judge, normal, pair, tensor
-from dlmone_lite.exercises.kinds import Wrong
+from dlmone_lite.exercises.kinds import Wrong, checks
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Codec
 
 SHARE, WIDTH = 0.85, 250  # exercise 03.3: this much of the choice, in at most so many steps
 
 
-# ---- 03.1
-
-
+@checks("03.1")
 def _check_loss(answer: Any) -> None:
     x0, x0_hat = normal(3, 6, 4, seed=0), normal(3, 6, 4, seed=1)
     target = torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1]], dtype=torch.bool)
@@ -31,23 +29,15 @@ def _check_loss(answer: Any) -> None:
         raise Wrong("One number for the whole batch: keep one loss per row (B,), because each has its own t.")
     squared, count = (x0 - x0_hat).square(), target.sum(1)
     per_position = squared.mean(-1)
+    over_all = per_position.mean(1)
+    averaged = (per_position * target).mean(1)
+    channels = (squared.sum(-1) * target).sum(1) / count
+    summed = (per_position * target).sum(1)
     mistakes = (
-        (
-            per_position.mean(1),
-            "A mean over all positions, the source included, is DiffuSeq's own. Mask the source out.",
-        ),
-        (
-            (per_position * target).mean(1),
-            "The source is masked, but you divide by all positions: divide by the target's number.",
-        ),
-        (
-            (squared.sum(-1) * target).sum(1) / count,
-            "Summed over the D coordinates: take their mean, so that the loss does not grow with D.",
-        ),
-        (
-            (per_position * target).sum(1),
-            "That is a sum over the target positions: divide by how many there are in each row.",
-        ),
+        (over_all, "A mean over all positions, the source included, is DiffuSeq's own. Mask the source out."),
+        (averaged, "The source is masked, but you divide by all positions: divide by the target's number."),
+        (channels, "Summed over the D coordinates: take their mean, so that the loss does not grow with D."),
+        (summed, "That is a sum over the target positions: divide by how many there are in each row."),
         (
             ((x0 - x0_hat).abs().mean(-1) * target).sum(1) / count,
             "Squared, not absolute: the absolute error is smallest at a median, and Tweedie needs the mean.",
@@ -57,9 +47,7 @@ def _check_loss(answer: Any) -> None:
     judge(got, (per_position * target).sum(1) / count, mistakes, otherwise)
 
 
-# ---- 03.2
-
-
+@checks("03.2")
 def _check_stable(answer: Any) -> None:
     x_t, references = normal(5, 6, seed=2), normal(4, 6, seed=3)
     counts, alpha, sigma = torch.tensor([6.0, 3.0, 2.0, 1.0], dtype=torch.float64), 0.6, 0.8
@@ -68,37 +56,24 @@ def _check_stable(answer: Any) -> None:
         return GaussianMixture(references, counts.log()).mean(x_t, alpha, sigma)
 
     weights = GaussianMixture(references, counts.log()).weights(x_t, alpha, sigma)
+    uncounted = mean(torch.ones_like(counts), alpha, sigma)
+    exponential = mean(counts.exp(), alpha, sigma)
+    twice = mean(counts, alpha, sigma / math.sqrt(2))
+    likeliest = references[weights.argmax(-1)]
+    prior = (counts / counts.sum() @ references).expand(5, 6)
     mistakes = (
-        (
-            mean(torch.ones_like(counts), alpha, sigma),
-            "The counts play no part yet: a reference seen six times is six times as likely.",
-        ),
-        (
-            mean(counts.exp(), alpha, sigma),
-            "A softmax wants the logarithm of a probability: log(count), not the count.",
-        ),
+        (uncounted, "The counts play no part yet: a reference seen six times is six times as likely."),
+        (exponential, "A softmax wants the logarithm of a probability: log(count), not the count."),
         (mean(counts, 1.0, sigma), "alpha is missing: x_t is scattered around alpha times a reference."),
-        (
-            mean(counts, alpha, sigma / math.sqrt(2)),
-            "A factor 1/2 is missing: the exponent of a Gaussian is -distance^2 / (2 sigma^2).",
-        ),
+        (twice, "A factor 1/2 is missing: the exponent of a Gaussian is -distance^2 / (2 sigma^2)."),
         (mean(counts, alpha, math.sqrt(sigma)), "Divide by 2 sigma^2, the variance, not by 2 sigma."),
         (weights, "These are the weights, and right. The target is the weighted mean of the references."),
-        (
-            references[weights.argmax(-1)],
-            "That picks the likeliest reference. The mean keeps all of them, each with its weight.",
-        ),
-        (
-            (counts / counts.sum() @ references).expand(5, 6),
-            "That is the mean before x_t was seen: weigh each reference by how well it explains x_t.",
-        ),
+        (likeliest, "That picks the likeliest reference. The mean keeps all of them, each with its weight."),
+        (prior, "That is the mean before x_t was seen: weigh each reference by how well it explains x_t."),
     )
     otherwise = "softmax over references of log(count) - ||x_t - alpha y||^2 / (2 sigma^2), then a mean."
     got = ask(answer, x_t, references, counts, alpha, sigma)
     judge(got, mean(counts, alpha, sigma), mistakes, otherwise)
-
-
-# ---- 03.3
 
 
 @lru_cache(maxsize=1)
@@ -128,6 +103,7 @@ def undecided() -> Tensor:
     return torch.lerp(left[i], left[i + 1], (t - levels[i]) / 25)
 
 
+@checks("03.3")
 def _check_range(answer: Any) -> None:
     low, high = map(int, pair(answer, "Answer with two whole numbers, (low, high), between 0 and 2000."))
     left = undecided()
@@ -142,6 +118,3 @@ def _check_range(answer: Any) -> None:
         above, below = float(1 - left[high]), float(left[low])
         where = "above" if above > below else "below"
         raise Wrong(f"{split}; {max(above, below):.0%} falls {where} it: move that way.")
-
-
-CHECKS = {"03.1": _check_loss, "03.2": _check_stable, "03.3": _check_range}

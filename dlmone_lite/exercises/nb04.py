@@ -9,9 +9,7 @@ from torch import Tensor
 
 from dlmone_lite.exact import GaussianMixture
 from dlmone_lite.exercises.compare import ask, judge, normal, tensor
-from dlmone_lite.exercises.kinds import Wrong
-
-# ---- 04.1
+from dlmone_lite.exercises.kinds import Wrong, checks
 
 
 def _mistakes_of_means(x_t: Tensor, points: Tensor, alpha: float, sigma: float, right: Tensor) -> tuple:
@@ -24,13 +22,11 @@ def _mistakes_of_means(x_t: Tensor, points: Tensor, alpha: float, sigma: float, 
     unscaled = (x_t[:, None] - points).square().sum(-1)
     logits = -near / (2 * sigma**2)
     by_nearest = points[near.argmin(1)]
+    full_size = mean_by(-unscaled / (2 * sigma**2))
     return (
         (by_nearest, "That is the nearest point: a guess, not a mean. Weigh all points by softmax."),
         (points.mean(0).expand(5, 2), "Every point has the same weight in yours, wherever x_t is."),
-        (
-            mean_by(-unscaled / (2 * sigma**2)),
-            "Noising shrinks: take the distance to alpha times each point.",
-        ),
+        (full_size, "Noising shrinks: take the distance to alpha times each point."),
         (mean_by(-near / (2 * sigma)), "The exponent is divided by the variance: sigma squared, not sigma."),
         (mean_by(-near / sigma**2), "A Gaussian's exponent has a 2: distance^2 / (2 sigma^2)."),
         (mean_by(-near), "The noise level is missing: divide the squared distances by 2 sigma^2."),
@@ -43,6 +39,7 @@ def _mistakes_of_means(x_t: Tensor, points: Tensor, alpha: float, sigma: float, 
     )
 
 
+@checks("04.1")
 def _check_exact_psi(answer: Any) -> None:
     points, alpha, sigma = normal(7, 2, seed=0), 0.8, 0.6
     x_t = alpha * points[:5] + sigma * normal(5, 2, seed=1)
@@ -58,9 +55,7 @@ def _check_exact_psi(answer: Any) -> None:
         raise Wrong("Right numbers, but the points are detached: we want to differentiate by them.")
 
 
-# ---- 04.2
-
-
+@checks("04.2")
 def _check_true_gradient(answer: Any) -> None:
     g1, g2 = normal(6, 2, seed=2), normal(6, 2, seed=3)
     missing = "g2 lacks M once, g1 lacks it twice: true = g2 + M = g1 + 2 M."
@@ -79,9 +74,7 @@ def _check_true_gradient(answer: Any) -> None:
     judge(got, 2 * g2 - g1, mistakes, f"Not the true gradient. {missing} Get rid of M.")
 
 
-# ---- 04.3
-
-
+@checks("04.3")
 def _check_reverse_kl(answer: Any) -> None:
     x_g = normal(6, 2, seed=4).requires_grad_()
     f_phi, f_psi = x_g.sin() + normal(6, 2, seed=5), 0.5 * x_g  # as networks fed with x_t(x_g) would be
@@ -111,6 +104,3 @@ def _check_reverse_kl(answer: Any) -> None:
     )
     otherwise = "The gradient by x_g should be (f_psi - f_phi) / 2 (two channels), with both held constant."
     judge(mine, difference / 2, mistakes, otherwise)
-
-
-CHECKS = {"04.1": _check_exact_psi, "04.2": _check_true_gradient, "04.3": _check_reverse_kl}

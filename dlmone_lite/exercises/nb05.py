@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dlmone_lite.exercises.compare import ask, close, judge, normal, tensor
-from dlmone_lite.exercises.kinds import Wrong
+from dlmone_lite.exercises.kinds import Wrong, checks
 from dlmone_lite.sample import anchor, timesteps
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.sid import discriminator_loss, over_target, sid_loss
@@ -18,9 +18,8 @@ from dlmone_lite.text import Batch
 TARGET = torch.tensor([[0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, 0], [0, 1, 1, 1, 1, 1]], dtype=torch.bool)
 PER_ROW = "(B,): one number for every row"
 
-# ---- 05.1
 
-
+@checks("05.1")
 def _check_sid(answer: Any) -> None:
     target, mu = TARGET, 0.7
     x_g, f_phi, f_psi = (normal(3, 6, 4, seed=seed).requires_grad_() for seed in range(3))
@@ -28,27 +27,21 @@ def _check_sid(answer: Any) -> None:
     right = sid_loss(x_g, f_phi, f_psi, target, mu)
     d = f_phi - f_psi
     values = d * ((f_phi - x_g) - mu * d)
+    to_psi = d * (f_psi - x_g) - mu * d * d
     mistakes = (
         (d * (f_phi - x_g) + mu * d * d, "The sign of mu is turned: the loss is L2 - mu L1."),
         (d * (f_phi - x_g) - d * d, "mu plays no part yet: that is L2 - L1."),
         (d * (f_phi - x_g), "That is L2 alone; subtract mu times L1, the squared difference."),
         (d * d, "That is L1, with psi plugged in twice. One factor must be the sample: f_phi - x_g."),
         (-d * (f_phi - x_g) - mu * d * d, "In L2 the first factor is f_phi - f_psi, not f_psi - f_phi."),
-        (
-            d * (f_psi - x_g) - mu * d * d,
-            "The second factor of L2 is f_phi - x_g, the teacher's estimate minus the sample.",
-        ),
+        (to_psi, "The second factor of L2 is f_phi - x_g, the teacher's estimate minus the sample."),
         ((f_phi - x_g).square(), "That regresses on the teacher and never asks psi: it seeks a mode."),
     )
+    everywhere = values.mean((1, 2))
+    summed = (values * target[..., None]).sum((1, 2))
     reductions = (
-        (
-            values.mean((1, 2)),
-            "You average over all positions; only target positions count (`target` says which).",
-        ),
-        (
-            (values * target[..., None]).sum((1, 2)),
-            "The terms are right but summed: take the mean over target positions and channels.",
-        ),
+        (everywhere, "You average over all positions; only target positions count (`target` says which)."),
+        (summed, "The terms are right but summed: take the mean over target positions and channels."),
         (right.mean(), "One number for every row, (B,): do not average over the batch yet."),
     )
     otherwise = "Not L2 - mu L1. Start with d = f_phi - f_psi; then L2 = d . (f_phi - x_g) and L1 = d . d."
@@ -66,23 +59,18 @@ def _check_sid(answer: Any) -> None:
             raise Wrong(f"The value is right, but the gradient through {name} is cut: detach nothing here.")
 
 
-# ---- 05.2
-
-
+@checks("05.2")
 def _check_discriminator(answer: Any) -> None:
     target = TARGET
     real, fake = normal(3, 6, seed=3) * 2, normal(3, 6, seed=4) * 2
     right = discriminator_loss(real, fake, target)
+    exchanged = discriminator_loss(fake, real, target)
+    real_twice = discriminator_loss(real, real, target)
+    all_over = discriminator_loss(real, fake, torch.ones_like(target))
     mistakes = (
-        (
-            discriminator_loss(fake, real, target),
-            "The labels are exchanged: real pairs should get 1, fake ones 0.",
-        ),
+        (exchanged, "The labels are exchanged: real pairs should get 1, fake ones 0."),
         (2 * right, "Take half of the sum: (BCE(real, 1) + BCE(fake, 0)) / 2."),
-        (
-            discriminator_loss(real, real, target),
-            "You use the real logits for both; the second term is of the fake ones.",
-        ),
+        (real_twice, "You use the real logits for both; the second term is of the fake ones."),
         (
             over_target((real.sigmoid() - 1).square() + fake.sigmoid().square(), target) / 2,
             "That is a squared error of probabilities; the binary cross-entropy is -log of the label's "
@@ -91,10 +79,7 @@ def _check_discriminator(answer: Any) -> None:
         (over_target(real.neg().exp().log1p(), target), "Only the real half is there; add BCE(fake, 0)."),
         (over_target(fake.exp().log1p(), target), "Only the fake half is there; add BCE(real, 1)."),
         (-right, "The sign is turned: a loss falls when the verdicts become right."),
-        (
-            discriminator_loss(real, fake, torch.ones_like(target)),
-            "You average over all positions; sources are given, so only target positions are judged.",
-        ),
+        (all_over, "You average over all positions; sources are given, so only target positions are judged."),
         (right.mean(), "One number for every row, (B,): do not average over the batch yet."),
     )
     otherwise = "Not the mean of BCE(real, 1) and BCE(fake, 0). BCE(logit, 1) = log(1 + exp(-logit))."
@@ -115,6 +100,7 @@ def _output(x: Tensor, t: int) -> Tensor:
     return (0.3 * x + 0.1 * t / SCHEDULE.T).tanh()
 
 
+@checks("05.3")
 def _check_refine(answer: Any) -> None:
     batch, clean = Batch(torch.zeros(3, 6, dtype=torch.long), TARGET), normal(3, 6, 4, seed=5)
     noises = [normal(3, 6, 4, seed=6 + i) for i in range(K)]
@@ -157,6 +143,3 @@ def _check_input(i: int, seen: list[tuple[Tensor, int]], batch: Batch, clean: Te
     )
     otherwise = f"{where}its input is not {name} at t = {wanted}, with the clean source beside it."
     judge(x, anchor(noisy, clean, batch), [(value, where + text) for value, text in mistakes], otherwise)
-
-
-CHECKS = {"05.1": _check_sid, "05.2": _check_discriminator, "05.3": _check_refine}

@@ -9,13 +9,12 @@ from typing import Any
 
 from dlmone_lite.evaluation.degeneration import Signs, variety
 from dlmone_lite.exercises.compare import ask, close, judge, number, truth
-from dlmone_lite.exercises.kinds import Wrong
-
-# ---- 06.1
+from dlmone_lite.exercises.kinds import Wrong, checks
 
 SAMPLES = [["a"] * 8, ["a", "b", "c", "d"] * 2, ["a"] * 6 + ["b", "c"], ["a b", "b a", "a b", "c"]]
 
 
+@checks("06.1")
 def _check_variety(answer: Any) -> None:
     got = [number(ask(answer, texts)) for texts in SAMPLES]
     right = [variety(texts) for texts in SAMPLES]
@@ -43,8 +42,6 @@ def _check_variety(answer: Any) -> None:
     judge(got, right, mistakes, otherwise)
 
 
-# ---- 06.2
-
 HEALTHY = Signs(0.0, 0.0, 0.0, 0.41, 6.8, 4.8, margin=0.79, discriminator=0.69)
 CASES = (  # signs, whether the detector should fire, what is wrong with one that does not
     ({}, False, "It fires on the healthy student, whose signs are `usual` itself."),
@@ -65,6 +62,7 @@ CASES = (  # signs, whether the detector should fire, what is wrong with one tha
 )
 
 
+@checks("06.2")
 def _check_detector(answer: Any) -> None:
     def fires(seen: Signs, usual: Signs) -> bool:
         return truth(ask(answer, seen, usual))
@@ -75,6 +73,3 @@ def _check_detector(answer: Any) -> None:
     other = Signs(0.0, 0.0, 0.0, 0.4, 2.2, 2.0, margin=0.8)
     if fires(other, other) or not fires(replace(other, variety=1.0, modes=1.0), other):
         raise Wrong("Another task has two right sentences a source: compare with `usual`, not with a number.")
-
-
-CHECKS = {"06.1": _check_variety, "06.2": _check_detector}

@@ -12,9 +12,7 @@ import torch
 from torch import nn
 
 from dlmone_lite.exercises.compare import ask, call, is_stub, judge, pair
-from dlmone_lite.exercises.kinds import NotAttempted, Wrong
-
-# ---- 07.1
+from dlmone_lite.exercises.kinds import NotAttempted, Wrong, checks
 
 
 def _network(value: float) -> nn.Linear:
@@ -41,6 +39,7 @@ def _values(network: nn.Module) -> list[float]:
     return [float(value) for parameter in network.parameters() for value in parameter.detach().flatten()]
 
 
+@checks("07.1")
 def _check_restart(answer: Any) -> None:
     run, untouched = _run(), _run()
     if call(answer, run) is None and is_stub(answer):  # from other code None is fine, no value is asked for
@@ -68,8 +67,6 @@ def _check_restart(answer: Any) -> None:
         raise Wrong("theta's Adam has forgotten its moments. Only psi's begins anew.")
 
 
-# ---- 07.2
-
 PAIRS = (
     ([0.91, 0.93, 0.90, 0.95, 0.92], [0.90, 0.90, 0.89, 0.90, 0.91]),
     ([1.0, 2.0, 4.0, 3.0, 5.0], [0.0] * 5),
@@ -82,6 +79,7 @@ def _interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
     return fmean(d), T95 * stdev(d) / math.sqrt(len(d))
 
 
+@checks("07.2")
 def _check_interval(answer: Any) -> None:
     got = [pair(ask(answer, a, b), "Return two numbers: (mean, half width).") for a, b in PAIRS]
     right = [_interval(a, b) for a, b in PAIRS]
@@ -93,6 +91,7 @@ def _check_interval(answer: Any) -> None:
         return [factor * half for half in halves]
 
     unpaired = [T95 * math.sqrt((stdev(a) ** 2 + stdev(b) ** 2) / 5) for a, b in PAIRS]
+    by_n = scaled(0.8**0.5)
     mistakes = (
         (scaled(1 / T95), "That is one standard error; Student's factor for five pairs is 2.78."),
         (scaled(1.96 / T95), "1.96 is for many pairs; with five the factor is 2.78."),
@@ -102,16 +101,11 @@ def _check_interval(answer: Any) -> None:
             unpaired,
             "You treat the two lists as unrelated. Take the differences first, because seeds are pairs.",
         ),
-        (
-            scaled(0.8**0.5),
-            "That divides by n; the standard deviation of a sample divides by n - 1 (statistics.stdev).",
-        ),
+        (by_n, "That divides by n; the standard deviation of a sample divides by n - 1 (statistics.stdev)."),
     )
     otherwise = f"For {PAIRS[1][0]} against zeros the half width should be {halves[1]:.2f}."
     judge([half for _, half in got], halves, mistakes, otherwise, rtol=0.01)
 
-
-# ---- 07.3
 
 ROWS = [
     {"stage": 0, "step": 4000, "tv": 0.10, "validity": 0.99},
@@ -122,6 +116,7 @@ ROWS = [
 ]
 
 
+@checks("07.3")
 def _check_pick(answer: Any) -> None:
     got = pair(ask(answer, ROWS), "Return (stage, step).")
     mistakes = (
@@ -133,6 +128,3 @@ def _check_pick(answer: Any) -> None:
     judge(got, (1, 400), mistakes, "(1, 400) has the lowest TV, with (2, 200), and is earlier.")
     if pair(ask(answer, ROWS[::-1]), "Return (stage, step).") != (1, 400):
         raise Wrong("With the rows in another order it picks another: compare stage and step among equals.")
-
-
-CHECKS = {"07.1": _check_restart, "07.2": _check_interval, "07.3": _check_pick}

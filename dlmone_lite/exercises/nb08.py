@@ -7,9 +7,7 @@ from typing import Any
 
 from dlmone_lite.evaluation.metrics import expected_distinct
 from dlmone_lite.exercises.compare import ask, close, judge, number
-from dlmone_lite.exercises.kinds import Wrong
-
-# ---- 08.1
+from dlmone_lite.exercises.kinds import Wrong, checks
 
 CASES = (
     ["a b c d", "a b c e", "x y z w", "a b f d", "a b c d"],
@@ -38,6 +36,7 @@ def _summed(text: str, others: list[str]) -> float:
     return sum(_overlap(text, other) for other in others)
 
 
+@checks("08.1")
 def _check_mbr(answer: Any) -> None:
     got = [ask(answer, case, _overlap) for case in CASES]
     if not all(isinstance(text, str) for text in got):
@@ -71,8 +70,6 @@ def _check_mbr(answer: Any) -> None:
     raise Wrong(f"Of {case} it should be {theirs!r}, not {mine!r}.")
 
 
-# ---- 08.2
-
 SUPPORTS = ({"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 1.0}, {"a": 0.9, "b": 0.1})
 QUESTIONS = [(support, n) for support in SUPPORTS for n in (1, 2, 8)]
 
@@ -82,6 +79,7 @@ def _summed_over(term: Callable[[float, int], float]) -> list[float]:
     return [sum(term(p, n) for p in support.values()) for support, n in QUESTIONS]
 
 
+@checks("08.2")
 def _check_distinct(answer: Any) -> None:
     got = [number(ask(answer, support, n)) for support, n in QUESTIONS]
     right = [expected_distinct(support, n) for support, n in QUESTIONS]
@@ -107,6 +105,3 @@ def _check_distinct(answer: Any) -> None:
     (support, n), wanted = QUESTIONS[i], right[i]
     otherwise = f"For {support} and n = {n} it should be {wanted:.3f}, yours is {got[i]:.3f}."
     judge(got, right, mistakes, otherwise)
-
-
-CHECKS = {"08.1": _check_mbr, "08.2": _check_distinct}

@@ -8,9 +8,7 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from dlmone_lite.exercises.compare import ask, judge, number, pair
-from dlmone_lite.exercises.kinds import Wrong
-
-# ---- 09.1
+from dlmone_lite.exercises.kinds import Wrong, checks
 
 KEYS = ("kept", "repeated", "empty", "long source", "long target")
 Pair = tuple[str, str]
@@ -62,6 +60,7 @@ WRONG_COUNTS: dict[str, dict[str, Any]] = {
 }
 
 
+@checks("09.1")
 def _check_filter(answer: Any) -> None:
     got, right = ask(answer, [*ROWS], size, 4), count_rows(ROWS)
     if not isinstance(got, dict) or set(got) != set(KEYS):
@@ -78,8 +77,6 @@ def _check_filter(answer: Any) -> None:
         if got[name] != right[name]:
             raise Wrong(f"Of {len(ROWS)} rows {right[name]} should be {name!r}, yours has {got[name]}.")
 
-
-# ---- 09.2
 
 SOURCES = ["How old is it?", "Is it OK?", "Why, though?"]
 OUTPUTS = [
@@ -98,6 +95,7 @@ def _rates(same: Callable[[str, str], bool]) -> list[float]:
     return [fmean(same(text, source) for text in own) for own, source in zip(OUTPUTS, SOURCES)]
 
 
+@checks("09.2")
 def _check_copies(answer: Any) -> None:
     got = number(ask(answer, OUTPUTS, SOURCES, spell))
     rates = _rates(lambda text, source: text == spell(source))
@@ -114,8 +112,6 @@ def _check_copies(answer: Any) -> None:
     judge(got, right, mistakes, f"Here it should be {right:.3f}, yours is {got:.3f}.")
 
 
-# ---- 09.3
-
 STUDENT, TEACHER = [0.05, 0.30, 0.10, 0.20, 0.02, 0.15], [0.10, 0.25, 0.10, 0.30, 0.04, 0.20]
 DRAWS = [Random(seed).choices(range(6), k=6) for seed in range(200)]
 
@@ -131,6 +127,7 @@ def ratios(student: Sequence[float], teacher: Sequence[float], draws: Sequence[S
     return [sum(student[i] for i in drawn) / sum(teacher[i] for i in drawn) for drawn in draws]
 
 
+@checks("09.3")
 def _check_interval(answer: Any) -> None:
     got = pair(ask(answer, STUDENT, TEACHER, DRAWS), "Return two numbers, (low, high).")
     both = ratios(STUDENT, TEACHER, DRAWS)
@@ -152,6 +149,3 @@ def _check_interval(answer: Any) -> None:
     )
     otherwise = f"Here it should be ({low:.3f}, {high:.3f}), yours is ({got[0]:.3f}, {got[1]:.3f})."
     judge(got, (low, high), mistakes, otherwise)
-
-
-CHECKS = {"09.1": _check_filter, "09.2": _check_copies, "09.3": _check_interval}
