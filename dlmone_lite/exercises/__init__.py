@@ -6,7 +6,6 @@ Those of notebook NN stand in `nbNN`; `kinds` finds them, `compare` holds what t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from dlmone_lite.exercises.kinds import Exercise, NotAttempted, Wrong, get
@@ -33,21 +32,14 @@ def check(name: str, answer: Any) -> None:
         remember(name)
 
 
-@dataclass
-class _Shown:
-    """How many hints of each exercise were shown in this session."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-
-
-_SHOWN = _Shown()
+_SHOWN: dict[str, int] = {}  # hints of each exercise that were shown in this session
 
 
 def hint(name: str) -> None:
     """Print the first hint; called again, the second."""
     hints = get(name).hints
-    which = min(_SHOWN.counts.get(name, 0), len(hints) - 1)
-    _SHOWN.counts[name] = which + 1
+    which = min(_SHOWN.get(name, 0), len(hints) - 1)
+    _SHOWN[name] = which + 1
     more = "" if which == len(hints) - 1 else f'\n(one more: hint("{name}") again)'
     print(f"Hint {which + 1} of {len(hints)}: {hints[which]}{more}")
 

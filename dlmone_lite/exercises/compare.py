@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dis
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -159,3 +159,21 @@ def judge(
         if close(got, value, rtol):
             raise Wrong(feedback)
     raise Wrong(otherwise)
+
+
+def judge_each(
+    answer: Any,
+    cases: Sequence[tuple[Any, ...]],
+    right: Callable[..., float],
+    mistakes: Callable[..., Mapping[str, float]],
+    otherwise: Callable[..., str],
+) -> None:
+    """Judge a learner's function, called with each of `cases`, by all numbers that it returns together.
+
+    mistakes(*case): feedback -> what the mistake gives; otherwise(*case, wanted, got): for all others.
+    """
+    got, wanted = [number(ask(answer, *case)) for case in cases], [right(*case) for case in cases]
+    tables = [mistakes(*case) for case in cases]
+    usual = [([table[feedback] for table in tables], feedback) for feedback in tables[0]]
+    i = next((i for i in range(len(cases)) if not close(got[i], wanted[i])), 0)
+    judge(got, wanted, usual, otherwise(*cases[i], wanted[i], got[i]))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dlmone_lite.evaluation import metrics
-from dlmone_lite.exercises.compare import ask, close, judge, number
+from dlmone_lite.exercises.compare import judge_each
 from dlmone_lite.exercises.kinds import checks
-
-Measure = Callable[[list[str], Mapping[str, float]], float]
 
 # The second case has a wrong sentence, a right one said twice and two right ones never said.
 CASES = (
@@ -20,79 +18,45 @@ CASES = (
 )
 
 
-def _compare(answer: Any, right: Measure, mistakes: tuple[tuple[Measure, str], ...]) -> None:
-    """Judge by the results on all cases together; the general feedback names the first case that differs."""
+def _differs(samples: list[str], support: Mapping[str, float], wanted: float, got: float) -> str:
+    return f"For samples {samples} and support {support} it gives {got:.3g}, not {wanted:.3g}."
 
-    def results(measure: Measure) -> list[float]:
-        return [measure(*case) for case in CASES]
 
-    got, wanted = [number(ask(answer, *case)) for case in CASES], results(right)
-    i = next((i for i in range(len(CASES)) if not close(got[i], wanted[i])), 0)
-    samples, support = CASES[i]
-    judge(
-        got,
-        wanted,
-        [(results(mistake), feedback) for mistake, feedback in mistakes],
-        f"For samples {samples} and support {support} it gives {got[i]:.3g}, not {wanted[i]:.3g}.",
-    )
+def _wrong_validity(s: list[str], p: Mapping[str, float]) -> dict[str, float]:
+    said, count = set(s), sum(x in p for x in s)
+    both = len(said & set(p))
+    seen, kinds, mass = both / len(p), both / len(said), sum(p.get(x, 0.0) for x in s) / len(s)
+    return {
+        "That is how many are right; for a share, divide it by the number of samples.": count,
+        "That is coverage, how much of the support was seen; validity asks how many samples are right.": seen,
+        "A sentence said twice counts twice: go through the samples, not through set(samples).": kinds,
+        "You add up probabilities; every right sample counts as 1, however likely it is.": mass,
+        "That is the share of the wrong samples.": 1 - count / len(s),
+    }
 
 
 @checks("00.1")
 def _check_validity(answer: Any) -> None:
-    mistakes: tuple[tuple[Measure, str], ...] = (
-        (
-            lambda s, p: sum(x in p for x in s),
-            "That is how many are right; for a share, divide it by the number of samples.",
-        ),
-        (
-            lambda s, p: len(set(s) & set(p)) / len(p),
-            "That is coverage, how much of the support was seen; validity asks how many samples are right.",
-        ),
-        (
-            lambda s, p: len(set(s) & set(p)) / len(set(s)),
-            "A sentence said twice counts twice: go through the samples, not through set(samples).",
-        ),
-        (
-            lambda s, p: sum(p.get(x, 0.0) for x in s) / len(s),
-            "You add up probabilities; every right sample counts as 1, however likely it is.",
-        ),
-        (lambda s, p: sum(x not in p for x in s) / len(s), "That is the share of the wrong samples."),
-    )
-    _compare(answer, metrics.validity, mistakes)
+    judge_each(answer, CASES, metrics.validity, _wrong_validity, _differs)
 
 
-def _gaps(samples: list[str], support: Mapping[str, float]) -> dict[str, float]:
-    """Frequency minus probability of every sentence that is said or right."""
-    said = Counter(samples)
-    return {x: said[x] / len(samples) - support.get(x, 0.0) for x in {*samples, *support}}
+def _wrong_tv(s: list[str], p: Mapping[str, float]) -> dict[str, float]:
+    said = Counter(s)
+    gaps = {x: said[x] / len(s) - p.get(x, 0.0) for x in {*s, *p}}  # frequency minus probability
+    sizes = [abs(gap) for gap in gaps.values()]
+    known, spoken = (sum(abs(gaps[x]) for x in some) / 2 for some in (p, said))
+    twice, most, net = sum(sizes), max(sizes), sum(gaps.values()) / 2
+    squared = sum(size * size for size in sizes) / 2
+    return {
+        "Twice too large: what is missing in one place is surplus in another, hence the factor 1/2.": twice,
+        "You leave out the wrong sentences: they have probability 0 and a frequency, so they count.": known,
+        "You leave out right answers that were never said: go through support, not only the samples.": spoken,
+        "You square the differences; total variation adds their absolute values.": squared,
+        "That is the largest single difference; total variation adds all of them and halves the sum.": most,
+        "The differences cancel: take the absolute value of each before you add them.": net,
+    }
 
 
 @checks("00.2")
 def _check_tv(answer: Any) -> None:
-    mistakes: tuple[tuple[Measure, str], ...] = (
-        (
-            lambda s, p: sum(map(abs, _gaps(s, p).values())),
-            "Twice too large: what is missing in one place is surplus in another, hence the factor 1/2.",
-        ),
-        (
-            lambda s, p: sum(abs(gap) for x, gap in _gaps(s, p).items() if x in p) / 2,
-            "You leave out the wrong sentences: they have probability 0 and a frequency, so they count.",
-        ),
-        (
-            lambda s, p: sum(abs(gap) for x, gap in _gaps(s, p).items() if x in s) / 2,
-            "You leave out right answers that were never said: go through support, not only the samples.",
-        ),
-        (
-            lambda s, p: sum(gap * gap for gap in _gaps(s, p).values()) / 2,
-            "You square the differences; total variation adds their absolute values.",
-        ),
-        (
-            lambda s, p: max(map(abs, _gaps(s, p).values())),
-            "That is the largest single difference; total variation adds all of them and halves the sum.",
-        ),
-        (
-            lambda s, p: sum(_gaps(s, p).values()) / 2,
-            "The differences cancel: take the absolute value of each before you add them.",
-        ),
-    )
-    _compare(answer, metrics.total_variation, mistakes)
+    judge_each(answer, CASES, metrics.total_variation, _wrong_tv, _differs)

@@ -8,38 +8,30 @@ from dataclasses import replace
 from typing import Any
 
 from dlmone_lite.evaluation.degeneration import Signs, variety
-from dlmone_lite.exercises.compare import ask, close, judge, number, truth
+from dlmone_lite.exercises.compare import ask, judge_each, truth
 from dlmone_lite.exercises.kinds import Wrong, checks
 
 SAMPLES = [["a"] * 8, ["a", "b", "c", "d"] * 2, ["a"] * 6 + ["b", "c"], ["a b", "b a", "a b", "c"]]
 
 
+def _wrong_variety(texts: list[str]) -> dict[str, float]:
+    said, words, right = len(set(texts)), [word for text in texts for word in text.split()], variety(texts)
+    entropy = math.log(right)
+    return {
+        "That counts different sentences: one that was said once weighs as much as one said six times.": said,
+        "That is the entropy itself; take exp of it, to read it as a number of sentences.": entropy,
+        "That is 2 ** entropy of a natural logarithm: use exp, or log2 in both places.": 2**entropy,
+        "You count words. What varies or not are whole sentences.": variety(words),
+        "The sign is turned: the entropy is minus the sum of p log p.": 1 / right,
+    }
+
+
 @checks("06.1")
 def _check_variety(answer: Any) -> None:
-    got = [number(ask(answer, texts)) for texts in SAMPLES]
-    right = [variety(texts) for texts in SAMPLES]
-    mistakes = (
-        (
-            [len(set(texts)) for texts in SAMPLES],
-            "That counts different sentences: one that was said once weighs as much as one said six times.",
-        ),
-        (
-            [math.log(value) for value in right],
-            "That is the entropy itself; take exp of it, to read it as a number of sentences.",
-        ),
-        (
-            [2 ** math.log(value) for value in right],
-            "That is 2 ** entropy of a natural logarithm: use exp, or log2 in both places.",
-        ),
-        (
-            [variety([word for text in texts for word in text.split()]) for texts in SAMPLES],
-            "You count words. What varies or not are whole sentences.",
-        ),
-        ([1 / value for value in right], "The sign is turned: the entropy is minus the sum of p log p."),
-    )
-    i = next((i for i in range(len(SAMPLES)) if not close(got[i], right[i])), 0)
-    otherwise = f"For {dict(Counter(SAMPLES[i]))} it should be {right[i]:.3f}, yours is {got[i]:.3f}."
-    judge(got, right, mistakes, otherwise)
+    def differs(texts: list[str], wanted: float, got: float) -> str:
+        return f"For {dict(Counter(texts))} it should be {wanted:.3f}, yours is {got:.3f}."
+
+    judge_each(answer, [(texts,) for texts in SAMPLES], variety, _wrong_variety, differs)
 
 
 HEALTHY = Signs(0.0, 0.0, 0.0, 0.41, 6.8, 4.8, margin=0.79, discriminator=0.69)

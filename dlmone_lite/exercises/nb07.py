@@ -82,21 +82,17 @@ def _interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
 @checks("07.2")
 def _check_interval(answer: Any) -> None:
     got = [pair(ask(answer, a, b), "Return two numbers: (mean, half width).") for a, b in PAIRS]
-    right = [_interval(a, b) for a, b in PAIRS]
-    means, halves = [mean for mean, _ in right], [half for _, half in right]
-    turned = [(-torch.tensor(means), "That is b - a; return a - b.")]
+    means, halves = torch.tensor([_interval(a, b) for a, b in PAIRS], dtype=torch.float64).unbind(1)
+    turned = [(-means, "That is b - a; return a - b.")]
     judge([mean for mean, _ in got], means, turned, "The mean is the mean of the differences a - b.")
 
-    def scaled(factor: float) -> list[float]:
-        return [factor * half for half in halves]
-
     unpaired = [T95 * math.sqrt((stdev(a) ** 2 + stdev(b) ** 2) / 5) for a, b in PAIRS]
-    by_n = scaled(0.8**0.5)
+    by_n = halves * 0.8**0.5
     mistakes = (
-        (scaled(1 / T95), "That is one standard error; Student's factor for five pairs is 2.78."),
-        (scaled(1.96 / T95), "1.96 is for many pairs; with five the factor is 2.78."),
-        (scaled(5**0.5), "Divide the standard deviation by the square root of the number of pairs."),
-        (scaled(2.0), "That is the width from end to end; return half of it."),
+        (halves / T95, "That is one standard error; Student's factor for five pairs is 2.78."),
+        (halves * 1.96 / T95, "1.96 is for many pairs; with five the factor is 2.78."),
+        (halves * 5**0.5, "Divide the standard deviation by the square root of the number of pairs."),
+        (halves * 2.0, "That is the width from end to end; return half of it."),
         (
             unpaired,
             "You treat the two lists as unrelated. Take the differences first, because seeds are pairs.",

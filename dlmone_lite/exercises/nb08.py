@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from dlmone_lite.evaluation.metrics import expected_distinct
-from dlmone_lite.exercises.compare import ask, close, judge, number
+from dlmone_lite.exercises.compare import ask, judge_each
 from dlmone_lite.exercises.kinds import Wrong, checks
 
 CASES = (
@@ -42,24 +44,16 @@ def _check_mbr(answer: Any) -> None:
     if not all(isinstance(text, str) for text in got):
         raise Wrong("Return the sentence itself.")
     right = _picks(_summed)
+    least = _picks(lambda text, others: -_summed(text, others))
+    frequent = _picks(lambda text, others: others.count(text))
+    nearest = _picks(lambda text, others: max((_overlap(text, other) for other in others), default=0.0))
+    unlike = _picks(lambda text, others: _summed(text, [other for other in others if other != text]))
     mistakes = (
-        (
-            _picks(lambda text, others: -_summed(text, others)),
-            "That returns the one that resembles the others least: least risk is most similarity.",
-        ),
-        (
-            _picks(lambda text, others: others.count(text)),
-            "That returns the most frequent sentence and never asks for similarity.",
-        ),
+        (least, "That returns the one that resembles the others least: least risk is most similarity."),
+        (frequent, "That returns the most frequent sentence and never asks for similarity."),
         ([case[0] for case in CASES], "That is the first one: nothing was compared."),
-        (
-            _picks(lambda text, others: max((_overlap(text, other) for other in others), default=0.0)),
-            "You take the largest similarity to any one; take the sum over all others.",
-        ),
-        (
-            _picks(lambda text, others: _summed(text, [other for other in others if other != text])),
-            "You compare different sentences only: an equal one at another place is one of the others.",
-        ),
+        (nearest, "You take the largest similarity to any one; take the sum over all others."),
+        (unlike, "You compare different sentences only: an equal one at another place is one of the others."),
     )
     if got == right:
         return
@@ -74,34 +68,20 @@ SUPPORTS = ({"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 1.0}, {"a": 0.9, "b": 0.1})
 QUESTIONS = [(support, n) for support in SUPPORTS for n in (1, 2, 8)]
 
 
-def _summed_over(term: Callable[[float, int], float]) -> list[float]:
-    """For each question the sum of term(p, n) over the sentences."""
-    return [sum(term(p, n) for p in support.values()) for support, n in QUESTIONS]
+def _wrong_distinct(support: dict[str, float], n: int) -> dict[str, float]:
+    p, most = torch.tensor([*support.values()], dtype=torch.float64), min(n, len(support))
+    unseen, other = float(((1 - p) ** n).sum()), float((1 - p**n).sum())
+    return {
+        "That is the number of sentences never seen: take each chance from 1.": unseen,
+        "p ** n is the chance of seeing nothing else; use 1 - (1 - p) ** n.": other,
+        "n p is the expected number of times a sentence occurs; the second time is no new sentence.": n,
+        "min(n, number of sentences) would need them to come one after another.": most,
+    }
 
 
 @checks("08.2")
 def _check_distinct(answer: Any) -> None:
-    got = [number(ask(answer, support, n)) for support, n in QUESTIONS]
-    right = [expected_distinct(support, n) for support, n in QUESTIONS]
-    mistakes = (
-        (
-            _summed_over(lambda p, n: (1 - p) ** n),
-            "That is the number of sentences never seen: take each chance from 1.",
-        ),
-        (
-            _summed_over(lambda p, n: 1 - p**n),
-            "p ** n is the chance of seeing nothing else; use 1 - (1 - p) ** n.",
-        ),
-        (
-            _summed_over(lambda p, n: n * p),
-            "n p is the expected number of times a sentence occurs; the second time is no new sentence.",
-        ),
-        (
-            [min(n, len(support)) for support, n in QUESTIONS],
-            "min(n, number of sentences) would need them to come one after another.",
-        ),
-    )
-    i = next((i for i in range(len(right)) if not close(got[i], right[i])), 0)
-    (support, n), wanted = QUESTIONS[i], right[i]
-    otherwise = f"For {support} and n = {n} it should be {wanted:.3f}, yours is {got[i]:.3f}."
-    judge(got, right, mistakes, otherwise)
+    def differs(support: dict[str, float], n: int, wanted: float, got: float) -> str:
+        return f"For {support} and n = {n} it should be {wanted:.3f}, yours is {got:.3f}."
+
+    judge_each(answer, QUESTIONS, expected_distinct, _wrong_distinct, differs)
