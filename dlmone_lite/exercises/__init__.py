@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlmone_lite.exercises.kinds import Exercise, NotAttempted, Wrong, get
+from dlmone_lite.exercises.compare import NotAttempted, Wrong
+from dlmone_lite.exercises.kinds import Exercise, get
 from dlmone_lite.exercises.progress import remember
 
 __all__ = ["Exercise", "check", "get", "hint", "reveal", "solution"]

@@ -7,35 +7,19 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
 from typing import Any
 
 from dlmone_lite.errors import InputError, nearest
+from dlmone_lite.exercises.compare import CHECKS, Check, Wrong
 
 # One exercise in nbNN.md: "## 01.1 `variable`", or "## 01.a b" for a question and its right letter; the task;
 # items "- key: text", where the key is hint, right or a wrong letter; the solution.
 HEAD = re.compile(r"^## (\S+) (\S+)$", re.MULTILINE)
 ITEM = re.compile(r"^- (\w+): ", re.MULTILINE)
-
-
-Check = Callable[[Any], None]  # returns when an answer is right and raises `Wrong` when it is not
-CHECKS: dict[str, Check] = {}  # of the exercises in the files that were imported, by name
-
-
-def checks(name: str) -> Callable[[Check], Check]:
-    """A decorator that keeps a function as the check of the exercise called `name`."""
-    return partial(CHECKS.setdefault, name)
-
-
-class NotAttempted(Exception):
-    """There is no answer yet: None, ..., or a function whose body is still a stub."""
-
-
-class Wrong(Exception):
-    """The answer is wrong; the message is the feedback for this very mistake."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +54,7 @@ def _exercise(name: str, key: str, body: str) -> Exercise:
     hints = tuple(text for what, text in texts if what == "hint")
     praise = f"Right: {dict(texts)['right']}"
 
-    if name in CHECKS:
+    if key.startswith("`"):
         solution = code.partition("```")[0]
         return Exercise(name, task, CHECKS[name], key.strip("`"), solution, hints, praise)
     feedback = {letter: text for letter, text in texts if letter not in ("hint", "right")}

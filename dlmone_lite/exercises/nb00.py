@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlmone_lite.evaluation import metrics
-from dlmone_lite.exercises.compare import judge_each
-from dlmone_lite.exercises.kinds import checks
+from dlmone_lite.exercises.compare import checks, judge_each
 
 # The second case has a wrong sentence, a right one said twice and two right ones never said.
 CASES = (

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from dlmone_lite.exact import GaussianMixture
-from dlmone_lite.exercises.compare import ask, close, in_shape, judge, normal
-from dlmone_lite.exercises.kinds import Wrong, checks
+from dlmone_lite.exercises.compare import Wrong, ask, checks, close, in_shape, judge, normal
 from dlmone_lite.tweedie import posterior, x0_to_eps, x0_to_score
 
 

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from dlmone_lite.corpora.world import World, shared_vocabulary
 from dlmone_lite.evaluation.measure import held_out_sources
-from dlmone_lite.exact import GaussianMixture
-from dlmone_lite.exercises.compare import ask, judge, normal, pair, tensor
-from dlmone_lite.exercises.kinds import Wrong, checks
+from dlmone_lite.exact import ExactDenoiser, GaussianMixture
+from dlmone_lite.exercises.compare import Wrong, ask, checks, judge, normal, pair, tensor
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Codec
 
@@ -85,12 +84,11 @@ def undecided() -> Tensor:
     codec, D = Codec(vocabulary, world.max_source + 1, world.max_target + 1), 32
     table = torch.randn(len(vocabulary), D, generator=generator)
     table = table / table.norm(dim=1, keepdim=True) * math.sqrt(D)
+    exact = ExactDenoiser(world.support, codec, table, schedule)
     levels = torch.arange(0, schedule.T + 1, 25)
     left = torch.zeros(len(levels))
     for source in held_out_sources(world, 4):
-        support = world.support(source)
-        ids = codec.encode([source] * len(support), list(support)).ids[:, codec.source_length :]
-        mixture = GaussianMixture(table[ids].flatten(1), torch.tensor(list(support.values())).log())
+        mixture = exact.mixture(source)
         x0 = mixture.sample(200, generator)
         noise = torch.randn(x0.shape, generator=generator)
         prior = torch.special.entr(mixture.log_p.exp()).sum()

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from dlmone_lite.exact import GaussianMixture
-from dlmone_lite.exercises.compare import ask, judge, normal, tensor
-from dlmone_lite.exercises.kinds import Wrong, checks
+from dlmone_lite.exercises.compare import Wrong, ask, checks, judge, normal, tensor
 
 
 def _mistakes_of_means(x_t: Tensor, points: Tensor, alpha: float, sigma: float, right: Tensor) -> tuple:

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dlmone_lite.exercises.compare import ask, close, judge, normal, tensor
-from dlmone_lite.exercises.kinds import Wrong, checks
+from dlmone_lite.exercises.compare import Wrong, ask, checks, close, judge, normal, tensor
 from dlmone_lite.sample import anchor, timesteps
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.sid import discriminator_loss, over_target, sid_loss

@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dlmone_lite.evaluation.degeneration import Signs, variety
-from dlmone_lite.exercises.compare import ask, judge_each, truth
-from dlmone_lite.exercises.kinds import Wrong, checks
+from dlmone_lite.exercises.compare import Wrong, ask, checks, judge_each, truth
 
 SAMPLES = [["a"] * 8, ["a", "b", "c", "d"] * 2, ["a"] * 6 + ["b", "c"], ["a b", "b a", "a b", "c"]]
 

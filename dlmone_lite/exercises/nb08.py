@@ -8,8 +8,7 @@ from typing import Any
 import torch
 
 from dlmone_lite.evaluation.metrics import expected_distinct
-from dlmone_lite.exercises.compare import ask, judge_each
-from dlmone_lite.exercises.kinds import Wrong, checks
+from dlmone_lite.exercises.compare import Wrong, ask, checks, judge_each
 
 CASES = (
     ["a b c d", "a b c e", "x y z w", "a b f d", "a b c d"],

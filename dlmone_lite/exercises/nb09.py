@@ -7,8 +7,7 @@ from random import Random
 from statistics import fmean, pstdev
 from typing import Any
 
-from dlmone_lite.exercises.compare import ask, judge, number, pair
-from dlmone_lite.exercises.kinds import Wrong, checks
+from dlmone_lite.exercises.compare import Wrong, ask, checks, judge, number, pair
 
 KEYS = ("kept", "repeated", "empty", "long source", "long target")
 Pair = tuple[str, str]
