@@ -134,10 +134,9 @@ def gradients(run: DistillRun, checkpoint: Checkpoint, source: str, seed: int = 
 def mean_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The mean of each value over rows with the same keys; lists are averaged place by place."""
     means: dict[str, Any] = {}
-    for key in rows[0]:
+    for key, first in rows[0].items():
         values = [row[key] for row in rows]
-        lists = isinstance(values[0], list)
-        means[key] = [fmean(place) for place in zip(*values)] if lists else fmean(values)
+        means[key] = list(map(fmean, zip(*values))) if isinstance(first, list) else fmean(values)
     return means
 
 

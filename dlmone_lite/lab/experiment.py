@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -83,7 +84,7 @@ class Spec:
         return f"{self.group}/{self.arm}/{self.seed}"
 
 
-def train_teacher(kind: str, length: int, folder: Path, seed: int = 0) -> Checkpoint:
+def train_teacher(kind: str, length: int, folder: Path) -> Checkpoint:
     """The lab's teacher, `TEACHERS[kind]` updates: the shipped one, else one trained once into `folder`."""
     if kind not in TEACHERS:
         raise InputError(f"there is no teacher {kind!r} in the lab; known: {', '.join(TEACHERS)}")
@@ -92,23 +93,20 @@ def train_teacher(kind: str, length: int, folder: Path, seed: int = 0) -> Checkp
         return load(path)
     codec = lab_codec(length)
     with torch.random.fork_rng():
-        seed_weights(seed)
+        seed_weights(0)
         model = Denoiser(sized(SHAPE, codec))
-    config = TeacherConfig(steps=TEACHERS[kind], batch_size=32, precision="float32", seed=seed)
-    run = TeacherRun(model, lab_data(codec), config)
-    return _train_and_save(run, codec, "teacher", {}, path)
+    config = TeacherConfig(steps=TEACHERS[kind], batch_size=32, precision="float32")
+    return _train_and_save(TeacherRun(model, lab_data(codec), config), codec, "teacher", path)
 
 
-def warm_student(kind: str, length: int, folder: Path, seed: int = 0) -> Checkpoint:
+def warm_student(kind: str, length: int, folder: Path) -> Checkpoint:
     """The healthy one-step student of a warm start: the shipped one, else one trained once into `folder`."""
     teacher = train_teacher(kind, length, folder)
     path = _network_path(f"pocket-warm-{TEACHERS[kind]}-{length}.safetensors", folder)
     if path.is_file():
         return load(path)
-    run = WarmStartRun(teacher.model, lab_data(teacher.codec), replace(WARM, seed=seed))
-    for _ in run.prepare():
-        pass
-    return _train_and_save(run, teacher.codec, "student", {"t_init": run.config.t_init}, path)
+    run = WarmStartRun(teacher.model, lab_data(teacher.codec), WARM)
+    return _train_and_save(run, teacher.codec, "student", path)
 
 
 def _network_path(name: str, folder: Path) -> Path:
@@ -116,10 +114,11 @@ def _network_path(name: str, folder: Path) -> Path:
     return SHIPPED / name if (SHIPPED / name).is_file() else folder / name
 
 
-def _train_and_save(run: Run, codec: Codec, role: str, sampling: dict[str, int], path: Path) -> Checkpoint:
+def _train_and_save(run: Run, codec: Codec, role: str, path: Path) -> Checkpoint:
     """Train to the end, evaluate, and save a checkpoint with its provenance."""
-    for _ in run:
+    for _ in chain(run.prepare(), run):
         pass
+    sampling = {"t_init": run.config.t_init} if role == "student" else {}
     provenance = {"command": "python -m dlmone_lite sweep", "seed": run.config.seed, "steps": run.step}
     provenance |= {"seconds": round(run.seconds, 1), "device": str(run.device), "config": asdict(run.config)}
     provenance |= {"grammar_sha256": digest(GRAMMAR), "versions": {"torch": str(torch.__version__)}}

@@ -67,12 +67,11 @@ PATIENTS = (
 
 def patient(name: str) -> Patient:
     """The patient of that name; InputError for an unknown one."""
-    names = {one.name: one for one in PATIENTS}
-    if name not in names:
-        raise InputError(
-            f"there is no patient {name!r}{nearest(name, names)}; in the clinic: {', '.join(names)}"
-        )
-    return names[name]
+    named = {one.name: one for one in PATIENTS}
+    if name not in named:
+        known = f"{nearest(name, named)}; in the clinic: {', '.join(named)}"
+        raise InputError(f"there is no patient {name!r}{known}")
+    return named[name]
 
 
 def make(folder: Path, spec: Spec) -> dict[str, Any]:
@@ -100,23 +99,23 @@ def records() -> dict[str, dict[str, Any]]:
     return {record["spec"]["arm"]: record for record in recorded("clinic") if record["spec"]["seed"] == 0}
 
 
-def student(name: str, folder: Path = FOLDER) -> Checkpoint:
+def student(name: str) -> Checkpoint:
     """A patient's student, ready to generate."""
-    return load(folder / f"{patient(name).name}-student.safetensors")
+    return load(FOLDER / f"{patient(name).name}-student.safetensors")
 
 
-def treat(name: str, folder: Path = FOLDER, restart: bool = False, **changes: Any) -> DistillRun:
+def treat(name: str, restart: bool = False, **changes: Any) -> DistillRun:
     """A run that continues with a patient's student and score estimator, its settings updated by `changes`.
 
     `restart` resets the score estimator to the teacher, as in DLM-One's second stage. The optimisers and the
     schedule of the learning rate start anew.
     """
     one = patient(name)
-    teacher = train_teacher("trained", one.length, folder)
+    teacher = train_teacher("trained", one.length, FOLDER)
     config = replace(BASE, **{**one.changes, "seed": 77, "psi_warmup": 0, **changes})
-    run = DistillRun(teacher.model, lab_data(teacher.codec), config, student(name, folder).model)
+    run = DistillRun(teacher.model, lab_data(teacher.codec), config, student(name).model)
     if not restart:
-        run.psi.load_state_dict(load(folder / f"{name}-psi.safetensors").model.state_dict())
+        run.psi.load_state_dict(load(FOLDER / f"{name}-psi.safetensors").model.state_dict())
     return run
 
 

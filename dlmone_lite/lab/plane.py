@@ -96,18 +96,13 @@ class Estimator(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """Features (B, 1, width) of x_t (B, 1, 2) and its noise level: log sigma/alpha, its sin and cos."""
-        alpha, sigma = self.schedule.like(t, x_t)
-        level = (sigma / alpha).log()
-        return self.body(torch.cat([x_t, level, level.sin(), level.cos()], -1))
-
     def denoise_and_discriminate(
         self, x_t: Tensor, t: Tensor, batch: Batch | None = None
     ) -> tuple[Tensor, Tensor]:
-        """(x0_hat (B, 1, 2), logits (B, 1)) from one evaluation of the body."""
+        """(x0_hat (B, 1, 2), logits (B, 1)) from x_t and its level: log sigma/alpha, its sin and cos."""
         alpha, sigma = self.schedule.like(t, x_t)  # alpha^2 + sigma^2 = 1, so x_t keeps variance 1
-        h = self.hidden(x_t, t)
+        level = (sigma / alpha).log()
+        h = self.body(torch.cat([x_t, level, level.sin(), level.cos()], -1))
         return alpha * x_t + sigma * self.head(h), self.verdict(h)[..., 0]
 
     def forward(self, x_t: Tensor, t: Tensor, batch: Batch | None = None) -> Tensor:
@@ -116,7 +111,7 @@ class Estimator(nn.Module):
 
     def discriminate(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Real-or-fake logits (B, 1)."""
-        return self.verdict(self.hidden(x_t, t))[..., 0]
+        return self.denoise_and_discriminate(x_t, t)[1]
 
 
 # ---- training

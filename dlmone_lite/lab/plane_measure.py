@@ -60,25 +60,17 @@ Rule = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x_g, f_phi, f_psi) (S, n, 
 
 
 def fit_gaussian(
-    data: GaussianMixture,
-    rule: Rule,
-    t_max: int,
-    *,
-    seeds: int = 3,
-    steps: int = 300,
-    n: int = 192,
-    lr: float = 0.03,
-    start: tuple[float, float] = (-0.3, 0.3),
+    data: GaussianMixture, rule: Rule, t_max: int, seeds: int, steps: int = 300
 ) -> tuple[Tensor, Tensor]:
     """Train a student that is one round Gaussian, m + s z, with `rule` at t = 20..t_max and an exact psi.
 
-    Returns (m (S, 2), s (S,)), one row per seed. `start` holds the initial values of m's first coordinate and
-    of s. The loss is divided by mean |x_g - f_phi|, as in SiD.
+    Returns (m (S, 2), s (S,)), one row per seed. The loss is divided by mean |x_g - f_phi|, as in SiD.
     """
     schedule, generator = Schedule(), torch.Generator().manual_seed(0)
-    m = torch.tensor([start[0], 0.0]).repeat(seeds, 1).requires_grad_()
-    log_s = torch.full((seeds, 1, 1), start[1]).log().requires_grad_()
-    adam = torch.optim.Adam([m, log_s], lr=lr, betas=(0.5, 0.99))
+    n = 192  # samples of each seed
+    m = torch.tensor([-0.3, 0.0]).repeat(seeds, 1).requires_grad_()
+    log_s = torch.full((seeds, 1, 1), 0.3).log().requires_grad_()
+    adam = torch.optim.Adam([m, log_s], lr=0.03, betas=(0.5, 0.99))
     for _ in range(steps):
         z, noise = torch.randn(2, seeds, n, 2, generator=generator)
         t = torch.randint(20, t_max + 1, (seeds, n), generator=generator)
