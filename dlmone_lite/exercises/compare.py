@@ -16,7 +16,6 @@ from torch import Tensor
 # What a function of nothing but `...`, `pass`, a docstring or a constant compiles to.
 STUB = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
 
-
 Check = Callable[[Any], None]  # returns when an answer is right and raises `Wrong` when it is not
 CHECKS: dict[str, Check] = {}  # of the exercises in the files that were imported, by name
 

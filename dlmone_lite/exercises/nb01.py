@@ -16,8 +16,7 @@ from dlmone_lite.tweedie import posterior, x0_to_eps, x0_to_score
 def _check_tweedie(answer: Any) -> None:
     x_t, x0_hat, alpha, sigma = normal(5, 3, seed=0), normal(5, 3, seed=1), 0.8, 0.5
     right = x0_to_score(x_t, x0_hat, alpha, sigma)
-    unscaled = (x0_hat - x_t) / sigma**2
-    noise = x0_to_eps(x_t, x0_hat, alpha, sigma)
+    unscaled, noise = (x0_hat - x_t) / sigma**2, x0_to_eps(x_t, x0_hat, alpha, sigma)
     mistakes = (
         (-right, "The sign is turned: the score points uphill, from x_t towards alpha x0_hat."),
         (unscaled, "alpha is missing: x_t is scattered around alpha x0_hat, not around x0_hat."),
@@ -85,14 +84,12 @@ def _check_step(answer: Any) -> None:
     judge(got, mean + std * noise, mistakes, otherwise)
 
     # the last step of a walk, to alpha 1 and sigma 0
-    divides = (
-        "Right for sigma_s > 0. At s = 0 sigma_s is 0: multiply out until nothing is divided by sigma_s."
-    )
+    reason = "Right for sigma_s > 0. At s = 0 sigma_s is 0: multiply out until nothing is divided by sigma_s."
     try:
         last = in_shape(ask(answer, x_t, x0_hat, a_t, s_t, 1.0, 0.0, noise), x_t.shape)
     except Wrong as error:
-        raise Wrong(divides) if isinstance(error.__cause__, ZeroDivisionError) else error from None
+        raise Wrong(reason) if isinstance(error.__cause__, ZeroDivisionError) else error from None
     if last.isnan().any():
-        raise Wrong(divides)
+        raise Wrong(reason)
     if not close(last, x0_hat):
         raise Wrong("At s = 0 (alpha 1, sigma 0) the step must end exactly in x0_hat; yours does not.")

@@ -11,8 +11,12 @@ from dlmone_lite.exact import GaussianMixture
 from dlmone_lite.exercises.compare import Wrong, ask, checks, judge, normal, tensor
 
 
-def _mistakes_of_means(x_t: Tensor, points: Tensor, alpha: float, sigma: float, right: Tensor) -> tuple:
-    """(what a usual mistake gives, the feedback meant for it), one pair each."""
+@checks("04.1")
+def _check_exact_psi(answer: Any) -> None:
+    points, alpha, sigma = normal(7, 2, seed=0), 0.8, 0.6
+    x_t = alpha * points[:5] + sigma * normal(5, 2, seed=1)
+    got = tensor(ask(answer, x_t, points, alpha, sigma), "(B, 2)")
+    right = GaussianMixture(points, torch.zeros(7, dtype=torch.float64)).mean(x_t, alpha, sigma)
 
     def mean_by(logits: Tensor) -> Tensor:
         return logits.softmax(1) @ points
@@ -22,7 +26,7 @@ def _mistakes_of_means(x_t: Tensor, points: Tensor, alpha: float, sigma: float, 
     logits = -near / (2 * sigma**2)
     by_nearest = points[near.argmin(1)]
     full_size = mean_by(-unscaled / (2 * sigma**2))
-    return (
+    mistakes = (
         (by_nearest, "That is the nearest point: a guess, not a mean. Weigh all points by softmax."),
         (points.mean(0).expand(5, 2), "Every point has the same weight in yours, wherever x_t is."),
         (full_size, "Noising shrinks: take the distance to alpha times each point."),
@@ -36,20 +40,10 @@ def _mistakes_of_means(x_t: Tensor, points: Tensor, alpha: float, sigma: float, 
         ((alpha * right - x_t) / sigma**2, "That is the score. Return the posterior mean, Tweedie's x0."),
         (logits.softmax(1), "Those are the weights (B, N); now average the points with them."),
     )
-
-
-@checks("04.1")
-def _check_exact_psi(answer: Any) -> None:
-    points, alpha, sigma = normal(7, 2, seed=0), 0.8, 0.6
-    x_t = alpha * points[:5] + sigma * normal(5, 2, seed=1)
-    got = tensor(ask(answer, x_t, points, alpha, sigma), "(B, 2)")
-    right = GaussianMixture(points, torch.zeros(7, dtype=torch.float64)).mean(x_t, alpha, sigma)
-    otherwise = (
-        "Not the posterior mean: softmax over points of -|x_t - alpha point|^2 / (2 sigma^2), then mean."
-    )
+    reason = "Not the posterior mean: softmax over points of -|x_t - alpha point|^2 / (2 sigma^2), then mean."
     if got.shape != right.shape:
-        otherwise = f"The shape should be that of x_t, (B, 2) = (5, 2); yours is {tuple(got.shape)}."
-    judge(got, right, _mistakes_of_means(x_t, points, alpha, sigma, right), otherwise)
+        reason = f"The shape should be that of x_t, (B, 2) = (5, 2); yours is {tuple(got.shape)}."
+    judge(got, right, mistakes, reason)
     if not tensor(ask(answer, x_t, points.clone().requires_grad_(), alpha, sigma)).requires_grad:
         raise Wrong("Right numbers, but the points are detached: we want to differentiate by them.")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from dlmone_lite.exercises.compare import Wrong, ask, checks, judge, number, pair
 
+ROOM = 4  # pieces of a side, [SEP] included
 KEYS = ("kept", "repeated", "empty", "long source", "long target")
 Pair = tuple[str, str]
 ROWS: tuple[Pair, ...] = (
@@ -28,23 +29,17 @@ def size(text: str) -> int:
     return len(text.split())
 
 
-def count_rows(
-    rows: Sequence[Pair],
-    room: int = 4,
-    spare: int = 1,
-    known: Callable[[Pair], Any] = tuple,
-    refused: bool = False,
-) -> dict[str, int]:
-    """What becomes of each row, counted where it fails first; the last three arguments plant mistakes."""
+def count_rows(spare: int = 1, known: Callable[[Pair], Any] = tuple, refused: bool = False) -> dict[str, int]:
+    """What becomes of each of `ROWS`, counted where it fails first; the arguments plant mistakes."""
     counts, seen = dict.fromkeys(KEYS, 0), set()
-    for row in rows:
+    for row in ROWS:
         sizes = [size(text) for text in row]
         if known(row) in seen:
             what = "repeated"
         elif not all(sizes):
             what = "empty"
         else:
-            long = [n + spare > room for n in sizes]
+            long = [n + spare > ROOM for n in sizes]
             what = "long source" if long[0] else "long target" if long[1] else "kept"
         counts[what] += 1
         if what == "kept" or refused:
@@ -61,7 +56,7 @@ WRONG_COUNTS: dict[str, dict[str, Any]] = {
 
 @checks("09.1")
 def _check_filter(answer: Any) -> None:
-    got, right = ask(answer, [*ROWS], size, 4), count_rows(ROWS)
+    got, right = ask(answer, [*ROWS], size, ROOM), count_rows()
     if not isinstance(got, dict) or set(got) != set(KEYS):
         raise Wrong(f"Return a dictionary with the keys {', '.join(KEYS)}.")
     total = sum(got.values())
@@ -70,7 +65,7 @@ def _check_filter(answer: Any) -> None:
     if total < len(ROWS):
         raise Wrong(f"{len(ROWS)} rows came in, {total} are counted: count those you drop as well.")
     for feedback, mistake in WRONG_COUNTS.items():
-        if got == count_rows(ROWS, **mistake):
+        if got == count_rows(**mistake):
             raise Wrong(feedback)
     for name in KEYS:
         if got[name] != right[name]:
@@ -121,15 +116,10 @@ def middle(values: Sequence[float], share: float = 0.95) -> tuple[float, float]:
     return ordered[out], ordered[-1 - out]
 
 
-def ratios(student: Sequence[float], teacher: Sequence[float], draws: Sequence[Sequence[int]]) -> list[float]:
-    """The ratio of both means, once for each list of drawn sources."""
-    return [sum(student[i] for i in drawn) / sum(teacher[i] for i in drawn) for drawn in draws]
-
-
 @checks("09.3")
 def _check_interval(answer: Any) -> None:
     got = pair(ask(answer, STUDENT, TEACHER, DRAWS), "Return two numbers, (low, high).")
-    both = ratios(STUDENT, TEACHER, DRAWS)
+    both = [sum(STUDENT[i] for i in drawn) / sum(TEACHER[i] for i in drawn) for drawn in DRAWS]
     (low, high), ordered = middle(both), sorted(both)
     # a quantile may also lie between two of the ratios, as numpy's and torch's do
     if ordered[4] - 1e-6 <= got[0] <= low + 1e-6 and high - 1e-6 <= got[1] <= ordered[-5] + 1e-6:

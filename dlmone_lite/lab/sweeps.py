@@ -34,7 +34,7 @@ MUS, RATES = (0.5, 0.8, 1.0, 1.2, 1.5), (3e-4, 1e-3, 2e-3, 3e-3, 6e-3)
 
 
 def _arm_name(changes: Mapping[str, Any]) -> str:
-    return ",".join(f"{name}={value:g}" for name, value in changes.items()) or "base"
+    return ",".join(f"{name}={value:g}" for name, value in changes.items())
 
 
 def _both_kinds(group: str, changes: Changes, seed: int, **where: Any) -> Iterator[Spec]:
@@ -47,8 +47,7 @@ def _both_kinds(group: str, changes: Changes, seed: int, **where: Any) -> Iterat
 def coefficients() -> Iterator[Spec]:
     """One factor at a time, for SiD alone and with the adversarial terms, and two full grids.
 
-    The most informative runs come first. The rows of the grids vary b_d, b_g, mu and lr one at a time. In the
-    grids lr is the learning rate of both networks.
+    The most informative runs come first. In the grid of mu and lr, lr is the rate of both networks.
     """
     for seed in range(6):
         yield from _both_kinds("base", {}, seed)
@@ -140,8 +139,7 @@ def treatments(seeds: int = 3) -> Iterator[Spec]:
 def classroom(seeds: int = 3, steps: int = 400) -> Iterator[Spec]:
     """The main runs once more, with the classroom's network in the world paraphrase.
 
-    They use the learning rates of the pocket world, and a third of them because the network is four times as
-    wide.
+    With the learning rates of the pocket world, and a third of them: the network is four times as wide.
     """
     one = {"steps": steps}
     slower = {**one, "lr": 1e-3, "lr_psi": 1e-3}
