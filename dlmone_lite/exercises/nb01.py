@@ -41,8 +41,7 @@ def _check_weights(answer: Any) -> None:
         return GaussianMixture(points, log_p, std).weights(x_t[None], alpha, sigma)[0]
 
     distance, variance = (x_t - alpha * points).square().sum(-1), sigma**2 + (alpha * sigma_0) ** 2
-    clean = weights(0.0)
-    twice = (log_p - distance / variance).softmax(-1)
+    clean, twice = weights(0.0), (log_p - distance / variance).softmax(-1)
     mistakes = (
         (clean, "sigma_0 plays no part yet. x_t has two independent noises around alpha y_k: add variances."),
         (
@@ -67,8 +66,7 @@ def _check_step(answer: Any) -> None:
     (a_t, s_t), (a_s, s_s) = (0.6, 0.8), (0.8, 0.6)
     mean, std = posterior(x_t, x0_hat, a_t, s_t, a_s, s_s)
     beta = s_t**2 - (a_t / a_s * s_s) ** 2
-    wide = mean + std**2 * noise
-    afresh = a_s * x0_hat + s_s * noise
+    wide, afresh = mean + std**2 * noise, a_s * x0_hat + s_s * noise
     mistakes = (
         (mean, "That is the mean of q(x_s | x_t, x0_hat) alone: add its standard deviation times the noise."),
         (wide, "The noise is multiplied by a standard deviation, not by a variance: take the square root."),

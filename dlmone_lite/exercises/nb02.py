@@ -70,8 +70,7 @@ def _check_share(answer: Any) -> None:
     p = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     at = _marginals(ids, p)  # (K, L)
     right = at.prod(1).sum()
-    drawn = (p * at.prod(1)).sum()
-    single = at.max(0).values.prod()
+    drawn, single = (p * at.prod(1)).sum(), at.max(0).values.prod()
     uniform = _marginals(ids, torch.full_like(p, 1 / 3)).prod(1).sum()
     mistakes = (
         (at.prod(1), "The number of every sentence is right; any of them will do, so add them up."),

@@ -29,9 +29,8 @@ def _check_loss(answer: Any) -> None:
     squared, count = (x0 - x0_hat).square(), target.sum(1)
     per_position = squared.mean(-1)
     over_all = per_position.mean(1)
-    averaged = (per_position * target).mean(1)
+    averaged, summed = (per_position * target).mean(1), (per_position * target).sum(1)
     channels = (squared.sum(-1) * target).sum(1) / count
-    summed = (per_position * target).sum(1)
     mistakes = (
         (over_all, "A mean over all positions, the source included, is DiffuSeq's own. Mask the source out."),
         (averaged, "The source is masked, but you divide by all positions: divide by the target's number."),
@@ -56,10 +55,8 @@ def _check_stable(answer: Any) -> None:
 
     weights = GaussianMixture(references, counts.log()).weights(x_t, alpha, sigma)
     uncounted = mean(torch.ones_like(counts), alpha, sigma)
-    exponential = mean(counts.exp(), alpha, sigma)
-    twice = mean(counts, alpha, sigma / math.sqrt(2))
-    likeliest = references[weights.argmax(-1)]
-    prior = (counts / counts.sum() @ references).expand(5, 6)
+    exponential, twice = mean(counts.exp(), alpha, sigma), mean(counts, alpha, sigma / math.sqrt(2))
+    likeliest, prior = references[weights.argmax(-1)], (counts / counts.sum() @ references).expand(5, 6)
     mistakes = (
         (uncounted, "The counts play no part yet: a reference seen six times is six times as likely."),
         (exponential, "A softmax wants the logarithm of a probability: log(count), not the count."),

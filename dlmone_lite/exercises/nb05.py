@@ -36,8 +36,7 @@ def _check_sid(answer: Any) -> None:
         (to_psi, "The second factor of L2 is f_phi - x_g, the teacher's estimate minus the sample."),
         ((f_phi - x_g).square(), "That regresses on the teacher and never asks psi: it seeks a mode."),
     )
-    everywhere = values.mean((1, 2))
-    summed = (values * target[..., None]).sum((1, 2))
+    everywhere, summed = values.mean((1, 2)), (values * target[..., None]).sum((1, 2))
     reductions = (
         (everywhere, "You average over all positions; only target positions count (`target` says which)."),
         (summed, "The terms are right but summed: take the mean over target positions and channels."),
@@ -63,8 +62,7 @@ def _check_discriminator(answer: Any) -> None:
     target = TARGET
     real, fake = normal(3, 6, seed=3) * 2, normal(3, 6, seed=4) * 2
     right = discriminator_loss(real, fake, target)
-    exchanged = discriminator_loss(fake, real, target)
-    real_twice = discriminator_loss(real, real, target)
+    exchanged, real_twice = discriminator_loss(fake, real, target), discriminator_loss(real, real, target)
     all_over = discriminator_loss(real, fake, torch.ones_like(target))
     mistakes = (
         (exchanged, "The labels are exchanged: real pairs should get 1, fake ones 0."),

@@ -84,17 +84,14 @@ def _check_interval(answer: Any) -> None:
     turned = [(-means, "That is b - a; return a - b.")]
     judge([mean for mean, _ in got], means, turned, "The mean is the mean of the differences a - b.")
 
-    unpaired = [T95 * math.sqrt((stdev(a) ** 2 + stdev(b) ** 2) / 5) for a, b in PAIRS]
+    mixed = [T95 * math.sqrt((stdev(a) ** 2 + stdev(b) ** 2) / 5) for a, b in PAIRS]
     by_n = halves * 0.8**0.5
     mistakes = (
         (halves / T95, "That is one standard error; Student's factor for five pairs is 2.78."),
         (halves * 1.96 / T95, "1.96 is for many pairs; with five the factor is 2.78."),
         (halves * 5**0.5, "Divide the standard deviation by the square root of the number of pairs."),
         (halves * 2.0, "That is the width from end to end; return half of it."),
-        (
-            unpaired,
-            "You treat the two lists as unrelated. Take the differences first, because seeds are pairs.",
-        ),
+        (mixed, "You treat the two lists as unrelated. Take the differences first, because seeds are pairs."),
         (by_n, "That divides by n; the standard deviation of a sample divides by n - 1 (statistics.stdev)."),
     )
     otherwise = f"For {PAIRS[1][0]} against zeros the half width should be {halves[1]:.2f}."
