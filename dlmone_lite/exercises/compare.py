@@ -56,9 +56,8 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
     except Wrong:  # from a check's own function that the learner's has called
         raise
     except Exception as error:
-        raise Wrong(
-            f"Your function raised {type(error).__name__}: {error}{_line(function, error)}"
-        ) from error
+        where = _line(function, error)
+        raise Wrong(f"Your function raised {type(error).__name__}: {error}{where}") from error
     if value is ...:
         raise NotAttempted
     return value
