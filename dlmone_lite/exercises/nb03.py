@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dlmone_lite.corpora.world import World, shared_vocabulary
@@ -79,23 +80,20 @@ def undecided() -> Tensor:
     world, schedule = World.load("paraphrase"), Schedule()
     vocabulary, generator = shared_vocabulary(), torch.Generator().manual_seed(0)
     codec, D = Codec(vocabulary, world.max_source + 1, world.max_target + 1), 32
-    table = torch.randn(len(vocabulary), D, generator=generator)
-    table = table / table.norm(dim=1, keepdim=True) * math.sqrt(D)
+    table = F.normalize(torch.randn(len(vocabulary), D, generator=generator), dim=1) * math.sqrt(D)
     exact = ExactDenoiser(world.support, codec, table, schedule)
-    levels = torch.arange(0, schedule.T + 1, 25)
-    left = torch.zeros(len(levels))
+    left = torch.zeros(schedule.T // 25 + 1)  # at every 25th t
     for source in held_out_sources(world, 4):
         mixture = exact.mixture(source)
         x0 = mixture.sample(200, generator)
         noise = torch.randn(x0.shape, generator=generator)
         prior = torch.special.entr(mixture.log_p.exp()).sum()
-        for i, t in enumerate(levels.tolist()[1:], start=1):
+        for i, t in enumerate(range(25, schedule.T + 1, 25), start=1):
             alpha, sigma = schedule(t)
             weights = mixture.weights(alpha * x0 + sigma * noise, alpha, sigma)
             left[i] += torch.special.entr(weights).sum(1).mean() / prior / 4
-    t = torch.arange(schedule.T + 1)
-    i = (t // 25).clamp(max=len(levels) - 2)
-    return torch.lerp(left[i], left[i + 1], (t - levels[i]) / 25)
+    size = schedule.T + 1
+    return F.interpolate(left[None, None], size, mode="linear", align_corners=True)[0, 0]
 
 
 @checks("03.3")

@@ -60,10 +60,9 @@ def _check_filter(answer: Any) -> None:
     if not isinstance(got, dict) or set(got) != set(KEYS):
         raise Wrong(f"Return a dictionary with the keys {', '.join(KEYS)}.")
     total = sum(got.values())
-    if total > len(ROWS):
-        raise Wrong(f"{len(ROWS)} rows came in, {total} are counted: a row that fails twice counts once.")
-    if total < len(ROWS):
-        raise Wrong(f"{len(ROWS)} rows came in, {total} are counted: count those you drop as well.")
+    if total != len(ROWS):
+        rule = "a row that fails twice counts once" if total > len(ROWS) else "count those you drop as well"
+        raise Wrong(f"{len(ROWS)} rows came in, {total} are counted: {rule}.")
     for feedback, mistake in WRONG_COUNTS.items():
         if got == count_rows(**mistake):
             raise Wrong(feedback)

@@ -40,25 +40,22 @@ class Patient:
     changes: Mapping[str, Any]
     treatment: Mapping[str, Any]
     length: int = 8
-    start: str = "warm"
 
     def spec(self, seed: int = 0) -> Spec:
         """The run that breaks this student."""
-        stage = dict(self.changes)
-        return Spec("clinic", self.name, (stage,), length=self.length, start=self.start, seed=seed)
+        return Spec("clinic", self.name, (dict(self.changes),), length=self.length, seed=seed)
 
 
 SID_ALONE = {"b_d": 0.0, "b_g": 0.0}  # SiD without its adversarial terms
 WILD = {**SID_ALONE, "lr_shape": "constant", "psi_warmup": 20, "t_max": 1976}  # no schedule, all noise levels
+FAST = {**WILD, "lr": 5e-2, "lr_psi": 5e-2, "steps": 100}
 PATIENTS = (
     Patient("A", "mode collapse", SID_ALONE, {"b_d": 0.5, "b_g": 0.2}),
-    Patient(
-        "B", "empty collapse", {**WILD, "lr": 5e-2, "lr_psi": 5e-2, "steps": 100}, {"lr": 3e-3}, length=32
-    ),
+    Patient("B", "empty collapse", FAST, {"lr": 3e-3}, length=32),
     Patient(
         "C", "strong adversary", {**WILD, "b_d": 2.0, "b_g": 8.0, "lr": 6e-3, "lr_psi": 6e-3}, {"b_g": 0.2}
     ),
-    Patient("D", "repetition loop", {**WILD, "lr": 5e-2, "lr_psi": 5e-2, "steps": 100}, {"lr": 3e-3}),
+    Patient("D", "repetition loop", FAST, {"lr": 3e-3}),
     Patient("E", "off the words", {**SID_ALONE, "mu": 2.0, "lr_shape": "constant"}, {"mu": 0.5}),
     Patient("F", "condition ignored", {**WILD, "lr": 2e-2, "lr_psi": 2e-2, "steps": 80}, {"lr": 3e-3}),
     Patient("G", "late psi", {**WILD, "t_max": 1000, "lr_psi": 1e-4}, {"lr_psi": 6e-3}),

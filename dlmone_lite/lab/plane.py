@@ -186,10 +186,6 @@ class ToyRun(Run):
         """The current student's exact denoiser and optimal discriminator, both constant in theta."""
         return Exact(cloud(self.points), self.schedule, self.data)
 
-    def estimator(self) -> Exact | Estimator:
-        """psi: the learned one, or the exact one if the configuration has `exact`."""
-        return self.exact_psi() if self.config.exact else self.psi
-
     def noise(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """t (N,) and diffusion noise (N, 1, 2)."""
         c, n = self.config, len(self.z)
@@ -208,7 +204,7 @@ class ToyRun(Run):
 
     def theta_terms(self, x_g: Tensor, t: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Named terms (N,) of theta, each divided by w."""
-        c, psi = self.config, self.estimator()
+        c, psi = self.config, self.exact_psi() if self.config.exact else self.psi
         if c.divergence == "sid":
             return theta_loss(self.phi, psi, x_g, Draw(self.batch, x_g, self.z, t, noise), c)
         x_t, target = self.schedule.diffuse(x_g, t, noise), self.batch.target
