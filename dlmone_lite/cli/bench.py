@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
-from dlmone_lite.cli.bench_size import bench_size
 from dlmone_lite.cli.options import command, device_option, positive, step_list
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import check_output, write_json
@@ -14,12 +14,16 @@ from dlmone_lite.jobs.console import Table
 from dlmone_lite.jobs.provenance import command_line, environment
 
 if TYPE_CHECKING:
-    from typing import Any
+    import torch
 
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
+    from dlmone_lite.evaluation.speed import Speed
+    from dlmone_lite.model import ModelConfig
+    from dlmone_lite.teacher import TeacherConfig
 
 BATCHES = (1, 64)
 WARM_UP = 20  # untimed calls of the student before its timed ones
+WORDS = {"classroom": 256, "lite": 8192, "paper": 30522}  # of a preset's vocabulary
 EXAMPLES = """--preset lite
 --preset paper --batch-size 4 --repeats 3 --compile --json paper.json
 --teacher paraphrase-teacher --student paraphrase-student --json speed.json
@@ -41,25 +45,20 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     summary = "time one step against many, or training at a preset's size"
     parser = command(commands, "bench", summary, EXAMPLES, run, MORE)
-    parser.add_argument("--teacher", metavar="NAME_OR_FILE")
-    parser.add_argument("--student", metavar="NAME_OR_FILE")
-    parser.add_argument("--corpus", help="where the corpus lies that both were trained on, if it was one")
-    parser.add_argument("--steps", type=positive, default=2000, help="of the teacher (default 2000)")
-    parser.add_argument("--student-steps", type=positive, default=1, help="of the student (default 1)")
-    parser.add_argument(
-        "--repeats", type=positive, default=3, help="of the teacher; ten times as many of the student (3)"
-    )
-    parser.add_argument("--preset", default="lite", help="without a teacher: the size (default lite)")
-    parser.add_argument(
-        "--batch-size", type=positive, default=0, metavar="N", help="rows (default: 64; paper on a CPU: 4)"
-    )
-    parser.add_argument(
-        "--nfe", type=step_list, default=[1, 2, 4, 8, 100], help="to write at (1,2,4,8,100; the last is slow)"
-    )
-    parser.add_argument(
-        "--compile", action="store_true", help="without a teacher: ours by torch.compile too, a minute more"
-    )
-    parser.add_argument("--json", metavar="FILE", help="write all times there")
+    option = parser.add_argument
+    option("--teacher", metavar="NAME_OR_FILE")
+    option("--student", metavar="NAME_OR_FILE")
+    option("--corpus", help="where the corpus lies that both were trained on, if it was one")
+    option("--steps", type=positive, default=2000, help="of the teacher (default 2000)")
+    option("--student-steps", type=positive, default=1, help="of the student (default 1)")
+    option("--repeats", type=positive, default=3, help="of the teacher; ten times as many of the student (3)")
+    option("--preset", default="lite", help="without a teacher: the size (default lite)")
+    rows, at = "rows (default: 64; paper on a CPU: 4)", "to write at (1,2,4,8,100; the last is slow)"
+    option("--batch-size", type=positive, default=0, metavar="N", help=rows)
+    option("--nfe", type=step_list, default=[1, 2, 4, 8, 100], help=at)
+    compiled = "without a teacher: ours by torch.compile too, a minute more"
+    option("--compile", action="store_true", help=compiled)
+    option("--json", metavar="FILE", help="write all times there")
     device_option(parser)
 
 
@@ -80,24 +79,23 @@ def run(args: argparse.Namespace) -> None:
         write_json(args.json, {"command": command_line(args.argv), **found, **environment(device)})
 
 
+# ---- a teacher and its student
+
+
 def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
     """Time a teacher and its student at each batch size; print the table, return the record."""
     from dlmone_lite.checkpoints import zoo
     from dlmone_lite.evaluation.speed import stopwatch
 
     teacher, student = zoo.load(args.teacher, device), zoo.load(args.student, device)
-    if (teacher.role, student.role) != ("teacher", "student"):
-        raise InputError(
-            f"bench compares a teacher with a student, got a {teacher.role} and a {student.role}"
-        )
+    if (roles := (teacher.role, student.role)) != ("teacher", "student"):
+        raise InputError(f"bench compares a teacher with a student, got a {roles[0]} and a {roles[1]}")
     if teacher.world != student.world:
         raise InputError(f"{args.teacher} writes for {teacher.world}, {args.student} for {student.world}")
     sources = held_out(args, teacher)
 
-    print(
-        f"{environment(device)['device']}; "
-        f"median of {args.repeats} teacher runs and {10 * args.repeats} student runs"
-    )
+    runs = f"median of {args.repeats} teacher runs and {10 * args.repeats} student runs"
+    print(f"{environment(device)['device']}; {runs}")
     table = Table(("batch", 5), ("teacher NFE", 11), ("ms", 10), ("student NFE", 11), ("ms", 8), ("ratio", 7))
     batches = []
     for batch in BATCHES:
@@ -133,3 +131,91 @@ def held_out(args: argparse.Namespace, teacher: Checkpoint) -> list[str]:
     if isinstance(task, CorpusTask):
         return task.valid[0][: max(BATCHES)]
     return held_out_sources(task.world, min(max(BATCHES), task.held_out("test")))
+
+
+# ---- a preset's size
+
+
+def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
+    """Print the tables of training and of writing; return the record."""
+    import torch
+
+    from dlmone_lite.distill import DistillConfig
+    from dlmone_lite.evaluation.memory import distillation_memory
+    from dlmone_lite.evaluation.speed import matmul_peak, peak_memory
+    from dlmone_lite.model import preset
+    from dlmone_lite.teacher import RECIPES
+    from dlmone_lite.training.precision import candidate_precisions, reuse_memory
+
+    shape, where = preset(args.preset, vocab_size=WORDS.get(args.preset, 0)), torch.device(device)
+    rows = args.batch_size or (4 if args.preset == "paper" and where.type == "cpu" else 64)
+    reuse_memory()
+    peaks = {name: matmul_peak(name, where) for name in candidate_precisions(where)}
+    if where.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(where)  # without the products above
+    rates = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {name}" for name, rate in peaks.items())
+    print(f"{device}, {torch.get_num_threads()} threads: matrix products at {rates}")
+    print(f"training, preset {args.preset}, {rows} rows of {shape.length}, median of {args.repeats} updates")
+    recipe = replace(RECIPES[args.preset], batch_size=rows, compile=args.compile)
+    speeds = training_table(shape, recipe, where, peaks, args.repeats)
+    print(f"writing {rows} rows from noise, median of {args.repeats}")
+    writing = writing_table(shape, where, rows, args.nfe, speeds[0].precision, args.repeats)
+
+    memory, owner = peak_memory(where), "the GPU" if where.type == "cuda" else "this process"
+    print(f"memory at most: {memory / 2**20:.0f} MiB of {owner}")
+    needs = distillation_memory(shape, DistillConfig(batch_size=rows, precision=speeds[0].precision), where)
+    print(
+        f"two-stage distillation: {needs.total(0) / 2**20:.0f} MiB for networks, gradients, optimisers and "
+        f"copies, {needs.activations / 2**20:.1f} MiB for each row; 16 GiB hold {needs.rows(0.9 * 2**34)} "
+        "rows at a time (micro_batch), a tenth left free"
+    )
+    training = [{**asdict(speed), "share_of_peak": speed.share(peaks[speed.precision])} for speed in speeds]
+    found = {"preset": args.preset, "rows": rows, "length": shape.length, "matmul_flops": peaks}
+    found |= {"training": training, "writing": writing, "peak_memory_bytes": memory}
+    return {**found, "distillation": asdict(needs)}
+
+
+def training_table(
+    shape: ModelConfig, recipe: TeacherConfig, device: torch.device, peaks: dict[str, float], repeats: int
+) -> list[Speed]:
+    """Time our network in the fastest precision, compiled first if asked, in float32, then the baselines."""
+    from dlmone_lite.evaluation.speed import BASELINES, training_speed
+    from dlmone_lite.training.precision import resolve_precision
+
+    columns = [
+        ("", -27),
+        ("precision", -9),
+        ("ms", 9),
+        ("positions/s", 11),
+        ("of products", 11),
+        ("ours is", 8),
+    ]
+    table = Table(*columns)
+    fast = resolve_precision(recipe.precision, device, shape.width)
+    own = dict.fromkeys([(fast, recipe.compile), (fast, False), ("float32", False)])  # without repetition
+    cases = [*((*one, None) for one in own), *(("float32", False, library) for library in BASELINES)]
+    speeds: list[Speed] = []
+    for name, compiled, library in cases:
+        changed = replace(recipe, precision=name, compile=compiled)
+        speed = training_speed(shape, changed, device, repeats, library)
+        speeds.append(speed)
+        share, ahead = speed.share(peaks[speed.precision]), speeds[0].tokens / speed.tokens
+        numbers = [f"{1000 * speed.seconds:.1f}", f"{speed.tokens:.0f}", f"{share:.0%}", f"{ahead:.2f}x"]
+        table.row(speed.name, speed.precision, *numbers)
+    return speeds
+
+
+def writing_table(
+    shape: ModelConfig, device: torch.device, rows: int, steps: list[int], precision: str, repeats: int
+) -> list[dict[str, Any]]:
+    """Time a student at one step, then a teacher's sampler at each number of steps."""
+    from dlmone_lite.evaluation.speed import writing_seconds
+
+    table = Table(("", -8), ("NFE", 5), ("ms", 10), ("rows/s", 9), ("against student", 15))
+    times: list[dict[str, Any]] = []
+    for role, nfe in [("student", 1), *(("teacher", nfe) for nfe in steps)]:
+        seconds = writing_seconds(shape, device, rows, nfe, role, precision, repeats)
+        times.append({"role": role, "nfe": nfe, "seconds": seconds})
+        slower = f"{seconds / times[0]['seconds']:.1f}x"
+        table.row(role, str(nfe), f"{1000 * seconds:.1f}", f"{rows / seconds:.1f}", slower)
+    return times

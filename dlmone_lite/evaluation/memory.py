@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,35 +17,24 @@ from dlmone_lite.model import ModelConfig
 from dlmone_lite.training.seeds import generator_at
 
 
-@dataclass
-class Kept:
-    """Bytes that a forward pass keeps for its backward pass, by storage."""
-
-    held: dict[StorageWeakRef, int] = field(default_factory=dict)
-
-    @property
-    def bytes(self) -> int:
-        """The sum over the storages that are still alive, each counted once."""
-        return sum(size for storage, size in self.held.items() if not storage.expired())
-
-
 @contextmanager
-def kept_for_backward(*modules: nn.Module) -> Iterator[Kept]:
-    """Count what the passes inside keep, without the weights of `modules`, which exist in any case.
+def kept_for_backward(*modules: nn.Module) -> Iterator[Callable[[], int]]:
+    """Gives a function that counts the bytes that the passes inside keep for their backward pass.
 
-    Read `bytes` before the loss is deleted, because deleting it frees what it keeps.
+    Each storage that is still alive counts once, without the weights of `modules`, which exist in any case.
+    Count before the loss is deleted, because deleting it frees what it keeps.
     """
-    kept = Kept()
+    held: dict[StorageWeakRef, int] = {}
     weights = {StorageWeakRef(p.untyped_storage()) for module in modules for p in module.parameters()}
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if (key := StorageWeakRef(storage)) not in weights:
-            kept.held[key] = storage.nbytes()
+            held[key] = storage.nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        yield kept
+        yield lambda: sum(size for storage, size in held.items() if not storage.expired())
 
 
 @dataclass
@@ -85,14 +74,14 @@ def distillation_memory(
     run = DistillRun(network(shape).to(device), RandomText(shape, many), config)
     networks = (run.phi, run.theta, run.psi)
 
-    parts = []  # (bytes on `many` rows, bytes per row, bytes that do not grow) of each loss
+    parts = []  # of each loss: bytes on `many` rows, bytes of a row, bytes that do not grow
     for part in (run.psi_part, run.theta_part):
         kept = {}
         for n in (few, many):
             draw = run.draw(generator_at(0, 1))[:n]
-            with kept_for_backward(*networks) as counter:
+            with kept_for_backward(*networks) as count:
                 loss, _ = part(draw)
-            kept[n] = counter.bytes
+            kept[n] = count()
             del loss
         slope = (kept[many] - kept[few]) / (many - few)
         parts.append((kept[many], slope, max(0.0, kept[many] - many * slope)))

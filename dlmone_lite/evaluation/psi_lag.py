@@ -59,9 +59,7 @@ def regret(run: DistillRun, updates: int = 100, rows: int = 1024, lr: float = 1e
 
     before = held_out()
     for i in range(updates):
-        training_loss = loss(run.draw(generator_at(9_000_029 + seed, i)))
-        gradients = torch.autograd.grad(training_loss, learned, allow_unused=True)
-        for parameter, gradient in zip(learned, gradients):
-            parameter.grad = gradient
+        optimiser.zero_grad()
+        loss(run.draw(generator_at(9_000_029 + seed, i))).backward()
         optimiser.step()
     return 1 - held_out() / before

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dlmone_lite import sample
 from dlmone_lite.checkpoints.checkpoint import Checkpoint, network
+from dlmone_lite.corpora.pairs import PairedText
 from dlmone_lite.generation import generate
 from dlmone_lite.model import Denoiser, ModelConfig, time_features
 from dlmone_lite.teacher import TeacherConfig, TeacherRun, teacher_loss
@@ -24,23 +26,16 @@ from dlmone_lite.training.precision import PRECISIONS, autocast, candidate_preci
 BASELINES = ("torch.nn.TransformerEncoder", "transformers.BertModel")
 
 
-def synchronized_time(device: torch.device) -> float:
-    """The clock in seconds, read after a GPU has finished its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
 def median_seconds(work: Callable[[], object], device: torch.device, repeats: int, warmup: int = 2) -> float:
-    """Median duration of one call of `work`, after `warmup` untimed calls."""
-    for _ in range(warmup):
-        work()
+    """Median duration of one call of `work`, after `warmup` calls that do not count, at least one."""
     seconds = []
-    for _ in range(repeats):
-        start = synchronized_time(device)
+    for _ in range(warmup + repeats):
+        start = time.perf_counter()
         work()
-        seconds.append(synchronized_time(device) - start)
-    return statistics.median(seconds)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[warmup:])
 
 
 def stopwatch(checkpoint: Checkpoint, texts: list[str], steps: int) -> tuple[Callable[[int], float], str]:
@@ -84,8 +79,8 @@ def peak_memory(device: torch.device) -> int:
     return most if sys.platform == "darwin" else 1024 * most
 
 
-class RandomText:
-    """Pairs of random words in a network's shape, as the data of a `TeacherRun`.
+class RandomText(PairedText):
+    """Pairs of random words in a network's shape.
 
     Speed hardly depends on the words. A CPU is a little faster with real text, because that repeats its words
     (`clean_rounding_loss`). The target follows the source's block; DiffuSeq's layout has no such block, so
@@ -98,19 +93,8 @@ class RandomText:
         ids = torch.randint(3, config.vocab_size, (rows, config.length), generator=generator)
         target = torch.zeros(ids.shape, dtype=torch.bool)
         target[:, config.source_length or config.length // 2 :] = True
-        self.batch = Batch(ids, target)
-
-    def __len__(self) -> int:
-        return len(self.batch)
-
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """n random row numbers."""
-        return torch.randint(len(self), (n,), generator=generator)
-
-    def rows(self, index: Tensor) -> tuple[Batch, Tensor, Tensor]:
-        """(batch, references (B, 1, L), log of their shares (B, 1), all 0) of the rows `index` (B,)."""
-        batch = self.batch[index]
-        return batch, batch.ids[:, None, self.codec.source_length :], torch.zeros(len(batch), 1)
+        self.batch, self.group = Batch(ids, target), torch.arange(rows)
+        self.references, self.log_share = ids[:, None, config.source_length :], torch.zeros(rows, 1)
 
 
 class Plain(Denoiser):
@@ -211,12 +195,10 @@ def writing_seconds(
     clean, schedule = model.embed(batch.ids), model.schedule
     generator = torch.Generator(device).manual_seed(0)  # on the device, as in `generate`
 
+    sampler = partial(sample.student, t_init=1490) if role == "student" else sample.ancestral
+
     def write() -> None:
-        how = {"steps": nfe, "generator": generator}
         with autocast(device, precision):
-            if role == "student":
-                sample.student(model, schedule, batch, clean, t_init=1490, **how)
-            else:
-                sample.ancestral(model, schedule, batch, clean, **how)
+            sampler(model, schedule, batch, clean, steps=nfe, generator=generator)
 
     return median_seconds(write, device, repeats, warmup=1)

@@ -23,10 +23,10 @@ def test_what_two_layers_keep_by_hand() -> None:
     with kept_for_backward(layers) as kept:
         loss = layers(x).square().sum()
     # the input, the ReLU's output (kept by it and by the second layer, once), the output for its square
-    assert kept.bytes == 4 * 7 * (3 + 5 + 2)
+    assert kept() == 4 * 7 * (3 + 5 + 2)
     with torch.no_grad(), kept_for_backward(layers) as none:
         layers(x)
-    assert loss.requires_grad and none.bytes == 0
+    assert loss.requires_grad and none() == 0
 
 
 def test_a_distillation_by_hand() -> None:
