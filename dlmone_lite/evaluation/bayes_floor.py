@@ -56,7 +56,7 @@ def losses_at(
     exact: ExactModel,
     batch: Batch,
     t: Tensor,
-    generator: torch.Generator,
+    rng: torch.Generator,
     sigma_0: float = 0.0,
 ) -> dict[str, Tensor]:
     """Mean squared errors (B,) over the elements of the target block, at the noise levels t (B,).
@@ -67,7 +67,7 @@ def losses_at(
     model, device = checkpoint.model, checkpoint.model.words.device
     batch, t = batch.to(device), t.to(device)
     clean = model.embed(batch.ids)
-    noise, noise_0 = (torch.randn(clean.shape, generator=generator).to(device) for _ in range(2))
+    noise, noise_0 = (torch.randn(clean.shape, generator=rng).to(device) for _ in range(2))
     x0 = clean + sigma_0 * noise_0
     x_t = anchor(model.schedule.diffuse(x0, t, noise), clean, batch)
 

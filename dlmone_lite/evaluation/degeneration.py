@@ -1,9 +1,8 @@
 """Detectors of degeneration, which use a generator's outputs, embeddings and losses but no exact truth.
 
-`signs` measures several samples of each of several sources. `diagnose` compares them with the usual signs,
-which come from healthy outputs of the same task: those of the student before a stage, of the teacher, or the
-references themselves. The list of failures and the first two cures are DLM-One's. The detectors and their
-limits are this kit's own and were set on runs of seed 0.
+The usual signs come from healthy outputs of the same task: those of the student before a stage, of the
+teacher, or the references. The list of failures and the first two cures are DLM-One's. The detectors and
+their limits are this kit's own and were set on runs of seed 0.
 """
 
 from __future__ import annotations
@@ -65,8 +64,6 @@ class Rule:
     above: bool
     factor: float
     shift: float
-    what: str
-    cure: str
     judged: bool | None = None
 
     def limit(self, usual: Signs) -> float:
@@ -74,36 +71,26 @@ class Rule:
         return self.shift + (getattr(usual, self.sign) * self.factor if self.factor else 0.0)
 
 
+ADVICE = {  # failure: what it looks like, what to try
+    "empty collapse": ("words are missing, [PAD] took their place", "lower the learning rate"),
+    "repetition loop": ("words stand twice in a row", "raise b_g, or lower the learning rate"),
+    "copying": ("outputs are their source", "look at the training pairs"),
+    "condition ignored": ("outputs hardly depend on the source", "lower the learning rate; restart"),
+    "strong adversary": ("outputs lie between words, and psi takes them for real", "lower b_g"),
+    "off the words": ("outputs lie between words", "lower mu or the learning rate"),
+    "mode collapse": ("too few different sentences a source", "raise b_d and b_g, or psi's rate"),
+    "late psi": ("psi is behind the student", "raise psi's rate, slow theta, or restart psi"),
+}
 # In the order of precedence: a failure causes those after it, as an empty output also ignores its source.
 RULES: dict[str, Rule] = {
-    "empty collapse": Rule(
-        "empty", True, 1.0, 0.1, "words are missing, [PAD] took their place", "lower the learning rate"
-    ),
-    "repetition loop": Rule(
-        "repetition", True, 1.0, 0.1, "words stand twice in a row", "raise b_g, or lower the learning rate"
-    ),
-    "copying": Rule("copy", True, 1.0, 0.2, "outputs are their source", "look at the training pairs"),
-    "condition ignored": Rule(
-        "grip", False, 0.7, 0.0, "outputs hardly depend on the source", "lower the learning rate; restart"
-    ),
-    "strong adversary": Rule(
-        "margin",
-        False,
-        0.88,
-        0.0,
-        "outputs lie between words, and psi takes them for real",
-        "lower b_g",
-        True,
-    ),
-    "off the words": Rule(
-        "margin", False, 0.88, 0.0, "outputs lie between words", "lower mu or the learning rate", False
-    ),
-    "mode collapse": Rule(
-        "modes", False, 0.76, 0.0, "too few different sentences a source", "raise b_d and b_g, or psi's rate"
-    ),
-    "late psi": Rule(
-        "regret", True, 0.0, 0.2, "psi is behind the student", "raise psi's rate, slow theta, or restart psi"
-    ),
+    "empty collapse": Rule("empty", True, 1.0, 0.1),
+    "repetition loop": Rule("repetition", True, 1.0, 0.1),
+    "copying": Rule("copy", True, 1.0, 0.2),
+    "condition ignored": Rule("grip", False, 0.7, 0.0),
+    "strong adversary": Rule("margin", False, 0.88, 0.0, True),
+    "off the words": Rule("margin", False, 0.88, 0.0, False),
+    "mode collapse": Rule("modes", False, 0.76, 0.0),
+    "late psi": Rule("regret", True, 0.0, 0.2),
 }
 
 
@@ -117,10 +104,10 @@ class Finding:
     limit: float
 
     def __str__(self) -> str:
-        rule = RULES[self.mechanism]
-        side = "above" if rule.above else "below"
+        what, cure = ADVICE[self.mechanism]
+        side = "above" if RULES[self.mechanism].above else "below"
         numbers = f"{self.sign} {self.value:.2f}, {side} {self.limit:.2f}"
-        return f"{self.mechanism}: {rule.what} ({numbers}). Try: {rule.cure}."
+        return f"{self.mechanism}: {what} ({numbers}). Try: {cure}."
 
 
 def diagnose(current: Signs, usual: Signs) -> list[Finding]:

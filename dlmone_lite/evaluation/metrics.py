@@ -27,14 +27,21 @@ def _require(module: str, package: str, score: str) -> ModuleType:
         raise InputError(f"{score} cannot import {module} ({e}); try: pip install {package}") from e
 
 
-def _check(texts: Sequence, name: str, partner: Sequence | None = None) -> None:
+def _check(**lists: Sequence) -> None:
     """Refuse an empty list, lists of unequal length, and a string, which would be scored letter by letter."""
-    if isinstance(texts, str):
-        raise InputError(f"{name} is one string; pass a list of strings")
-    if not len(texts):
-        raise InputError(f"{name} is empty; there is nothing to score")
-    if partner is not None and len(texts) != len(partner):
-        raise InputError(f"{name} has {len(texts)} entries for {len(partner)} hypotheses; pass one for each")
+    for name, texts in lists.items():
+        if isinstance(texts, str):
+            raise InputError(f"{name} is one string; pass a list of strings")
+        if not len(texts):
+            raise InputError(f"{name} is empty; there is nothing to score")
+        if len(texts) != (n := len(lists.get("hypotheses", texts))):
+            raise InputError(f"{name} has {len(texts)} entries for {n} hypotheses; pass one for each")
+
+
+def _check_sources(hypotheses_per_source: Sequence[Sequence[str]]) -> None:
+    _check(hypotheses_per_source=hypotheses_per_source)
+    for hypotheses in hypotheses_per_source:
+        _check(**{"the list of hypotheses of a source": hypotheses})
 
 
 def _sentence_bleu(hypothesis: str, references: Iterable[str]) -> float:
@@ -51,8 +58,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str | Sequence[str]]) -
     A right output of two or three words scores below 1 because of the smoothing.
     Raises InputError for empty or unequal lists.
     """
-    _check(hypotheses, "hypotheses")
-    _check(references, "references", hypotheses)
+    _check(hypotheses=hypotheses, references=references)
     scores = []
     for i, (hypothesis, given) in enumerate(zip(hypotheses, references)):
         several = [given] if isinstance(given, str) else list(given)
@@ -81,8 +87,7 @@ def rouge_l(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     A word is a lower-cased run of letters and digits of any script, as it is of a-z and 0-9 in the package; a
     sign such as an emoji is one, and so is each character of a script that sets no spaces.
     """
-    _check(hypotheses, "hypotheses")
-    _check(references, "references", hypotheses)
+    _check(hypotheses=hypotheses, references=references)
     package = _require("rouge_score.rouge_scorer", "rouge-score", "ROUGE-L")
     scorer = package.RougeScorer(["rougeL"], tokenizer=ScriptTokenizer())
     return fmean(scorer.score(r, h)["rougeL"].fmeasure for h, r in zip(hypotheses, references))
@@ -96,8 +101,7 @@ def bertscore(
     `model` may be a local folder. `layers` is the hidden layer that is compared; the package uses 40 for this
     model. An empty output counts 0. Raises InputError without package or weights.
     """
-    _check(hypotheses, "hypotheses")
-    _check(references, "references", hypotheses)
+    _check(hypotheses=hypotheses, references=references)
     package = _require("bert_score", "bert-score", "BERTScore")
     try:
         scorer = package.BERTScorer(model_type=model, num_layers=layers)
@@ -112,33 +116,28 @@ def bertscore(
 
 def copy_rate(hypotheses: Sequence[str], sources: Sequence[str]) -> float:
     """Share of outputs that equal their own source word for word; case and spacing do not count."""
-    _check(hypotheses, "hypotheses")
-    _check(sources, "sources", hypotheses)
+    _check(hypotheses=hypotheses, sources=sources)
     return fmean(h.lower().split() == s.lower().split() for h, s in zip(hypotheses, sources))
-
-
-def _ngrams(text: str, n: int) -> list[tuple[str, ...]]:
-    words = text.lower().split()
-    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
 
 
 def _distinct(texts: Iterable[str], n: int) -> float:
     """Distinct n-grams over all n-grams of the texts together; 0 if there is none, as in DiffuSeq."""
-    grams = [gram for text in texts for gram in _ngrams(text, n)]
+    grams = []
+    for text in texts:
+        words = text.lower().split()
+        grams += [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
     return len(set(grams)) / len(grams) if grams else 0.0
 
 
 def distinct_1(hypotheses: Sequence[str]) -> float:
     """DiffuSeq's dist-1: distinct words over words of each sentence, averaged; an empty one counts 0."""
-    _check(hypotheses, "hypotheses")
+    _check(hypotheses=hypotheses)
     return fmean(_distinct([hypothesis], 1) for hypothesis in hypotheses)
 
 
 def div_4(hypotheses_per_source: Sequence[Sequence[str]]) -> float:
     """DiffuSeq's div-4: distinct over all 4-grams of the K hypotheses of a source, averaged over sources."""
-    _check(hypotheses_per_source, "hypotheses_per_source")
-    for hypotheses in hypotheses_per_source:
-        _check(hypotheses, "the list of hypotheses of a source")
+    _check_sources(hypotheses_per_source)
     return fmean(_distinct(hypotheses, 4) for hypotheses in hypotheses_per_source)
 
 
@@ -149,12 +148,10 @@ def self_bleu(hypotheses_per_source: Sequence[Sequence[str]]) -> float:
     directions of a pair count, so the order of the hypotheses does not matter.
     Raises InputError for a source with fewer than two hypotheses.
     """
-    _check(hypotheses_per_source, "hypotheses_per_source")
+    _check_sources(hypotheses_per_source)
     scores = []
     for i, hypotheses in enumerate(hypotheses_per_source):
-        _check(hypotheses, "the list of hypotheses of a source")
-        k = len(hypotheses)
-        if k < 2:
+        if (k := len(hypotheses)) < 2:
             raise InputError(f"source {i} has {k} hypothesis; self-BLEU needs at least two per source")
         counts = Counter(hypotheses)  # samples repeat, so each distinct pair is scored once
         times = {(a, b): counts[a] * (counts[b] - (a == b)) for a in counts for b in counts}
@@ -178,7 +175,7 @@ def mbr(hypotheses: Sequence[str]) -> str:
 
 
 def _check_world(samples: Sequence[str], support: Mapping[str, float]) -> None:
-    _check(samples, "samples")
+    _check(samples=samples)
     total = math.fsum(support.values())
     if min(support.values(), default=-1.0) < 0 or not math.isclose(total, 1.0, abs_tol=1e-6):
         raise InputError(f"the probabilities of a support must be >= 0 and sum to 1; these sum to {total:g}")
@@ -238,24 +235,19 @@ def coverage(samples: Sequence[str], support: Mapping[str, float]) -> float:
     return right / expected_distinct(support, len(samples))
 
 
-def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and its standard error over sources; the error is nan for a single source."""
-    return fmean(values), stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-
-
 def world_metrics(
     samples_per_source: Sequence[Sequence[str]], supports: Sequence[Mapping[str, float]]
 ) -> dict[str, float]:
     """All world scores, averaged over sources; samples_per_source[i] belong to the source of supports[i].
 
     validity, tv, coverage and distinct (the number of different outputs, right or wrong) have their standard
-    errors over sources under `<key>_se`. tv_floor and distinct_truth are the exact expectations of tv and
+    errors over sources under `<key>_se`, nan for a single source. tv_floor and distinct_truth are the exact expectations of tv and
     distinct for as many true samples. tv_excess is computed from the averaged tv and floor.
     """
-    _check(samples_per_source, "samples_per_source")
+    _check(samples_per_source=samples_per_source)
     if len(supports) != len(samples_per_source):
         raise InputError(f"{len(samples_per_source)} sources were sampled but {len(supports)} supports given")
-    pairs = list(zip(samples_per_source, supports))
+    pairs, n = list(zip(samples_per_source, supports)), len(supports)
     values = {
         "validity": [validity(*pair) for pair in pairs],
         "tv": [total_variation(*pair) for pair in pairs],
@@ -264,7 +256,8 @@ def world_metrics(
     }
     result: dict[str, float] = {}
     for key, per_source in values.items():
-        result[key], result[f"{key}_se"] = _mean_and_error(per_source)
+        result[key] = fmean(per_source)
+        result[f"{key}_se"] = stdev(per_source) / math.sqrt(n) if n > 1 else math.nan
     result["tv_floor"] = fmean(tv_floor(support, len(samples)) for samples, support in pairs)
     result["tv_excess"] = tv_excess(result["tv"], result["tv_floor"])
     result["distinct_truth"] = fmean(expected_distinct(support, len(samples)) for samples, support in pairs)

@@ -86,9 +86,9 @@ def table(rows: Sequence[Row], scores: Sequence[str] = SCORES) -> list[list[str]
 
 def _own_row(rows: Sequence[Row], task: str, network: str, nfe: int | None = None) -> Row | None:
     """A network's row on the task it was trained on, by default that of most steps; None if there is none."""
-    own = [row for row in rows if row["task"] == row["trained_on"] == task and row["network"] == network]
-    own = [row for row in own if nfe in (None, row["nfe"])]
-    return max(own, key=lambda row: (row["nfe"], row["sources"]), default=None)
+    own = (row for row in rows if row["task"] == row["trained_on"] == task and row["network"] == network)
+    steps = (row for row in own if nfe in (None, row["nfe"]))
+    return max(steps, key=lambda row: (row["nfe"], row["sources"]), default=None)
 
 
 def ratio(rows: Sequence[Row], task: str, student: str, teacher: str) -> dict[str, float] | None:
