@@ -241,8 +241,8 @@ def world_metrics(
     """All world scores, averaged over sources; samples_per_source[i] belong to the source of supports[i].
 
     validity, tv, coverage and distinct (the number of different outputs, right or wrong) have their standard
-    errors over sources under `<key>_se`, nan for a single source. tv_floor and distinct_truth are the exact expectations of tv and
-    distinct for as many true samples. tv_excess is computed from the averaged tv and floor.
+    errors over sources under `<key>_se`, nan for one source. tv_floor and distinct_truth are the exact
+    expectations of tv and distinct for as many true samples. tv_excess is that of the averaged tv and floor.
     """
     _check(samples_per_source=samples_per_source)
     if len(supports) != len(samples_per_source):

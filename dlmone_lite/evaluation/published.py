@@ -38,6 +38,11 @@ PUBLISHED += [
 ]
 
 
+def network(record: Row) -> str:
+    """The network that was evaluated: the name of a shipped checkpoint, or of a file without its ending."""
+    return Path(record["checkpoint"]).name.removesuffix(".safetensors")
+
+
 def measured(folder: Path = REAL) -> list[Row]:
     """A row for each number of steps of each record in the folder.
 
@@ -51,8 +56,8 @@ def measured(folder: Path = REAL) -> list[Row]:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             shared = {"task": record["world"], "trained_on": record.get("trained_on", record["world"])}
-            shared["network"] = Path(record["checkpoint"]).name.removesuffix(".safetensors")
-            shared |= {"record": path.name, "provenance": record.get("provenance", {})}
+            shared |= {"network": network(record), "record": path.name}
+            shared["provenance"] = record.get("provenance", {})
             shared |= {key: record["settings"][key] for key in ("sources", "samples")}
             scored = record["text_scores"]
         except (KeyError, TypeError, ValueError) as e:

@@ -1,4 +1,4 @@
-"""The results as tables from the records in `data/runs`: worlds, stages, laboratory, speed.
+"""The results as tables from the records in `data/runs`: worlds, stages, laboratory, speed, real text.
 
 A table is a list of rows of cells, the headings first. The files that show it say what its columns mean.
 """
@@ -8,12 +8,16 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
-from statistics import fmean, median, stdev
+from statistics import median
 from typing import Any
 
-from dlmone_lite.files import RUNS, read_records, record_kind
+from dlmone_lite.evaluation import published
+from dlmone_lite.evaluation.published import SCORES, TASKS, network
+from dlmone_lite.files import read_records, record_kind, shipped
+from dlmone_lite.lab.lookup import group_by_arm, select, spread
 
 Record = dict[str, Any]
 Table = list[list[str]]
@@ -24,9 +28,10 @@ LABORATORY = {
     "stages": ["stages"],
     "classroom": ["classroom", "classroom, slower", "classroom, stages"],
 }  # sweep: the groups of runs that say most
+ENDINGS = ("student", "student-single", "student-alone")  # two stages, one as long, SiD alone
 
 
-def load(folder: Path = RUNS) -> dict[str, list[Record]]:
+def load(folder: Path) -> dict[str, list[Record]]:
     """{kind: its records by world, role and file name} of a folder and those in it; [] for any other kind."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.json"))]
     records = [record for record in records if isinstance(record, dict)]
@@ -47,14 +52,22 @@ def cell(value: float | None, error: float | None = None, digits: int = 3) -> st
     return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error is not None else "")
 
 
-def network(record: Record) -> str:
-    """The network that was evaluated: the name of a shipped checkpoint, or of a file without its ending."""
-    return Path(record["checkpoint"]).name.removesuffix(".safetensors")
+def signed(value: float, digits: int) -> str:
+    """With its sign; what is rounded to zero is +0."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
 def first_seed(name: str) -> str:
     """The name without `-seed1`, `-seed2`, ..., which mark further training seeds."""
     return re.sub(r"-seed\d+$", "", name)
+
+
+def moment(provenance: Record) -> str:
+    """The update of its last stage at which a student was kept, of how many; empty if no record says it."""
+    stages = provenance.get("stages", ())
+    if not stages or "kept_step" not in provenance:
+        return ""
+    return f"{provenance['kept_step']} of {stages[-1]['steps']}"
 
 
 def _samples(settings: Record) -> str:
@@ -69,11 +82,15 @@ def _scores(m: Record) -> list[str]:
 
 def _over_seeds(scores: Sequence[Record]) -> list[str]:
     """Validity, excess and coverage as mean ± standard deviation over training seeds."""
-    values = [[m[key] for m in scores] for key in ("validity", "tv_excess", "coverage")]
-    return [cell(fmean(numbers), stdev(numbers) if len(numbers) > 1 else 0.0) for numbers in values]
+    return [cell(*spread([m[key] for m in scores])) for key in ("validity", "tv_excess", "coverage")]
 
 
-# ---- tables
+def _parts(records: Sequence[Record], key: str) -> Iterator[tuple[Record, Record]]:
+    """(record, part) of every part that a record lists under `key`."""
+    return ((record, part) for record in records for part in record[key])
+
+
+# ---- tables of worlds
 
 
 def worlds(evaluations: Sequence[Record]) -> Table:
@@ -100,10 +117,10 @@ def worlds(evaluations: Sequence[Record]) -> Table:
 
 def seeds(evaluations: Sequence[Record]) -> Table:
     """Networks that were trained several times, mean ± standard deviation over training seeds."""
-    groups: dict[tuple[str, str, int], list[Record]] = {}
-    for record in evaluations:
-        for m in record["world_scores"] if record["role"] != "exact" else []:
-            groups.setdefault((record["world"], first_seed(network(record)), m["nfe"]), []).append(m)
+    groups: dict[tuple[str, str, int], list[Record]] = defaultdict(list)
+    for record, m in _parts(evaluations, "world_scores"):
+        if record["role"] != "exact":
+            groups[record["world"], first_seed(network(record)), m["nfe"]].append(m)
     rows = [["world", "network", "NFE", "seeds", "validity", "excess", "coverage"]]
     for (world, name, nfe), scores in groups.items():
         if len(scores) > 1:
@@ -125,11 +142,9 @@ def stages(folder: Path) -> Table:
 
 def laboratory(folder: Path) -> Table:
     """The sweeps' most telling arms at one step, each group below the student that its runs begin with."""
-    from dlmone_lite.lab.lookup import group_by_arm, select
-
     rows = [["world", "runs", "NFE", "seeds", "validity", "excess", "coverage"]]
     for sweep, groups in LABORATORY.items():
-        records = read_records(folder / f"sweep-{sweep}.jsonl.gz")
+        records = read_records(folder / shipped(sweep).name)
         for group in groups if records else []:
             runs = select(records, group)
             world, start = runs[0]["spec"].get("world", "pocket"), runs[0]["evaluations"][0]
@@ -138,29 +153,6 @@ def laboratory(folder: Path) -> Table:
             for arm, runs in group_by_arm(runs).items():
                 finals = [next(m for m in run["final"] if m["nfe"] == 1) for run in runs]
                 rows.append([world, f"{group}: {arm}", "1", str(len(runs)), *_over_seeds(finals)])
-    return rows
-
-
-def speed(benches: Sequence[Record]) -> Table:
-    """Median milliseconds of teacher and student for a batch."""
-    rows = [["teacher", "student", "batch", "NFE", "ms", "NFE", "ms", "factor", "device"]]
-    for record in benches:
-        for b in record["batches"]:
-            names = [f"`{record['teacher']}`", f"`{record['student']}`", str(b["batch"])]
-            teacher = [str(record["teacher_nfe"]), cell(median(b["teacher_ms"]), digits=1)]
-            student = [str(record["student_nfe"]), cell(median(b["student_ms"]), digits=2)]
-            rows.append([*names, *teacher, *student, f"{b['ratio']:.0f}", record["device"]])
-    return rows
-
-
-def training_speed(benches: Sequence[Record]) -> Table:
-    """How fast the networks of a preset train, beside plain baselines."""
-    rows = [["preset", "network", "precision", "batch", "positions a second", "share of peak", "device"]]
-    for record in benches:
-        for row in record["training"]:
-            batch, rate = f"{record['rows']} x {record['length']}", f"{row['positions'] / row['seconds']:.0f}"
-            cells = [f"`{row['name']}`", row["precision"], batch, rate, f"{row['share_of_peak']:.0%}"]
-            rows.append([record["preset"], *cells, record["device"]])
     return rows
 
 
@@ -175,6 +167,30 @@ def above_bayes(floors: Sequence[Record]) -> Table:
     return rows
 
 
+# ---- tables of speed
+
+
+def speed(benches: Sequence[Record]) -> Table:
+    """Median milliseconds of teacher and student for a batch."""
+    rows = [["teacher", "student", "batch", "NFE", "ms", "NFE", "ms", "factor", "device"]]
+    for record, b in _parts(benches, "batches"):
+        names = [f"`{record['teacher']}`", f"`{record['student']}`", str(b["batch"])]
+        teacher = [str(record["teacher_nfe"]), cell(median(b["teacher_ms"]), digits=1)]
+        student = [str(record["student_nfe"]), cell(median(b["student_ms"]), digits=2)]
+        rows.append([*names, *teacher, *student, f"{b['ratio']:.0f}", record["device"]])
+    return rows
+
+
+def training_speed(benches: Sequence[Record]) -> Table:
+    """How fast the networks of a preset train, beside plain baselines."""
+    rows = [["preset", "network", "precision", "batch", "positions a second", "share of peak", "device"]]
+    for record, row in _parts(benches, "training"):
+        batch, rate = f"{record['rows']} x {record['length']}", f"{row['positions'] / row['seconds']:.0f}"
+        cells = [f"`{row['name']}`", row["precision"], batch, rate, f"{row['share_of_peak']:.0%}"]
+        rows.append([record["preset"], *cells, record["device"]])
+    return rows
+
+
 def times(making: Sequence[Record]) -> Table:
     """Networks that were trained until they reached a goal, with the stage that reached it."""
     rows = [["world", "network", "seed", "reached in", "goal", "update", "seconds", "on test", "device"]]
@@ -185,3 +201,41 @@ def times(making: Sequence[Record]) -> Table:
             test = cell(record["metrics"]["validity"])
             rows.append([record["world"], *cells, f"{goal['seconds']:.0f}", test, record["device"]])
     return rows
+
+
+# ---- tables of real text, from the rows of `published.measured`
+
+
+def real(rows: Sequence[Record]) -> Table:
+    """The paper's table with ours beside it, of each network's first training seed."""
+    return published.table([row for row in rows if "-seed" not in row["network"]], (*SCORES, "copies"))
+
+
+def kept(rows: Sequence[Record]) -> Table:
+    """BLEU of each student at one step over its teacher's at `NFE` steps, for every training seed."""
+    cells = [["task", "student", "NFE", "sources", "BLEU ratio", "95% interval", "self-BLEU", "kept at"]]
+    for task, ending in product(TASKS, ENDINGS):
+        for name in published.seeds(rows, f"{task}-{ending}"):
+            if not (ratio := published.ratio(rows, task, name, f"{task}-teacher")):
+                continue
+            own = next(row for row in rows if (row["task"], row["network"]) == (task, name))
+            interval = f"{ratio['low']:.2f} to {ratio['high']:.2f}"
+            numbers = [str(ratio["nfe"]), str(ratio["sources"]), f"{ratio['bleu']:.2f}", interval]
+            more = [signed(ratio["self_bleu"], 2), moment(own["provenance"])]
+            cells.append([TASKS[task], f"`{name}`", *numbers, *more])
+    return cells
+
+
+def two_stages(rows: Sequence[Record]) -> Table:
+    """Two stages less one as long, for the students kept and for those at the ends of both runs."""
+    cells = [["task", "students", "BLEU", "self-BLEU", "BLEU, self-BLEU of another training seed"]]
+    for task, which in product(TASKS, ("", "-last")):
+        pair = [f"{task}-{ending}{which}" for ending in ENDINGS[:2]]
+        if not (apart := published.difference(rows, task, *pair)):
+            continue
+        by_score = (published.by_seed(rows, task, *pair, score) for score in ("bleu", "self_bleu"))
+        (_, own), *others = zip(*by_score)
+        again = "; ".join(f"{signed(bleu, 3)}, {signed(self_bleu, 2)}" for bleu, self_bleu in others)
+        bleu = f"{signed(apart[0], 3)} ± {apart[1]:.3f}"
+        cells.append([TASKS[task], "at the end" if which else "kept", bleu, signed(own, 2), again])
+    return cells

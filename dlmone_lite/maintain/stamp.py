@@ -30,6 +30,7 @@ BADGE_TEXT = (
     "(https://colab.research.google.com/github/{owner}/blob/main/notebooks/00_start_here.ipynb) "
 )
 MARK = "google.colab"  # what a set-up cell mentions and no other cell does
+# The first code cell of every notebook.
 SETUP = """import sys
 
 if "google.colab" in sys.modules:  # on Colab: fetch the kit and what Colab lacks; elsewhere nothing happens
@@ -38,11 +39,11 @@ if "google.colab" in sys.modules:  # on Colab: fetch the kit and what Colab lack
     sys.path.insert(0, "kit")"""
 
 
-def _checked(address: str) -> str:
-    """The address, if Colab can open notebooks from it."""
-    if not ADDRESS.fullmatch(address) or address.endswith(".git"):
+def _owner(address: str) -> str:
+    """`owner/name` of an address, if Colab can open notebooks from it."""
+    if not (found := ADDRESS.fullmatch(address)) or address.endswith(".git"):
         raise InputError(f"{address!r} is no address like https://github.com/owner/name; give one like it")
-    return address
+    return found[1]
 
 
 def address(project: Path = PROJECT) -> str:
@@ -50,19 +51,15 @@ def address(project: Path = PROJECT) -> str:
     found = LINE.findall(project.read_text(encoding="utf-8"))
     if len(found) != 1:
         raise InputError(f'{project.name} needs one line `Repository = "https://github.com/owner/name"`')
-    return _checked(found[0])
+    _owner(found[0])
+    return found[0]
 
 
 def set_address(new: str, project: Path = PROJECT) -> None:
     """Write another address into pyproject.toml."""
     address(project)  # the line is there
-    text = LINE.sub(f'Repository = "{_checked(new)}"', project.read_text(encoding="utf-8"))
-    write_text(project, text)
-
-
-def setup_cell(address: str) -> str:
-    """The first code cell of every notebook: on Colab it fetches the kit, elsewhere it does nothing."""
-    return SETUP.format(address=address)
+    _owner(new)
+    write_text(project, LINE.sub(f'Repository = "{new}"', project.read_text(encoding="utf-8")))
 
 
 def _dump(notebook: dict[str, Any]) -> str:
@@ -76,16 +73,14 @@ def stamped(text: str, address: str, name: str) -> str:
     if _dump(notebook) != text:  # writing it would change more than was asked for
         raise InputError(f"{name} is not laid out as Jupyter writes notebooks; open and save it there once")
     texts = [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
-    setups = [
-        cell for cell in notebook["cells"] if cell["cell_type"] == "code" and MARK in "".join(cell["source"])
-    ]
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    setups = [cell for cell in code if MARK in "".join(cell["source"])]
     opening = "".join(texts[0]["source"]) if texts else ""
     if len(BADGE.findall(opening)) != 1 or len(setups) != 1:
         raise InputError(f"{name} needs one Colab badge in its first text and one cell that mentions {MARK}")
-    owner = _checked(address).removeprefix("https://github.com/")
-    opening = BADGE.sub(lambda found: f"{found[1]}{owner}{found[2]}", opening)
+    opening = BADGE.sub(lambda found: f"{found[1]}{_owner(address)}{found[2]}", opening)
     texts[0]["source"] = opening.splitlines(keepends=True)
-    setups[0]["source"] = setup_cell(address).splitlines(keepends=True)
+    setups[0]["source"] = SETUP.format(address=address).splitlines(keepends=True)
     return _dump(notebook)
 
 
@@ -93,7 +88,7 @@ def stamped_readme(text: str, address: str) -> str:
     """README's text with the Colab badge of this address, without any while the address is not stamped."""
     if len(README_BADGE.findall(text)) != 1:
         raise InputError("README.md needs one line that ends in <!-- Colab badge, ... -->; put it back")
-    owner = _checked(address).removeprefix("https://github.com/")
+    owner = _owner(address)
     badge = "" if owner.startswith(f"{UNSTAMPED}/") else BADGE_TEXT.format(owner=owner)
     return README_BADGE.sub(lambda mark: badge + mark[1], text)
 

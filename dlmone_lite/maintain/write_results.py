@@ -17,8 +17,8 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.evaluation.published import measured
 from dlmone_lite.files import DATA, ROOT, RUNS, write_text
 from dlmone_lite.jobs.console import markdown
-from dlmone_lite.maintain import commands, real_results, results
-from dlmone_lite.maintain.results import STAGES, Table
+from dlmone_lite.maintain import results
+from dlmone_lite.maintain.results import STAGES, Record, Table
 
 README, REPORT, SCRIPT = ROOT / "README.md", DATA / "RESULTS.md", RUNS / "commands.sh"
 PICTURE = DATA / "figures" / "duel.png"
@@ -44,6 +44,14 @@ HEADLINES = {
     ],
 }
 COLUMNS = ("samples", "validity", "excess", "BLEU", "self-BLEU", "copies")
+HEAD = """#!/usr/bin/env bash
+# The commands behind the records in data/runs, one a line, in an order in which they can run.
+# Written by `python -m dlmone_lite.maintain.write_results`. All of them take days of one core, so copy the
+# lines you need. Networks without a folder are those of data/checkpoints; real/ holds the slices of QQP,
+# Wiki-Auto and Quasar-T, a folder each, which are not part of the kit.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+"""
 
 
 def tables(folder: Path = RUNS) -> dict[str, Table]:
@@ -55,9 +63,9 @@ def tables(folder: Path = RUNS) -> dict[str, Table]:
         "seeds": results.seeds(evaluations),
         "stages": results.stages(folder),
         "laboratory": results.laboratory(folder),
-        "real": real_results.scores(rows),
-        "kept": real_results.kept(rows),
-        "two-stages": real_results.two_stages(rows),
+        "real": results.real(rows),
+        "kept": results.kept(rows),
+        "two-stages": results.two_stages(rows),
         "speed": results.speed(records["speed"]),
         "training-speed": results.training_speed(records["training-speed"]),
         "bayes": results.above_bayes(records["floor"]),
@@ -94,30 +102,61 @@ def generated(folder: Path = RUNS) -> dict[Path, str]:
     full = tables(folder)
     full["headline"] = headline(full)
     texts = {path: fill(path.read_text(encoding="utf-8"), full) for path in (README, REPORT)}
-    return {**texts, SCRIPT: commands.script(folder)}
+    return {**texts, SCRIPT: script(folder)}
+
+
+# ---- the commands behind the records
+
+
+def networks(records: Sequence[Record]) -> list[str]:
+    """The commands that made the evaluated networks: teachers, sharpened copies, warm starts, students."""
+    made = [record["provenance"] for record in records if record.get("provenance")]
+    students = [network for network in made if "teacher" in network]
+    commands = [network["command"] for network in made if "teacher" not in network]
+    commands += [network["teacher"]["command"] for network in students if "command" in network["teacher"]]
+    commands += [network["start"]["command"] for network in students if "start" in network]
+    return list(dict.fromkeys([*commands, *(network["command"] for network in students)]))
+
+
+def script(folder: Path) -> str:
+    """The whole script, a comment above each group of commands."""
+    by_kind = results.load(folder)
+    real = by_kind["corpus-evaluation"]
+    order = ("evaluation", "floor", "speed", "training-speed", "making")
+    worlds = [record for kind in order for record in by_kind[kind]]
+    sweeps = [path.name.split(".")[0] for path in sorted(folder.glob("sweep-*.jsonl.gz"))]
+    groups = {
+        "Worlds: the networks": networks(worlds),
+        "Worlds: evaluations, floors, speed, times to a goal": [record["command"] for record in worlds],
+        "The laboratory's sweeps": [f"python -m dlmone_lite {name.replace('-', ' ', 1)}" for name in sweeps],
+        "Real text: the networks": networks(real),
+        "Real text: evaluations": [record["command"] for record in real],
+    }
+    parts = [f"# {title}\n" + "\n".join(commands) + "\n" for title, commands in groups.items() if commands]
+    return "\n".join([HEAD, *parts])
+
+
+# ---- the picture, and all of it
 
 
 def write_picture() -> None:
     """Draw the duel of the shipped paraphrase networks, on the question and seed of the `demo` command."""
     from dlmone_lite.checkpoints import zoo
-    from dlmone_lite.corpora.world import World
     from dlmone_lite.evaluation import duel
     from dlmone_lite.evaluation.measure import held_out_sources
     from dlmone_lite.evaluation.metrics import tv_floor
     from dlmone_lite.figures import nb00
     from dlmone_lite.generation import generate
 
-    world = World.load("paraphrase")
-    source = held_out_sources(world, 1)[0]
-    support = world.support(source)
-    lanes, scores = [], []
-    for role, steps in (("teacher", CALLS), ("student", 1)):
-        checkpoint = zoo.load(f"paraphrase-{role}")
+    world, *pair = zoo.course("paraphrase")
+    (source,) = held_out_sources(world, 1)
+    support, lanes, scores = world.support(source), [], []
+    for checkpoint, steps in zip(pair, (CALLS, 1)):
         duel.run_lane(checkpoint, source, 1, seed=0)  # the first call is slower
         tries = [duel.run_lane(checkpoint, source, steps, seed=0) for _ in range(5)]
         lanes.append(min(tries, key=lambda lane: lane.seconds))
         samples = generate(checkpoint, [source], steps=steps, samples=SAMPLES)[0]
-        scores.append(duel.score_samples(role, steps, lanes[-1].seconds, samples, support))
+        scores.append(duel.score_samples(checkpoint.role, steps, lanes[-1].seconds, samples, support))
     fig = nb00.whole_duel(source, *lanes, support, scores, tv_floor(support, SAMPLES))
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     fig.savefig(PICTURE, dpi=120, metadata={"Software": None}, pil_kwargs={"optimize": True})

@@ -22,7 +22,7 @@ from dlmone_lite.evaluation.published import (
     table,
     zero_shot,
 )
-from dlmone_lite.maintain import real_results
+from dlmone_lite.maintain import results
 
 
 def scored(name: str, nfe: int, bleu: float, self_bleu: float = 0.3) -> dict[str, Any]:
@@ -102,9 +102,9 @@ def test_the_tables_of_pairs_have_further_seeds(folder: Path) -> None:
     write(folder, "qqp-student-seed1", "qqp", 256, scored("student", 1, 0.24))
     write(folder, "qqp-student-single-seed1", "qqp", 256, scored("student", 1, 0.18))
     rows = measured(folder)
-    names = {row[1] for row in real_results.scores(rows)}
+    names = {row[1] for row in results.real(rows)}
     assert "qqp-student" in names and "qqp-student-seed1" not in names
-    kept = {row[1]: row for row in real_results.kept(rows)[1:]}
+    kept = {row[1]: row for row in results.kept(rows)[1:]}
     assert kept["`qqp-student`"] == [
         "QQP", "`qqp-student`", "2000", "2", "0.95", "0.95 to 0.95", "+0.05", ""
     ]  # fmt: skip
@@ -112,13 +112,13 @@ def test_the_tables_of_pairs_have_further_seeds(folder: Path) -> None:
     assert kept["`qqp-student-seed1`"][4:7:2] == ["1.20", "+0.05"]
     assert kept["`qqp-student-single-seed1`"][4] == "0.90"
     stages = ["QQP", "kept", "+0.000 ± 0.000", "+0.03", "+0.040, +0.00"]
-    assert real_results.two_stages(rows)[1:] == [stages]
+    assert results.two_stages(rows)[1:] == [stages]
 
     write(folder, "qqp-student-last", "qqp", 256, scored("student", 1, 0.19))
-    assert real_results.two_stages(measured(folder))[1:] == [stages], "the other end is not recorded"
+    assert results.two_stages(measured(folder))[1:] == [stages], "the other end is not recorded"
     write(folder, "qqp-student-single-last", "qqp", 256, scored("student", 1, 0.12))
     ends = ["QQP", "at the end", "+0.047 ± 0.046", "+0.00", ""]
-    assert real_results.two_stages(measured(folder))[1:] == [stages, ends]
+    assert results.two_stages(measured(folder))[1:] == [stages, ends]
 
 
 def test_the_table_tells_when_a_student_was_kept(folder: Path) -> None:
@@ -129,7 +129,7 @@ def test_the_table_tells_when_a_student_was_kept(folder: Path) -> None:
         ({"stages": stages}, ""),
     ):
         write(folder, "qqp-student", "qqp", 256, scored("student", 1, 0.19), provenance=made)
-        assert real_results.kept(measured(folder))[1][-1] == moment
+        assert results.kept(measured(folder))[1][-1] == moment
 
 
 def test_zero_shot_is_told_apart(folder: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_notebook_carries_the_address_of_pyproject(path: Path) -> None:
 def test_all_set_up_cells_are_the_same() -> None:
     cells = [cell for path in PATHS for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
     setups = ["".join(cell["source"]) for cell in cells if "google.colab" in "".join(cell["source"])]
-    assert setups == [stamp.setup_cell(stamp.address())] * len(PATHS)
+    assert setups == [stamp.SETUP.format(address=stamp.address())] * len(PATHS)
 
 
 def test_another_address_and_back_gives_the_same_bytes(copies: tuple[Path, Path]) -> None:

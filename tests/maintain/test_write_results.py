@@ -13,7 +13,7 @@ from dlmone_lite.__main__ import parser
 from dlmone_lite.corpora.world import World
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import ROOT, record_kind
-from dlmone_lite.maintain import commands, results, write_results
+from dlmone_lite.maintain import results, write_results
 from dlmone_lite.maintain.write_results import README, REPORT, SCRIPT
 
 WORLDS = ROOT / "data" / "worlds" / "README.md"
@@ -280,9 +280,9 @@ def test_behind_a_student_stands_what_made_its_teacher(tmp_path: Path) -> None:
     plain = {"provenance": {"command": "distill too", "teacher": {"name": "x"}}, "command": "evaluate too"}
     records = [{**record, "text_scores": []} for record in (student, teacher, plain)]
     told = ["train", "sharpen", "warm", "distill", "distill too"]
-    assert commands.networks(records) == told
+    assert write_results.networks(records) == told
     write(tmp_path, **{str(number): record for number, record in enumerate(records)})
-    script = commands.script(tmp_path).splitlines()
+    script = write_results.script(tmp_path).splitlines()
     start = script.index("# Real text: the networks")
     rest = ["", "# Real text: evaluations", "evaluate", "evaluate teacher", "evaluate too"]
     assert script[start + 1 :] == [*told, *rest]
