@@ -13,11 +13,10 @@ from dlmone_lite.jobs.console import Table, fixed, tidy
 from dlmone_lite.jobs.task import exact_draws
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
     from dlmone_lite.corpora.world import World
 
+Support = dict[str, float] | None  # None of a source outside the world
 TEACHER_STEPS, STUDENT_STEPS, FULL = (1, 4, 16, 64, 256), (1, 2, 4), 2000
 COLUMNS = [("", -8), ("NFE", 5), ("ms", 8), ("valid", 6), ("distinct", 8), ("coverage", 8), ("TV", 5)]
 COLUMNS += [("sentence", -40)]
@@ -34,9 +33,8 @@ truth (TV).
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
-    parser = command(
-        commands, "demo", "a teacher in many steps against its student in one", EXAMPLES, run, MORE
-    )
+    summary = "a teacher in many steps against its student in one"
+    parser = command(commands, "demo", summary, EXAMPLES, run, MORE)
     option = parser.add_argument
     option("sentence", nargs="?", metavar="SENTENCE", help="source (default: one held out from training)")
     option("--world", default="paraphrase", help="name or .grammar file (default paraphrase)")
@@ -71,11 +69,11 @@ def run(args: argparse.Namespace) -> None:
         table.row("truth", "-", "-", *scores(texts, support), first)
     for checkpoint, steps in ((teacher, TEACHER_STEPS), (student, STUDENT_STEPS)):
         for nfe in (*steps, FULL) if args.full and checkpoint is teacher else steps:
-            row(table, checkpoint, source, support, nfe, args.samples, args.seed)
+            row(table, checkpoint, source, support, nfe, args)
     print("SiD matches distributions, not trajectories: the same seed need not mean the same sentence.")
 
 
-def exact_targets(world: World, source: str, samples: int) -> dict[str, float] | None:
+def exact_targets(world: World, source: str, samples: int) -> Support:
     """Print and return the exact distribution of a source's targets; None for a source outside the world."""
     from dlmone_lite.evaluation.metrics import expected_distinct, tv_floor
 
@@ -86,16 +84,12 @@ def exact_targets(world: World, source: str, samples: int) -> dict[str, float] |
         print(f"note: {error}; so its truth is not known, and only the sentences are shown", flush=True)
         return None
     where = "a training source" if source in set(world.split_sources("train")) else "held out from training"
-    distinct, least = expected_distinct(support, samples), tv_floor(support, samples)
-    print(
-        f"{where}; {len(support)} right sentences; {samples} true samples show {distinct:.1f}, "
-        f"at TV {least:.2f}",
-        flush=True,
-    )
+    show = f"show {expected_distinct(support, samples):.1f}, at TV {tv_floor(support, samples):.2f}"
+    print(f"{where}; {len(support)} right sentences; {samples} true samples {show}", flush=True)
     return support
 
 
-def scores(texts: list[str], support: Mapping[str, float] | None) -> list[str]:
+def scores(texts: list[str], support: Support) -> list[str]:
     """The cells valid, distinct, coverage, TV."""
     from dlmone_lite.evaluation.metrics import coverage, total_variation, validity
 
@@ -107,20 +101,14 @@ def scores(texts: list[str], support: Mapping[str, float] | None) -> list[str]:
 
 
 def row(
-    table: Table,
-    checkpoint: Checkpoint,
-    source: str,
-    support: Mapping[str, float] | None,
-    nfe: int,
-    samples: int,
-    seed: int,
+    table: Table, checkpoint: Checkpoint, source: str, support: Support, nfe: int, args: argparse.Namespace
 ) -> None:
-    """Generate and time one sentence, then generate `samples` more for the scores."""
+    """Generate and time one sentence, then generate more samples for the scores."""
     from dlmone_lite.generation import generate
 
-    generate(checkpoint, [source], steps=min(nfe, 4), seed=seed)  # the first call of a size is slower
+    generate(checkpoint, [source], steps=min(nfe, 4), seed=args.seed)  # the first call of a size is slower
     began = time.perf_counter()
-    sentence = generate(checkpoint, [source], steps=nfe, seed=seed)[0][0]
+    sentence = generate(checkpoint, [source], steps=nfe, seed=args.seed)[0][0]
     milliseconds = f"{1000 * (time.perf_counter() - began):.1f}"
-    texts = generate(checkpoint, [source], steps=nfe, samples=samples, seed=seed + 1)[0]
+    texts = generate(checkpoint, [source], steps=nfe, samples=args.samples, seed=args.seed + 1)[0]
     table.row(checkpoint.role, str(nfe), milliseconds, *scores(texts, support), sentence or "(empty)")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dlmone_lite.cli.options import command, positive
-from dlmone_lite.files import check_output
+from dlmone_lite.errors import InputError, nearest
+from dlmone_lite.files import check_output, pack, read_records, recorded, shipped
 from dlmone_lite.jobs.console import Table, fixed
 
 FOLDER = Path("runs") / "lab"  # of the lab's teachers, which are trained where they are missing
@@ -42,15 +43,12 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Make the missing runs, or print, list or ship those that there are."""
-    from dlmone_lite.errors import InputError, nearest
-    from dlmone_lite.files import pack, read_records, shipped
     from dlmone_lite.lab.sweeps import execute, plan, sweep
 
     path = Path(args.out or f"runs/sweep-{args.name}.jsonl")
     specs = plan(args.name)
     if args.summary:
-        summary(args.name, Path(args.out) if args.out else None)
-        return
+        return summary(args.name, Path(args.out) if args.out else None)
     if args.ship:
         if not (records := read_records(path)):
             raise InputError(f"{path} holds no run; make some without --ship")
@@ -60,9 +58,8 @@ def run(args: argparse.Namespace) -> None:
     groups = list(dict.fromkeys(spec.group for spec in specs))
     if args.group:
         if args.group not in groups:
-            raise InputError(
-                f"{args.name} has no group {args.group!r}{nearest(args.group, groups)}; {', '.join(groups)}"
-            )
+            hint = f"{nearest(args.group, groups)}; {', '.join(groups)}"
+            raise InputError(f"{args.name} has no group {args.group!r}{hint}")
         specs = [spec for spec in specs if spec.group == args.group]
     check_output(path)
     done = {record["key"] for record in read_records(path)}
@@ -87,8 +84,6 @@ def run(args: argparse.Namespace) -> None:
 
 def summary(name: str, path: Path | None) -> None:
     """Print each arm's scores at one step, mean and standard deviation over seeds."""
-    from dlmone_lite.errors import InputError
-    from dlmone_lite.files import read_records, recorded
     from dlmone_lite.lab.lookup import group_by_arm, score, spread
 
     records = [record for record in (read_records(path) if path else recorded(name)) if "final" in record]
@@ -105,15 +100,14 @@ def summary(name: str, path: Path | None) -> None:
 
 def detector_summary(records: list[dict[str, Any]]) -> None:
     """Print how often the detectors are right, on seeds other than those that they were tuned on."""
-    from dlmone_lite.files import recorded
     from dlmone_lite.lab import detector_rates, patients
 
     mechanisms = {patient.name: patient.mechanism for patient in patients.PATIENTS}
     counts = detector_rates.right_diagnoses(detector_rates.with_seeds(records, range(1, 1000)), mechanisms)
     for arm, count in counts.items():
         print(f"{arm}  {mechanisms[arm]:20} named in {count}")
-    total = detector_rates.Count(sum(c.right for c in counts.values()), sum(c.all for c in counts.values()))
-    print(f"named in all: {total}")
+    right, runs = sum(c.right for c in counts.values()), sum(c.all for c in counts.values())
+    print(f"named in all: {detector_rates.Count(right, runs)}")
     others = recorded("coefficients")
     print(f"false alarms at healthy looks of the sweep coefficients: {detector_rates.false_alarms(others)}")
     print(f"noticed, of its broken looks: {detector_rates.detections(others)}")

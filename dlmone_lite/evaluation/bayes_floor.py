@@ -27,8 +27,9 @@ class ExactModel:
         self.words, self.config, self.schedule = model.words, model.config, model.schedule
         self.embedding, self.embed = model.embedding, model.embed
         self.round, self.clamp = model.round, model.clamp
-        table = model.embedding()
-        self.exact = ExactDenoiser(world.support, checkpoint.codec, table, model.schedule, sigma_0)
+        self.exact = ExactDenoiser(
+            world.support, checkpoint.codec, model.embedding(), model.schedule, sigma_0
+        )
 
     def __call__(self, x_t: Tensor, t: Tensor, batch: Batch) -> Tensor:
         """E[x0 | x_t, source] (B, L, D)."""
@@ -97,16 +98,16 @@ def loss_by_decile(
     """
     if draws < 2:
         raise InputError(f"a mean with its error needs at least 2 draws, not {draws}")
-    table, T = checkpoint.model.embedding(), checkpoint.model.schedule.T
-    variance = float(table.var(0, unbiased=False).mean())
+    T = checkpoint.model.schedule.T
+    variance = float(checkpoint.model.embedding().var(0, unbiased=False).mean())
     exact, rows = ExactModel(checkpoint, world, sigma_0), []
 
     for decile in range(10):
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + decile)
+        rng = torch.Generator().manual_seed(seed * 1_000_003 + decile)
         first, last = decile * T // 10 + 1, (decile + 1) * T // 10
-        t = torch.randint(first, last + 1, (draws,), generator=generator)
+        t = torch.randint(first, last + 1, (draws,), generator=rng)
         batch = draw(checkpoint, world, draws, split, seed * 10 + decile)
-        losses = losses_at(checkpoint, exact, batch, t, generator, sigma_0)
+        losses = losses_at(checkpoint, exact, batch, t, rng, sigma_0)
 
         row: dict[str, Any] = {"t_from": first, "t_to": last}
         for name, values in losses.items():

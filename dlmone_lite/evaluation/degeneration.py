@@ -24,29 +24,18 @@ SPECIAL = frozenset(SPECIALS)
 
 @dataclass(frozen=True)
 class Signs:
-    """Signs of degeneration: shares of, or means over, all outputs. A sign that was not measured is nan.
+    """Signs of degeneration: shares of, or means over, all outputs. A sign that was not measured is nan."""
 
-    repetition: share of outputs in which one to four words stand twice in a row.
-    empty: share of outputs without a word, or with [PAD] inside.
-    copy: share of outputs that equal their source.
-    grip: how much more often a word of the source stands in the source's own outputs than in those of other
-    sources; 0 if the condition is ignored.
-    variety: effective number of different outputs of a source, exp of their entropy.
-    modes: the same number for outputs that occur more than once, so that a sentence with a slip is no mode.
-    margin: mean of 1 - d1 / d2, the distances of a position to the two nearest words; 0 between two words.
-    discriminator: its loss, ln 2 at chance. lag, regret: how far psi is behind the student, see `psi_lag`.
-    """
-
-    repetition: float
-    empty: float
-    copy: float
-    grip: float
-    variety: float
-    modes: float
-    margin: float = math.nan
-    discriminator: float = math.nan
-    lag: float = math.nan
-    regret: float = math.nan
+    repetition: float  # share of outputs in which one to four words stand twice in a row
+    empty: float  # share of outputs without a word, or with [PAD] inside
+    copy: float  # share of outputs that equal their source
+    grip: float  # of the sources on their outputs, see `grip`; 0 if the condition is ignored
+    variety: float  # effective number of different outputs of a source, exp of their entropy
+    modes: float  # the same for outputs that occur more than once: a sentence with a slip is no mode
+    margin: float = math.nan  # see `margin`; 0 between two words
+    discriminator: float = math.nan  # its loss, ln 2 at chance
+    lag: float = math.nan  # how far psi is behind the student, see `psi_lag`
+    regret: float = math.nan  # the same
 
     def as_dict(self) -> dict[str, float]:
         """The measured signs, without those that are nan, which JSON does not have."""
@@ -55,16 +44,13 @@ class Signs:
 
 @dataclass(frozen=True)
 class Rule:
-    """A detector: it fires if its sign is above, or below, the usual value times `factor` plus `shift`.
-
-    `judged` restricts it to runs with a discriminator (True) or without one (False).
-    """
+    """A detector: it fires if its sign is above, or below, the usual value times `factor` plus `shift`."""
 
     sign: str
     above: bool
     factor: float
     shift: float
-    judged: bool | None = None
+    judged: bool | None = None  # only for runs with a discriminator (True) or without one (False)
 
     def limit(self, usual: Signs) -> float:
         """The limit beyond which the rule fires; nan if it needs the usual value and that is nan."""
@@ -130,8 +116,8 @@ def diagnose(current: Signs, usual: Signs) -> list[Finding]:
 class EarlyWarning:
     """Compares a student's signs during training with the usual ones.
 
-    References are sentences without embeddings. If they supply the usual signs, the usual margin is that of
-    the first check without a finding.
+    Where those are of sentences without embeddings, the usual margin is that of the first check without a
+    finding.
     """
 
     usual: Signs

@@ -39,18 +39,13 @@ def kept_for_backward(*modules: nn.Module) -> Iterator[Callable[[], int]]:
 
 @dataclass
 class Memory:
-    """Bytes of a distillation.
+    """Bytes of a distillation."""
 
-    networks: phi, theta, psi and the average; optimisers: two moments each for theta and psi;
-    gradients: of one network at a time; activations: for each row of a batch, of the larger of both losses;
-    copies: what a pass keeps for any number of rows, that is weights in half precision.
-    """
-
-    networks: int
-    optimisers: int
-    gradients: int
-    activations: float
-    copies: float = 0.0
+    networks: int  # phi, theta, psi and the average
+    optimisers: int  # two moments each for theta and psi
+    gradients: int  # of one network at a time
+    activations: float  # for each row of a batch, of the larger of both losses
+    copies: float = 0.0  # what a pass keeps for any number of rows, that is weights in half precision
 
     def total(self, rows: int) -> float:
         """Bytes in all with `rows` rows at a time (`micro_batch`)."""
@@ -66,9 +61,8 @@ def distillation_memory(
 ) -> Memory:
     """Measure both losses of a distillation on `rows` rows and on half as many.
 
-    The bytes grow linearly with the rows: the slope is `activations`, the rest `copies`. Temporary results of
-    single operations are not counted. In bfloat16 a CPU's attention keeps its weights and a GPU's does not,
-    so a GPU needs less than a CPU has counted.
+    The bytes grow linearly with the rows: the slope is `activations`, the rest `copies`. Temporary results
+    are not counted. In bfloat16 a GPU needs less than a CPU counts, whose attention keeps its weights.
     """
     many, few = max(2, rows), max(2, rows) // 2
     run = DistillRun(network(shape).to(device), RandomText(shape, many), config)

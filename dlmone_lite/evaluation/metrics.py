@@ -98,8 +98,8 @@ def bertscore(
 ) -> float:
     """Mean BERTScore F1 with DiffuSeq's model; it needs the optional package `bert-score` and the weights.
 
-    `model` may be a local folder. `layers` is the hidden layer that is compared; the package uses 40 for this
-    model. An empty output counts 0. Raises InputError without package or weights.
+    `model` may be a local folder; its hidden layer `layers` is compared, as the package does. An empty output
+    counts 0. Raises InputError without package or weights.
     """
     _check(hypotheses=hypotheses, references=references)
     package = _require("bert_score", "bert-score", "BERTScore")
@@ -144,9 +144,8 @@ def div_4(hypotheses_per_source: Sequence[Sequence[str]]) -> float:
 def self_bleu(hypotheses_per_source: Sequence[Sequence[str]]) -> float:
     """Mean BLEU of each hypothesis against each other one of its source, averaged over sources; high = alike.
 
-    Hypotheses are compared pair by pair, as in DiffuSeq, and not with the others pooled as references. Both
-    directions of a pair count, so the order of the hypotheses does not matter.
-    Raises InputError for a source with fewer than two hypotheses.
+    Hypotheses are compared pair by pair, as in DiffuSeq, in both directions, so that their order does not
+    matter. Raises InputError for a source with fewer than two.
     """
     _check_sources(hypotheses_per_source)
     scores = []
@@ -215,10 +214,9 @@ def tv_floor(support: Mapping[str, float], n: int) -> float:
 
 
 def tv_excess(tv: float, floor: float) -> float:
-    """Total variation beyond sampling noise: sqrt(max(0, tv^2 - floor^2)) (reconstruction).
+    """Total variation beyond sampling noise, as the two add in quadrature, roughly (reconstruction).
 
-    The two add roughly in quadrature. Pass averages over sources, because a single source's total variation
-    can lie below its floor.
+    Pass averages over sources, because a single source's total variation can lie below its floor.
     """
     return math.sqrt(max(0.0, tv * tv - floor * floor))
 

@@ -44,11 +44,10 @@ def network(record: Row) -> str:
 
 
 def measured(folder: Path = REAL) -> list[Row]:
-    """A row for each number of steps of each record in the folder.
+    """A row for each number of steps of each record in the folder; InputError for any other file.
 
     A row has task, trained_on, network, nfe, the scores, sources, samples, `record` (the file's name) and the
-    network's `provenance`. Each record scores copying the source too; of a task's rows for it the one of most
-    sources stays. InputError for a file that is no record of real text.
+    network's `provenance`. Of a task's rows for copying the source, the one of most sources stays.
     """
     rows: list[Row] = []
     copies: dict[str, Row] = {}
@@ -138,7 +137,7 @@ def seeds(rows: Sequence[Row], network: str) -> list[str]:
     names = {row["network"] for row in rows}
     further = [name for name in names if re.fullmatch(re.escape(network) + r"-seed\d+", name)]
     further.sort(key=lambda name: int(name.rpartition("seed")[2]))
-    return [*([network] if network in names else []), *further]
+    return [network, *further] if network in names else further
 
 
 def by_seed(rows: Sequence[Row], task: str, one: str, other: str, score: str = "bleu") -> list[float]:

@@ -39,22 +39,21 @@ def median_seconds(work: Callable[[], object], device: torch.device, repeats: in
 
 
 def stopwatch(checkpoint: Checkpoint, texts: list[str], steps: int) -> tuple[Callable[[int], float], str]:
-    """A function seed -> milliseconds from strings to strings, and the precision that it uses.
+    """A function seed -> milliseconds from strings to strings, and its precision, the fastest in short runs.
 
-    The precision is the fastest in short runs. The texts come back to the CPU, so a GPU has finished when the
-    clock is read.
+    The texts come back to the CPU, so a GPU has finished when the clock is read.
     """
 
-    def milliseconds(steps: int, precision: str, seed: int = 0) -> float:
+    def milliseconds(steps: int, precision: str, seed: int) -> float:
         start = time.perf_counter()
         generate(checkpoint, texts, steps=steps, seed=seed, precision=precision)
         return 1000 * (time.perf_counter() - start)
 
-    best = {}
+    best, short = {}, min(steps, 20)
     for name in candidate_precisions(checkpoint.model.words.device):
-        best[name] = min(milliseconds(min(steps, 20), name) for _ in range(5))
+        best[name] = min(milliseconds(short, name, 0) for _ in range(5))
     precision = min(best, key=best.get)
-    return lambda seed: milliseconds(steps, precision, seed), precision
+    return partial(milliseconds, steps, precision), precision
 
 
 def matmul_peak(precision: str, device: torch.device, repeats: int = 10) -> float:
@@ -80,11 +79,9 @@ def peak_memory(device: torch.device) -> int:
 
 
 class RandomText(PairedText):
-    """Pairs of random words in a network's shape.
+    """Pairs of random words in a network's shape; a CPU is a little faster with real text, which repeats words.
 
-    Speed hardly depends on the words. A CPU is a little faster with real text, because that repeats its words
-    (`clean_rounding_loss`). The target follows the source's block; DiffuSeq's layout has no such block, so
-    there the target is the second half.
+    The target follows the source's block, or is the second half where DiffuSeq's layout has no such block.
     """
 
     def __init__(self, config: ModelConfig, rows: int = 1024):
@@ -102,20 +99,20 @@ class Plain(Denoiser):
 
     def __init__(self, config: ModelConfig, library: str):
         super().__init__(replace(config, depth=0, network="prenorm", output="linear"))
-        W, expand, heads = config.width, config.expand, config.heads
-        if library == BASELINES[0]:
-            layer = nn.TransformerEncoderLayer(
-                W, heads, expand * W, config.dropout, "gelu", batch_first=True, norm_first=True
-            )
-            self.encoder = nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
-        else:
+        W, heads, inner, drop = config.width, config.heads, config.expand * config.width, config.dropout
+        self.bert = library == BASELINES[1]
+        if self.bert:
             from transformers import BertConfig, BertModel
 
             shape = {"hidden_size": W, "num_hidden_layers": config.depth, "num_attention_heads": heads}
-            shape |= {"intermediate_size": expand * W, "max_position_embeddings": max(512, config.length)}
-            dropout = {"hidden_dropout_prob": config.dropout, "attention_probs_dropout_prob": config.dropout}
+            shape |= {"intermediate_size": inner, "max_position_embeddings": max(512, config.length)}
+            dropout = {"hidden_dropout_prob": drop, "attention_probs_dropout_prob": drop}
             self.encoder = BertModel(BertConfig(vocab_size=1, **shape, **dropout), add_pooling_layer=False)
-        self.bert = library == BASELINES[1]
+        else:
+            layer = nn.TransformerEncoderLayer(
+                W, heads, inner, drop, "gelu", batch_first=True, norm_first=True
+            )
+            self.encoder = nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
 
     def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Output of the last layer (B, L, W)."""
@@ -126,16 +123,13 @@ class Plain(Denoiser):
 
 @dataclass
 class Speed:
-    """Training at one precision.
-
-    seconds: of one update; positions: rows x length; flops: operations of the network's matrix products.
-    """
+    """Training at one precision."""
 
     name: str
     precision: str
-    seconds: float
-    positions: int
-    flops: float
+    seconds: float  # of one update
+    positions: int  # rows x length
+    flops: float  # operations of the network's matrix products
 
     @property
     def tokens(self) -> float:
@@ -150,9 +144,8 @@ class Speed:
 def product_flops(model: Denoiser, data: RandomText, config: TeacherConfig) -> float:
     """Operations of all matrix products of the loss for one batch, forward and backward.
 
-    A backward pass has two products for each product of the forward pass, hence the factor 3. What is
-    computed twice to save memory counts once; the optimiser's products do not count. Attention runs unfused
-    here, because the counter misses fused attention on some devices.
+    A backward pass has two products for each of the forward pass, hence the factor 3. The optimiser's do not
+    count. Attention runs unfused here, because the counter misses fused attention on some devices.
     """
     device, rows = model.words.device, config.batch_size
     batch, references, share = data.rows(torch.arange(rows) % len(data.batch))
@@ -177,19 +170,15 @@ def training_speed(
     flops = product_flops(model.train(), data, recipe)
     run = TeacherRun(model, data, replace(recipe, steps=10**6))
     seconds = median_seconds(run.advance, device, repeats)
-    positions = recipe.batch_size * shape.length
     name = library or ("dlmone_lite, compiled" if recipe.compile else "dlmone_lite")
-    return Speed(name, run.config.precision, seconds, positions, flops)
+    return Speed(name, run.config.precision, seconds, recipe.batch_size * shape.length, flops)
 
 
 @torch.no_grad()
 def writing_seconds(
     shape: ModelConfig, device: torch.device, rows: int, nfe: int, role: str, precision: str, repeats: int
 ) -> float:
-    """Median seconds to write `rows` rows of embeddings from noise.
-
-    `role` is "teacher" (ancestral sampling) or "student"; `nfe` is the number of network evaluations.
-    """
+    """Median seconds to write `rows` rows of embeddings from noise, as `role` does in `nfe` evaluations."""
     model = network(shape).to(device).eval()
     batch = RandomText(shape, rows).batch.to(device)
     clean, schedule = model.embed(batch.ids), model.schedule
