@@ -289,10 +289,11 @@ def sentence() -> Iterator[Finding]:
         yield Finding(OK, text)
 
 
-# ---- the command; where torch cannot be imported, the checks of WITH_TORCH are left out
+# ---- the command
 
-WITHOUT_TORCH = {"python": python, "packages": packages, "kernel": kernel, "widgets": widgets, "torch": torch}
-WITH_TORCH = {"worlds": worlds, "checkpoints": checkpoints, "one sentence": sentence}
+# In their order: where torch cannot be imported, the checks after it are left out.
+CHECKS = {"python": python, "packages": packages, "kernel": kernel, "widgets": widgets, "torch": torch}
+CHECKS |= {"worlds": worlds, "checkpoints": checkpoints, "one sentence": sentence}
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -326,12 +327,8 @@ def run(args: argparse.Namespace) -> int:
 def checkup() -> Iterator[tuple[str, Finding]]:
     """(name of the check, finding) of every check in turn."""
     broken = False
-    for name, check in WITHOUT_TORCH.items():
-        for finding in guarded(check):
-            broken |= name == "torch" and finding.verdict == PROBLEM
-            yield name, finding
-
     skipped = Finding(NOTE, "not checked, because it needs torch", "repair torch, then run doctor again")
-    for name, check in WITH_TORCH.items():
+    for name, check in CHECKS.items():
         for finding in [skipped] if broken else guarded(check):
+            broken |= name == "torch" and finding.verdict == PROBLEM
             yield name, finding

@@ -27,9 +27,8 @@ class ExactModel:
         self.words, self.config, self.schedule = model.words, model.config, model.schedule
         self.embedding, self.embed = model.embedding, model.embed
         self.round, self.clamp = model.round, model.clamp
-        self.exact = ExactDenoiser(
-            world.support, checkpoint.codec, model.embedding(), model.schedule, sigma_0
-        )
+        table = model.embedding()
+        self.exact = ExactDenoiser(world.support, checkpoint.codec, table, model.schedule, sigma_0)
 
     def __call__(self, x_t: Tensor, t: Tensor, batch: Batch) -> Tensor:
         """E[x0 | x_t, source] (B, L, D)."""
@@ -109,7 +108,7 @@ def loss_by_decile(
         batch = draw(checkpoint, world, draws, split, seed * 10 + decile)
         losses = losses_at(checkpoint, exact, batch, t, rng, sigma_0)
 
-        row: dict[str, Any] = {"t_from": first, "t_to": last}
+        row = {"t_from": first, "t_to": last}
         for name, values in losses.items():
             row[name], row[f"{name}_se"] = float(values.mean()), float(values.std() / draws**0.5)
         row["ratio"] = row["excess"] / row["bayes"] if row["bayes"] > LEAST * variance else None

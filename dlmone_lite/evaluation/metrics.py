@@ -246,16 +246,12 @@ def world_metrics(
     if len(supports) != len(samples_per_source):
         raise InputError(f"{len(samples_per_source)} sources were sampled but {len(supports)} supports given")
     pairs, n = list(zip(samples_per_source, supports)), len(supports)
-    values = {
-        "validity": [validity(*pair) for pair in pairs],
-        "tv": [total_variation(*pair) for pair in pairs],
-        "coverage": [coverage(*pair) for pair in pairs],
-        "distinct": [len(set(samples)) for samples, _ in pairs],
-    }
+    scores = {"validity": validity, "tv": total_variation, "coverage": coverage}
+    scores["distinct"] = lambda samples, support: len(set(samples))
     result: dict[str, float] = {}
-    for key, per_source in values.items():
-        result[key] = fmean(per_source)
-        result[f"{key}_se"] = stdev(per_source) / math.sqrt(n) if n > 1 else math.nan
+    for key, score in scores.items():
+        values = [score(*pair) for pair in pairs]
+        result[key], result[f"{key}_se"] = fmean(values), stdev(values) / math.sqrt(n) if n > 1 else math.nan
     result["tv_floor"] = fmean(tv_floor(support, len(samples)) for samples, support in pairs)
     result["tv_excess"] = tv_excess(result["tv"], result["tv_floor"])
     result["distinct_truth"] = fmean(expected_distinct(support, len(samples)) for samples, support in pairs)

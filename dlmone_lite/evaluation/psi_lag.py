@@ -17,13 +17,13 @@ from dlmone_lite.training.seeds import generator_at
 
 
 @torch.no_grad()
-def lag(run: DistillRun, rows: int = 512, seed: int = 0) -> float:
+def lag(run: DistillRun, rows: int = 512) -> float:
     """The lag of psi: E[(f_phi - f_psi) . (f_psi - x_g)] / E ||f_phi - f_psi||^2, over `rows` samples.
 
     The numerator is 0 for a psi that fits the student's distribution, by the identity in `sid`. The ratio is
     the share of SiD's signal that comes from psi's error alone. It is nan while psi equals the teacher.
     """
-    c, rng = run.config, torch.Generator().manual_seed(9_000_011 + seed)
+    c, rng = run.config, torch.Generator().manual_seed(9_000_011)
     batch = run.data.batch[run.data.draw(rows, rng)].to(run.device)
     clean = run.phi.embed(batch.ids)
     z, noise = (torch.randn(clean.shape, generator=rng).to(clean) for _ in range(2))
@@ -36,7 +36,7 @@ def lag(run: DistillRun, rows: int = 512, seed: int = 0) -> float:
     return float(residual / gap) if gap > 0 else math.nan
 
 
-def regret(run: DistillRun, updates: int = 100, rows: int = 1024, lr: float = 1e-3, seed: int = 0) -> float:
+def regret(run: DistillRun, updates: int = 100, rows: int = 1024, lr: float = 1e-3) -> float:
     """The regret of psi: the share of its loss that `updates` updates remove while the student stands still.
 
     A copy of psi is trained, so the run does not change. Both losses are means over the same `rows` fresh
@@ -54,12 +54,12 @@ def regret(run: DistillRun, updates: int = 100, rows: int = 1024, lr: float = 1e
 
     @torch.no_grad()
     def held_out() -> float:
-        draws = (run.draw(generator_at(9_000_023 + seed, i)) for i in range(max(1, rows // c.batch_size)))
+        draws = (run.draw(generator_at(9_000_023, i)) for i in range(max(1, rows // c.batch_size)))
         return fmean(float(loss(draw)) for draw in draws)
 
     before = held_out()
     for i in range(updates):
         optimiser.zero_grad()
-        loss(run.draw(generator_at(9_000_029 + seed, i))).backward()
+        loss(run.draw(generator_at(9_000_029, i))).backward()
         optimiser.step()
     return 1 - held_out() / before

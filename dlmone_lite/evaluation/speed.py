@@ -79,7 +79,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 class RandomText(PairedText):
-    """Pairs of random words in a network's shape; a CPU is a little faster with real text, which repeats words.
+    """Pairs of random words in a network's shape; a CPU is a little faster with real text, whose words repeat.
 
     The target follows the source's block, or is the second half where DiffuSeq's layout has no such block.
     """

@@ -62,14 +62,6 @@ def first_seed(name: str) -> str:
     return re.sub(r"-seed\d+$", "", name)
 
 
-def moment(provenance: Record) -> str:
-    """The update of its last stage at which a student was kept, of how many; empty if no record says it."""
-    stages = provenance.get("stages", ())
-    if not stages or "kept_step" not in provenance:
-        return ""
-    return f"{provenance['kept_step']} of {stages[-1]['steps']}"
-
-
 def _samples(settings: Record) -> str:
     return f"{settings['sources']} x {settings['samples']}"
 
@@ -218,11 +210,12 @@ def kept(rows: Sequence[Record]) -> Table:
         for name in published.seeds(rows, f"{task}-{ending}"):
             if not (ratio := published.ratio(rows, task, name, f"{task}-teacher")):
                 continue
-            own = next(row for row in rows if (row["task"], row["network"]) == (task, name))
+            made = next(row["provenance"] for row in rows if (row["task"], row["network"]) == (task, name))
+            told = "kept_step" in made and made.get("stages")  # the update of the last stage, of how many
+            moment = f"{made['kept_step']} of {made['stages'][-1]['steps']}" if told else ""
             interval = f"{ratio['low']:.2f} to {ratio['high']:.2f}"
             numbers = [str(ratio["nfe"]), str(ratio["sources"]), f"{ratio['bleu']:.2f}", interval]
-            more = [signed(ratio["self_bleu"], 2), moment(own["provenance"])]
-            cells.append([TASKS[task], f"`{name}`", *numbers, *more])
+            cells.append([TASKS[task], f"`{name}`", *numbers, signed(ratio["self_bleu"], 2), moment])
     return cells
 
 

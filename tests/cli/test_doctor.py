@@ -219,7 +219,7 @@ def test_doctor_runs_without_torch_and_says_so(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     verdicts = {check["name"]: check for check in found["checks"]}
     assert verdicts["torch"]["verdict"] == PROBLEM and "planted" in verdicts["torch"]["text"]
-    for name in doctor.WITH_TORCH:
+    for name in ("worlds", "checkpoints", "one sentence"):
         assert verdicts[name]["verdict"] == NOTE and "not checked" in verdicts[name]["text"]
     assert not found["ready"] and done.stdout.splitlines()[-1].startswith(found["summary"])
 
@@ -324,8 +324,7 @@ FINE, ODD, BAD = Finding(OK, "fine"), Finding(NOTE, "odd", "try"), Finding(PROBL
 
 def plant_checks(monkeypatch: Patch, *findings: Finding) -> None:
     planted: dict[str, Check] = {"planted": lambda: iter(findings)}
-    monkeypatch.setattr(doctor, "WITHOUT_TORCH", planted)
-    monkeypatch.setattr(doctor, "WITH_TORCH", {})
+    monkeypatch.setattr(doctor, "CHECKS", planted)
 
 
 @pytest.mark.parametrize(
@@ -362,5 +361,5 @@ def test_json_holds_the_same(monkeypatch: Patch, capsys: pytest.CaptureFixture[s
 def test_no_check_fails_by_itself() -> None:
     """Whatever this machine is like, a check comes to a verdict."""
     findings = list(doctor.checkup())
-    assert {name for name, _ in findings} == {*doctor.WITHOUT_TORCH, *doctor.WITH_TORCH}
+    assert {name for name, _ in findings} == {*doctor.CHECKS}
     assert [finding for _, finding in findings if "the check failed" in finding.text] == []
