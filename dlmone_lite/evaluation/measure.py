@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,16 +33,14 @@ def measure(
     samples: int = 256,
     split: str = "test",
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
     with_signs: bool = False,
 ) -> dict[str, Any]:
     """World metrics of a checkpoint on held-out sources (`metrics.world_metrics`), with NFE and seconds.
 
     `with_signs` adds "signs": the signs of degeneration that outputs and embeddings show.
     """
-    chosen = held_out_sources(world, sources, split)
-    start = time.perf_counter()
-    texts = generate(checkpoint, chosen, steps=steps, samples=samples, seed=seed, progress=progress)
+    chosen, start = held_out_sources(world, sources, split), time.perf_counter()
+    texts = generate(checkpoint, chosen, steps=steps, samples=samples, seed=seed)
     seconds = time.perf_counter() - start
 
     result = metrics.world_metrics(texts, [world.support(source) for source in chosen])
@@ -61,10 +59,8 @@ def field_scores(texts: Sequence[Sequence[str]], references: Sequence[str]) -> d
 
     self_bleu and div_4 compare hypotheses of one source; they are None if each source has only one.
     """
-    flat, targets = [], []
-    for hypotheses, reference in zip(texts, references, strict=True):
-        flat += hypotheses
-        targets += [reference] * len(hypotheses)
+    flat = [text for own in texts for text in own]
+    targets = [reference for own, reference in zip(texts, references, strict=True) for _ in own]
     several = len(texts[0]) > 1
     return {
         "bleu": metrics.bleu(flat, targets),

@@ -18,7 +18,7 @@ from dlmone_lite import sample
 from dlmone_lite.checkpoints.checkpoint import Checkpoint, network
 from dlmone_lite.corpora.pairs import PairedText
 from dlmone_lite.generation import generate
-from dlmone_lite.model import Denoiser, ModelConfig, time_features
+from dlmone_lite.model import Denoiser, ModelConfig
 from dlmone_lite.teacher import TeacherConfig, TeacherRun, teacher_loss
 from dlmone_lite.text import Batch
 from dlmone_lite.training.precision import PRECISIONS, autocast, candidate_precisions
@@ -79,7 +79,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 class RandomText(PairedText):
-    """Pairs of random words in a network's shape; a CPU is a little faster with real text, whose words repeat.
+    """Pairs of random words in a network's shape; a CPU is a little faster with real text, which repeats.
 
     The target follows the source's block, or is the second half where DiffuSeq's layout has no such block.
     """
@@ -98,7 +98,7 @@ class Plain(Denoiser):
     """The baseline: a network of the same shape whose layers come from a library."""
 
     def __init__(self, config: ModelConfig, library: str):
-        super().__init__(replace(config, depth=0, network="prenorm", output="linear"))
+        super().__init__(replace(config, depth=0, rope=0.0, network="prenorm", output="linear"))
         W, heads, inner, drop = config.width, config.heads, config.expand * config.width, config.dropout
         self.bert = library == BASELINES[1]
         if self.bert:
@@ -116,8 +116,7 @@ class Plain(Denoiser):
 
     def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Output of the last layer (B, L, W)."""
-        level = self.schedule.ratio(t).clamp(min=1e-3).log().to(x_t.dtype)
-        h = self.up(x_t) + self.position[: x_t.shape[1]] + self.time(time_features(level, 64))[:, None]
+        h = super().hidden(x_t, t)  # of no layer: what goes into the first
         return self.encoder(inputs_embeds=h).last_hidden_state if self.bert else self.encoder(h)
 
 
