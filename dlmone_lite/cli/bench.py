@@ -112,8 +112,8 @@ def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
             teacher_ms.append(time_teacher(seed))
 
         slow, fast = statistics.median(teacher_ms), statistics.median(student_ms)
-        steps, student_steps = str(args.steps), str(args.student_steps)
-        table.row(str(batch), steps, f"{slow:.1f}", student_steps, f"{fast:.2f}", f"{slow / fast:.0f}x")
+        cells = [str(batch), str(args.steps), f"{slow:.1f}", str(args.student_steps), f"{fast:.2f}"]
+        table.row(*cells, f"{slow / fast:.0f}x")
         times = {"batch": batch, "ratio": slow / fast, "teacher_ms": teacher_ms, "student_ms": student_ms}
         precisions = {"teacher_precision": teacher_precision, "student_precision": student_precision}
         batches.append({**times, **precisions})
@@ -182,15 +182,8 @@ def training_table(
     from dlmone_lite.evaluation.speed import BASELINES, training_speed
     from dlmone_lite.training.precision import resolve_precision
 
-    columns = [
-        ("", -27),
-        ("precision", -9),
-        ("ms", 9),
-        ("positions/s", 11),
-        ("of products", 11),
-        ("ours is", 8),
-    ]
-    table = Table(*columns)
+    columns = [("", -27), ("precision", -9), ("ms", 9), ("positions/s", 11)]
+    table = Table(*columns, ("of products", 11), ("ours is", 8))
     fast = resolve_precision(recipe.precision, device, shape.width)
     own = dict.fromkeys([(fast, recipe.compile), (fast, False), ("float32", False)])  # without repetition
     cases = [*((*one, None) for one in own), *(("float32", False, library) for library in BASELINES)]

@@ -107,11 +107,9 @@ def python() -> Iterator[Finding]:
     allowed = re.search(r'^requires-python = "(.+)"', PYPROJECT.read_text(encoding="utf-8"), re.M)[1]
     bounds = re.findall(r"(>=|<)\s*(\d+)\.(\d+)", allowed)
     fits = [(sys.version_info[:2] >= (int(x), int(y))) == (sign == ">=") for sign, x, y in bounds]
-    if fits and all(fits):
-        yield Finding(OK, f"{version}, within {allowed}; {sys.executable}")
-    else:
-        cure = f"install a Python within {allowed}, make an environment with it, then: {INSTALL}"
-        yield Finding(PROBLEM, f"{version} is not within {allowed}", cure)
+    fine = Finding(OK, f"{version}, within {allowed}; {sys.executable}")
+    cure = f"install a Python within {allowed}, make an environment with it, then: {INSTALL}"
+    yield fine if fits and all(fits) else Finding(PROBLEM, f"{version} is not within {allowed}", cure)
 
 
 def packages() -> Iterator[Finding]:
@@ -162,21 +160,20 @@ def kernel() -> Iterator[Finding]:
     prefix, root = (Path(line).resolve() for line in answer.splitlines()[-2:])
     if (prefix, root) == (Path(sys.prefix).resolve(), ROOT):
         yield Finding(OK, f"{KERNEL} starts {start[0]}, which finds the kit")
-    else:
-        text = f"notebooks run in another environment, or with another copy of the kit: {prefix}, {root}"
-        yield Finding(NOTE, text, f"check that one: {start[0]} -m dlmone_lite doctor")
+        return
+    text = f"notebooks run in another environment, or with another copy of the kit: {prefix}, {root}"
+    yield Finding(NOTE, text, f"check that one: {start[0]} -m dlmone_lite doctor")
 
 
 def widgets() -> Iterator[Finding]:
     """Whether sliders appear: JupyterLab finds the widget manager that comes with ipywidgets."""
     from jupyter_core.paths import jupyter_path
 
-    version = metadata.version("ipywidgets")
-    if any(Path(folder, MANAGER).is_file() for folder in jupyter_path("labextensions")):
-        yield Finding(OK, f"ipywidgets {version}, and JupyterLab finds their manager")
-    else:
-        cure = "python -m pip install --force-reinstall --no-deps ipywidgets jupyterlab_widgets"
-        yield Finding(PROBLEM, "JupyterLab finds no widget manager: sliders would be missing", cure)
+    fine = Finding(OK, f"ipywidgets {metadata.version('ipywidgets')}, and JupyterLab finds their manager")
+    cure = "python -m pip install --force-reinstall --no-deps ipywidgets jupyterlab_widgets"
+    wrong = Finding(PROBLEM, "JupyterLab finds no widget manager: sliders would be missing", cure)
+    found = any(Path(folder, MANAGER).is_file() for folder in jupyter_path("labextensions"))
+    yield fine if found else wrong
 
 
 def torch() -> Iterator[Finding]:

@@ -98,8 +98,8 @@ def bertscore(
 ) -> float:
     """Mean BERTScore F1 with DiffuSeq's model; it needs the optional package `bert-score` and the weights.
 
-    `model` may be a local folder; its hidden layer `layers` is compared, as the package does. An empty output
-    counts 0. Raises InputError without package or weights.
+    `model` may be a local folder. `layers` is the hidden layer that is compared, 40 the package's own for this
+    model. An empty output counts 0. Raises InputError without package or weights.
     """
     _check(hypotheses=hypotheses, references=references)
     package = _require("bert_score", "bert-score", "BERTScore")
