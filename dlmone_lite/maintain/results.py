@@ -1,6 +1,6 @@
 """The results as tables from the records in `data/runs`: worlds, stages, laboratory, speed, real text.
 
-A table is a list of rows of cells, the headings first. The files that show it say what its columns mean.
+A table yields rows of cells, the headings first. The files that show it say what its columns mean.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dlmone_lite.files import read_records, record_kind, shipped
 from dlmone_lite.lab.lookup import group_by_arm, select, spread
 
 Record = dict[str, Any]
-Table = list[list[str]]
+Rows = Iterator[list[str]]
 ROLES = {"exact": 0, "teacher": 1, "student": 2}
 STAGES = ("warm start (regression)", "stage 1 (score distillation)", "stage 2 (score distillation)")
 LABORATORY = {
@@ -85,16 +85,18 @@ def _parts(records: Sequence[Record], key: str) -> Iterator[tuple[Record, Record
 # ---- tables of worlds
 
 
-def worlds(evaluations: Sequence[Record]) -> Table:
+def worlds(evaluations: Sequence[Record]) -> Rows:
     """Every evaluation against a world's truth, below the row of as many true samples; first seeds only."""
     headings = ["world", "network", "NFE", "samples", "validity", "TV", "excess", "coverage"]
-    rows = [[*headings, "BLEU", "self-BLEU"]]
+    yield [*headings, "BLEU", "self-BLEU"]
+    told = set()
     for record in evaluations:
         world, samples, field = record["world"], _samples(record["settings"]), record["field_scores"]
-        if not any(row[0] == world and row[3] == samples for row in rows):
+        if (world, samples) not in told:
+            told.add((world, samples))
             floor, text = cell(record["world_scores"][0]["tv_floor"]), field["truth"]
             scores = [samples, "1", floor, "0", "1", cell(text["bleu"]), cell(text["self_bleu"])]
-            rows.append([world, "the truth itself", "", *scores])
+            yield [world, "the truth itself", "", *scores]
 
         exact = record["role"] == "exact"
         if not exact and network(record) != first_seed(network(record)):
@@ -103,109 +105,101 @@ def worlds(evaluations: Sequence[Record]) -> Table:
             name = "exact denoiser" if exact else f"`{network(record)}`"
             text = field.get(f"{record['role']} {m['nfe']}", {})
             scores = [samples, *_scores(m), cell(text.get("bleu")), cell(text.get("self_bleu"))]
-            rows.append([world, name, str(m["nfe"]), *scores])
-    return rows
+            yield [world, name, str(m["nfe"]), *scores]
 
 
-def seeds(evaluations: Sequence[Record]) -> Table:
+def seeds(evaluations: Sequence[Record]) -> Rows:
     """Networks that were trained several times, mean ± standard deviation over training seeds."""
     groups: dict[tuple[str, str, int], list[Record]] = defaultdict(list)
     for record, m in _parts(evaluations, "world_scores"):
         if record["role"] != "exact":
             groups[record["world"], first_seed(network(record)), m["nfe"]].append(m)
-    rows = [["world", "network", "NFE", "seeds", "validity", "excess", "coverage"]]
+    yield ["world", "network", "NFE", "seeds", "validity", "excess", "coverage"]
     for (world, name, nfe), scores in groups.items():
         if len(scores) > 1:
-            rows.append([world, f"`{name}`", str(nfe), str(len(scores)), *_over_seeds(scores)])
-    return rows
+            yield [world, f"`{name}`", str(nfe), str(len(scores)), *_over_seeds(scores)]
 
 
-def stages(folder: Path) -> Table:
+def stages(folder: Path) -> Rows:
     """The first evaluation in each log of a distillation, and the last of each of its stages."""
-    rows = [["run", "stage", "NFE", "updates", "samples", "validity", "TV", "excess", "coverage"]]
+    yield ["run", "stage", "NFE", "updates", "samples", "validity", "TV", "excess", "coverage"]
     for path in sorted(folder.glob("*.jsonl")):
         steps = [step for step in read_records(path) if step.get("evaluation")]
         last = {step["stage"]: step for step in steps}
         for step in [*steps[:1], *last.values()]:
             m, stage = step["evaluation"], STAGES[step["stage"]]
-            rows.append([path.stem, stage, str(m["nfe"]), str(step["step"]), _samples(m), *_scores(m)])
-    return rows
+            yield [path.stem, stage, str(m["nfe"]), str(step["step"]), _samples(m), *_scores(m)]
 
 
-def laboratory(folder: Path) -> Table:
+def laboratory(folder: Path) -> Rows:
     """The sweeps' most telling arms at one step, each group below the student that its runs begin with."""
-    rows = [["world", "runs", "NFE", "seeds", "validity", "excess", "coverage"]]
+    yield ["world", "runs", "NFE", "seeds", "validity", "excess", "coverage"]
     for sweep, groups in LABORATORY.items():
         records = read_records(folder / shipped(sweep).name)
         for group in groups if records else []:
             runs = select(records, group)
             world, start = runs[0]["spec"].get("world", "pocket"), runs[0]["evaluations"][0]
             scores = [cell(start[key]) for key in ("validity", "tv_excess", "coverage")]
-            rows.append([world, f"{group}: where every run starts", "1", "", *scores])
+            yield [world, f"{group}: where every run starts", "1", "", *scores]
             for arm, runs in group_by_arm(runs).items():
                 finals = [next(m for m in run["final"] if m["nfe"] == 1) for run in runs]
-                rows.append([world, f"{group}: {arm}", "1", str(len(runs)), *_over_seeds(finals)])
-    return rows
+                yield [world, f"{group}: {arm}", "1", str(len(runs)), *_over_seeds(finals)]
 
 
-def above_bayes(floors: Sequence[Record]) -> Table:
+def above_bayes(floors: Sequence[Record]) -> Rows:
     """By how much a teacher's loss exceeds the exact Bayes loss, in each tenth of t where that is told."""
-    rows = [["world", "network", "t", "above"]]
+    yield ["world", "network", "t", "above"]
     for record in floors:
         for row in record["floor"]["deciles"]:
             if row["ratio"] is not None:
                 where = f"{row['t_from']}..{row['t_to']}"
-                rows.append([record["world"], f"`{network(record)}`", where, f"{row['ratio']:.1%}"])
-    return rows
+                yield [record["world"], f"`{network(record)}`", where, f"{row['ratio']:.1%}"]
 
 
 # ---- tables of speed
 
 
-def speed(benches: Sequence[Record]) -> Table:
+def speed(benches: Sequence[Record]) -> Rows:
     """Median milliseconds of teacher and student for a batch."""
-    rows = [["teacher", "student", "batch", "NFE", "ms", "NFE", "ms", "factor", "device"]]
+    yield ["teacher", "student", "batch", "NFE", "ms", "NFE", "ms", "factor", "device"]
     for record, b in _parts(benches, "batches"):
         names = [f"`{record['teacher']}`", f"`{record['student']}`", str(b["batch"])]
         teacher = [str(record["teacher_nfe"]), cell(median(b["teacher_ms"]), digits=1)]
         student = [str(record["student_nfe"]), cell(median(b["student_ms"]), digits=2)]
-        rows.append([*names, *teacher, *student, f"{b['ratio']:.0f}", record["device"]])
-    return rows
+        yield [*names, *teacher, *student, f"{b['ratio']:.0f}", record["device"]]
 
 
-def training_speed(benches: Sequence[Record]) -> Table:
+def training_speed(benches: Sequence[Record]) -> Rows:
     """How fast the networks of a preset train, beside plain baselines."""
-    rows = [["preset", "network", "precision", "batch", "positions a second", "share of peak", "device"]]
+    yield ["preset", "network", "precision", "batch", "positions a second", "share of peak", "device"]
     for record, row in _parts(benches, "training"):
         batch, rate = f"{record['rows']} x {record['length']}", f"{row['positions'] / row['seconds']:.0f}"
         cells = [f"`{row['name']}`", row["precision"], batch, rate, f"{row['share_of_peak']:.0%}"]
-        rows.append([record["preset"], *cells, record["device"]])
-    return rows
+        yield [record["preset"], *cells, record["device"]]
 
 
-def times(making: Sequence[Record]) -> Table:
+def times(making: Sequence[Record]) -> Rows:
     """Networks that were trained until they reached a goal, with the stage that reached it."""
-    rows = [["world", "network", "seed", "reached in", "goal", "update", "seconds", "on test", "device"]]
+    yield ["world", "network", "seed", "reached in", "goal", "update", "seconds", "on test", "device"]
     for record in making:
         if goal := record.get("time_to"):
             stage = STAGES[len(record["stages"]) - 1] if record["made"] == "student" else "training"
             cells = [record["made"], str(record["seed"]), stage, f"{goal['validity']:g}", str(goal["step"])]
             test = cell(record["metrics"]["validity"])
-            rows.append([record["world"], *cells, f"{goal['seconds']:.0f}", test, record["device"]])
-    return rows
+            yield [record["world"], *cells, f"{goal['seconds']:.0f}", test, record["device"]]
 
 
 # ---- tables of real text, from the rows of `published.measured`
 
 
-def real(rows: Sequence[Record]) -> Table:
+def real(rows: Sequence[Record]) -> Rows:
     """The paper's table with ours beside it, of each network's first training seed."""
-    return published.table([row for row in rows if "-seed" not in row["network"]], (*SCORES, "copies"))
+    yield from published.table([row for row in rows if "-seed" not in row["network"]], (*SCORES, "copies"))
 
 
-def kept(rows: Sequence[Record]) -> Table:
+def kept(rows: Sequence[Record]) -> Rows:
     """BLEU of each student at one step over its teacher's at `NFE` steps, for every training seed."""
-    cells = [["task", "student", "NFE", "sources", "BLEU ratio", "95% interval", "self-BLEU", "kept at"]]
+    yield ["task", "student", "NFE", "sources", "BLEU ratio", "95% interval", "self-BLEU", "kept at"]
     for task, ending in product(TASKS, ENDINGS):
         for name in published.seeds(rows, f"{task}-{ending}"):
             if not (ratio := published.ratio(rows, task, name, f"{task}-teacher")):
@@ -215,13 +209,12 @@ def kept(rows: Sequence[Record]) -> Table:
             moment = f"{made['kept_step']} of {made['stages'][-1]['steps']}" if told else ""
             interval = f"{ratio['low']:.2f} to {ratio['high']:.2f}"
             numbers = [str(ratio["nfe"]), str(ratio["sources"]), f"{ratio['bleu']:.2f}", interval]
-            cells.append([TASKS[task], f"`{name}`", *numbers, signed(ratio["self_bleu"], 2), moment])
-    return cells
+            yield [TASKS[task], f"`{name}`", *numbers, signed(ratio["self_bleu"], 2), moment]
 
 
-def two_stages(rows: Sequence[Record]) -> Table:
+def two_stages(rows: Sequence[Record]) -> Rows:
     """Two stages less one as long, for the students kept and for those at the ends of both runs."""
-    cells = [["task", "students", "BLEU", "self-BLEU", "BLEU, self-BLEU of another training seed"]]
+    yield ["task", "students", "BLEU", "self-BLEU", "BLEU, self-BLEU of another training seed"]
     for task, which in product(TASKS, ("", "-last")):
         pair = [f"{task}-{ending}{which}" for ending in ENDINGS[:2]]
         if not (apart := published.difference(rows, task, *pair)):
@@ -230,5 +223,4 @@ def two_stages(rows: Sequence[Record]) -> Table:
         (_, own), *others = zip(*by_score)
         again = "; ".join(f"{signed(bleu, 3)}, {signed(self_bleu, 2)}" for bleu, self_bleu in others)
         bleu = f"{signed(apart[0], 3)} ± {apart[1]:.3f}"
-        cells.append([TASKS[task], "at the end" if which else "kept", bleu, signed(own, 2), again])
-    return cells
+        yield [TASKS[task], "at the end" if which else "kept", bleu, signed(own, 2), again]

@@ -18,7 +18,9 @@ from dlmone_lite.evaluation.published import measured
 from dlmone_lite.files import DATA, ROOT, RUNS, write_text
 from dlmone_lite.jobs.console import markdown
 from dlmone_lite.maintain import results
-from dlmone_lite.maintain.results import STAGES, Record, Table
+from dlmone_lite.maintain.results import STAGES, Record
+
+Table = list[list[str]]  # rows of cells, the headings first
 
 README, REPORT, SCRIPT = ROOT / "README.md", DATA / "RESULTS.md", RUNS / "commands.sh"
 PICTURE = DATA / "figures" / "duel.png"
@@ -49,7 +51,7 @@ def tables(folder: Path = RUNS) -> dict[str, Table]:
     """Every table of RESULTS.md by the name in its mark."""
     records = results.load(folder)
     evaluations, rows = records["evaluation"], measured(folder / "real")
-    return {
+    found = {
         "worlds": results.worlds(evaluations),
         "seeds": results.seeds(evaluations),
         "stages": results.stages(folder),
@@ -62,6 +64,7 @@ def tables(folder: Path = RUNS) -> dict[str, Table]:
         "bayes": results.above_bayes(records["floor"]),
         "times": results.times(records["making"]),
     }
+    return {name: list(rows) for name, rows in found.items()}
 
 
 def headline(full: Mapping[str, Table]) -> Table:

@@ -104,7 +104,7 @@ def test_the_tables_of_pairs_have_further_seeds(folder: Path) -> None:
     rows = measured(folder)
     names = {row[1] for row in results.real(rows)}
     assert "qqp-student" in names and "qqp-student-seed1" not in names
-    kept = {row[1]: row for row in results.kept(rows)[1:]}
+    kept = {row[1]: row for row in list(results.kept(rows))[1:]}
     assert kept["`qqp-student`"] == [
         "QQP", "`qqp-student`", "2000", "2", "0.95", "0.95 to 0.95", "+0.05", ""
     ]  # fmt: skip
@@ -112,13 +112,13 @@ def test_the_tables_of_pairs_have_further_seeds(folder: Path) -> None:
     assert kept["`qqp-student-seed1`"][4:7:2] == ["1.20", "+0.05"]
     assert kept["`qqp-student-single-seed1`"][4] == "0.90"
     stages = ["QQP", "kept", "+0.000 ± 0.000", "+0.03", "+0.040, +0.00"]
-    assert results.two_stages(rows)[1:] == [stages]
+    assert list(results.two_stages(rows))[1:] == [stages]
 
     write(folder, "qqp-student-last", "qqp", 256, scored("student", 1, 0.19))
-    assert results.two_stages(measured(folder))[1:] == [stages], "the other end is not recorded"
+    assert list(results.two_stages(measured(folder)))[1:] == [stages], "the other end is not recorded"
     write(folder, "qqp-student-single-last", "qqp", 256, scored("student", 1, 0.12))
     ends = ["QQP", "at the end", "+0.047 ± 0.046", "+0.00", ""]
-    assert results.two_stages(measured(folder))[1:] == [stages, ends]
+    assert list(results.two_stages(measured(folder)))[1:] == [stages, ends]
 
 
 def test_the_table_tells_when_a_student_was_kept(folder: Path) -> None:
@@ -129,7 +129,7 @@ def test_the_table_tells_when_a_student_was_kept(folder: Path) -> None:
         ({"stages": stages}, ""),
     ):
         write(folder, "qqp-student", "qqp", 256, scored("student", 1, 0.19), provenance=made)
-        assert results.kept(measured(folder))[1][-1] == moment
+        assert list(results.kept(measured(folder)))[1][-1] == moment
 
 
 def test_zero_shot_is_told_apart(folder: Path) -> None:

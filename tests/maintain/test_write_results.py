@@ -200,7 +200,7 @@ def test_a_log_shows_its_first_evaluation_and_the_last_of_each_stage(tmp_path: P
         step(1, 4, 0.9),
     ]
     (tmp_path / "toys.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    rows = results.stages(tmp_path)[1:]
+    rows = list(results.stages(tmp_path))[1:]
     assert [(row[1].split(" (")[0], row[3], row[5][:5]) for row in rows] == [
         ("warm start", "2", "0.250"), ("warm start", "6", "0.750"), ("stage 1", "4", "0.900")
     ]  # fmt: skip
