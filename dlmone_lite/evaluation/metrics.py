@@ -98,7 +98,7 @@ def bertscore(
 ) -> float:
     """Mean BERTScore F1 with DiffuSeq's model; it needs the optional package `bert-score` and the weights.
 
-    `model` may be a local folder. `layers` is the hidden layer that is compared, 40 the package's own for this
+    `model` may be a local folder. `layers` is the hidden layer that is compared, 40 the package's for this
     model. An empty output counts 0. Raises InputError without package or weights.
     """
     _check(hypotheses=hypotheses, references=references)
