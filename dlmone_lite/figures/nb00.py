@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
+from dlmone_lite.evaluation.duel import Lane, Score
 from dlmone_lite.figures import style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from dlmone_lite.evaluation.duel import Lane, Score
+from dlmone_lite.figures.style import Shares
 
 LOOKS = {"teacher": (style.BLUE, "o", ""), "student": (style.RED, "D", "//")}  # colour, marker, hatch
 LONGEST = 80  # characters of a sentence that fit beside its label
@@ -23,12 +19,12 @@ FIXED_WIDTH = {"family": "DejaVu Sans Mono", "va": "center"}
 # ---- the duel
 
 
-def _verdict(sentence: str, support: Mapping[str, float]) -> str:
+def _verdict(sentence: str, support: Shares) -> str:
     """Whether a sentence is right, and its exact probability if it is."""
     return f"✓ right (p = {support[sentence]:.2f})" if sentence in support else "✗ not a right answer"
 
 
-def _row(ax: Axes, y: float, label: str, sentence: str, final: str) -> None:
+def _row(ax: style.Axes, y: float, label: str, sentence: str, final: str) -> None:
     """A sentence in two layers of fixed-width type: words as in the final sentence, and other words."""
     words, last = sentence.split(), final.split()
     stays = [i < len(last) and word == last[i] for i, word in enumerate(words)]
@@ -41,7 +37,7 @@ def _row(ax: Axes, y: float, label: str, sentence: str, final: str) -> None:
             ax.text(WORDS_AT, y, layer, color=color, style=slant, **FIXED_WIDTH)
 
 
-def _lanes(ax: Axes, source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> None:
+def _lanes(ax: style.Axes, source: str, teacher: Lane, student: Lane, support: Shares) -> None:
     """Both lanes as text: the teacher's reading after 1, 2, 4, ... calls, the student's after its one."""
     shown = [n for n in (2**i for i in range(12)) if n < teacher.calls] + [teacher.calls]
     rows = len(shown) + student.calls + 4.9
@@ -66,7 +62,7 @@ def _lanes(ax: Axes, source: str, teacher: Lane, student: Lane, support: Mapping
         text.set_in_layout(False)  # a long sentence must not squeeze the others
 
 
-def duel(source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> Figure:
+def duel(source: str, teacher: Lane, student: Lane, support: Shares) -> style.Figure:
     """One sentence each: the teacher's readings call by call, and the student's single call."""
     fig, (ax,) = style.canvas(height=4.1)
     with style.in_style():
@@ -74,7 +70,7 @@ def duel(source: str, teacher: Lane, student: Lane, support: Mapping[str, float]
     return fig
 
 
-def duel_alt(source: str, teacher: Lane, student: Lane, support: Mapping[str, float]) -> str:
+def duel_alt(source: str, teacher: Lane, student: Lane, support: Shares) -> str:
     """What `duel` shows, in words."""
     ends = []
     for lane in (teacher, student):
@@ -86,17 +82,16 @@ def duel_alt(source: str, teacher: Lane, student: Lane, support: Mapping[str, fl
 # ---- many samples
 
 
-def _bars(ax: Axes, title: str, values: Mapping[str, float], digits: int, log: bool = False) -> None:
+def _bars(ax: style.Axes, title: str, values: Mapping[str, float], digits: int, log: bool = False) -> None:
     """One small panel: a bar for each role, with its value."""
     for i, (role, value) in enumerate(values.items()):
         color, _, hatch = LOOKS[role]
         ax.bar(i, value, color=color, hatch=hatch, edgecolor="white", width=0.7)
         shown = f"{value:,.{digits}f}" if value < 100 else f"{value:,.0f}"
-        label = ax.annotate(shown, (i, value), (0, 3), textcoords="offset points", ha="center")
-        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+        ax.annotate(shown, (i, value), (0, 3), textcoords="offset points", ha="center", bbox=box)
     if log:
-        ax.set_yscale("log")
-        ax.set_ylim(min(values.values()) / 3, max(values.values()) * 4)
+        ax.set(yscale="log", ylim=(min(values.values()) / 3, max(values.values()) * 4))
     else:
         ax.margins(y=0.18)
     ax.set_title(title, fontsize=11)
@@ -107,34 +102,32 @@ def _bars(ax: Axes, title: str, values: Mapping[str, float], digits: int, log: b
     ax.grid(False)
 
 
-def _scores(axes: Sequence[Axes], scores: Sequence[Score], floor: float) -> None:
-    """Cost on the left, quality and diversity on the right."""
+def _scores(figure: Any, scores: Sequence[Score], floor: float, note: str) -> None:
+    """Cost on the left, quality and diversity on the right, and below what the dashed lines are."""
+    axes = figure.subplots(1, 5)
     _bars(axes[0], "network calls", {s.role: s.calls for s in scores}, 0, log=True)
     _bars(axes[1], "ms a sentence", {s.role: 1000 * s.seconds for s in scores}, 1, log=True)
     _bars(axes[2], "right, of 100", {s.role: 100 * s.validity for s in scores}, 0)
     _bars(axes[3], "variety (coverage)", {s.role: s.coverage for s in scores}, 2)
     _bars(axes[4], "TV to the truth", {s.role: s.tv for s in scores}, 2)
-    for ax, ideal in ((axes[2], 100.0), (axes[3], 1.0), (axes[4], floor)):
+    for ax, ideal in zip(axes[2:], (100.0, 1.0, floor)):
         ax.axhline(ideal, color=style.BLACK, linestyle="--", linewidth=1.2)
+    figure.supxlabel(note, fontsize=11)
 
 
-def scoreboard(scores: Sequence[Score], floor: float) -> Figure:
+def scoreboard(scores: Sequence[Score], floor: float) -> style.Figure:
     """Cost, quality and diversity side by side; dashed: scores of as many samples of the exact truth."""
-    fig, axes = style.canvas(1, 5, height=2.6)
+    from matplotlib.figure import Figure
+
     with style.in_style():
-        _scores(axes, scores, floor)
-        fig.supxlabel("dashed: as many samples of the exact truth", fontsize=11)
+        fig = Figure(figsize=(style.WIDTH, 2.6), dpi=style.DPI, layout="constrained")
+        _scores(fig, scores, floor, "dashed: as many samples of the exact truth")
     return fig
 
 
 def whole_duel(
-    source: str,
-    teacher: Lane,
-    student: Lane,
-    support: Mapping[str, float],
-    scores: Sequence[Score],
-    floor: float,
-) -> Figure:
+    source: str, teacher: Lane, student: Lane, support: Shares, scores: Sequence[Score], floor: float
+) -> style.Figure:
     """`duel` above `scoreboard`: the README's picture."""
     from matplotlib.figure import Figure
 
@@ -142,33 +135,28 @@ def whole_duel(
         fig = Figure(figsize=(style.WIDTH, 6.6), dpi=style.DPI, layout="constrained")
         above, below = fig.subfigures(2, 1, height_ratios=[1.5, 1.0])
         _lanes(above.subplots(), source, teacher, student, support)
-        _scores(below.subplots(1, 5), scores, floor)
-        below.supxlabel("many samples of this source; dashed: as many of the exact truth", fontsize=11)
+        _scores(below, scores, floor, "many samples of this source; dashed: as many of the exact truth")
     return fig
 
 
 # ---- a world's truth
 
 
-def truth(support: Mapping[str, float], samples: Mapping[str, Sequence[str]]) -> Figure:
+def truth(support: Shares, samples: Mapping[str, Sequence[str]]) -> style.Figure:
     """All right answers of a source with their exact probabilities, and how often each role wrote them."""
     names = [*support, "anything else (wrong)"]
     fig, (ax,) = style.canvas(height=0.9 + 0.3 * len(names))
-    with style.in_style():
-        ax.barh(range(len(names)), [*support.values(), 0.0], color="#cfcfcf", label="exact probability")
-        for i, (role, texts) in enumerate(samples.items()):
-            counts = Counter(text if text in support else names[-1] for text in texts)
-            shares = [counts[name] / len(texts) for name in names]
-            shift = (i - (len(samples) - 1) / 2) * 0.3  # roles stand one below the other
-            heights = [j + shift for j in range(len(names))]
-            color, marker, _ = LOOKS[role]
-            label = f"{role}, of {len(texts)}"
-            ax.plot(shares, heights, color=color, marker=marker, linestyle="", label=label)
-        ax.set_yticks(range(len(names)), names)
-        ax.invert_yaxis()
-        ax.grid(axis="y", visible=False)
-        ax.set(xlabel="share of the answers", xlim=(0, None))
-        ax.locator_params(axis="x", nbins=6)
-        if samples:
-            fig.legend(loc="outside upper right", ncols=1 + len(samples))
+    ax.barh(range(len(names)), [*support.values(), 0.0], color="#cfcfcf", label="exact probability")
+    for i, (role, texts) in enumerate(samples.items()):
+        counts = Counter(text if text in support else names[-1] for text in texts)
+        shares = [counts[name] / len(texts) for name in names]
+        shift = (i - (len(samples) - 1) / 2) * 0.3  # roles stand one below the other
+        color, marker, _ = LOOKS[role]
+        heights, look = [j + shift for j in range(len(names))], style.pen(color, "", marker)
+        ax.plot(shares, heights, **look, label=f"{role}, of {len(texts)}")
+    style.name_rows(ax, names)
+    ax.set(xlabel="share of the answers", xlim=(0, None))
+    ax.locator_params(axis="x", nbins=6)
+    if samples:
+        fig.legend(loc="outside upper right", ncols=1 + len(samples), **style.PLAIN)
     return fig

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+
+from torch import Tensor
 
 from dlmone_lite.figures import style
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from torch import Tensor
+from dlmone_lite.figures.style import Curves, Shares, Values
 
 
-def tweedie_1d(
-    x: Sequence[float],
-    density: Mapping[str, Sequence[float]],
-    mean: Mapping[str, Sequence[float]],
-    score: Mapping[str, Sequence[float]],
-) -> Figure:
+def tweedie_1d(x: Values, density: Curves, mean: Curves, score: Curves) -> style.Figure:
     """Density, posterior mean and score over a line, one curve per noise level (the keys)."""
     fig, axes = style.canvas(1, 3, height=3.9)
     style.lines(axes[0], x, density, "$x_t$", "density $p_t$")
@@ -32,12 +25,10 @@ def tweedie_1d(
 
 def arrows_2d(
     cloud: Tensor, centres: Tensor, places: Tensor, arrows: Tensor, here: Tensor, guess: Tensor, title: str
-) -> Figure:
+) -> style.Figure:
     """Scores in the plane: the noisy cloud (N, 2), the clean points times alpha (K, 2), arrows (M, 2) at
     places (M, 2), one observation x_t and alpha times its posterior mean."""
-    fig, (ax,) = style.canvas(height=4.4, width=7.4)
-    fig.set_layout_engine("none")  # fixed places are drawn twice as fast, while a slider waits
-    ax.set_position((0.06, 0.08, 0.54, 0.85))
+    fig, (ax,) = style.canvas(height=4.4, width=7.4, places=[(0.06, 0.08, 0.54, 0.85)])
     ax.scatter(*cloud.T, s=6, color=style.SKY, alpha=0.6, linewidths=0, label="noisy points $x_t$")
     clean = r"clean points, times $\alpha$"
     ax.scatter(*centres.T, s=90, color=style.ORANGE, marker="D", edgecolors="black", label=clean)
@@ -54,20 +45,18 @@ def arrows_2d(
     return fig
 
 
-def word_line(words: Sequence[str], certainty: Sequence[float]) -> str:
+def word_line(words: Sequence[str], certainty: Values) -> str:
     """Words in boxes, the bluer the surer, with the probability of each below it (HTML)."""
     box = "display:inline-block;text-align:center;margin:2px;padding:1px 6px;color:#000"
     boxes = []
     for word, p in zip(words, certainty, strict=True):
-        blue = f"background:rgba(0,114,178,{0.4 * p:.3f})"
-        boxes.append(
-            f'<span style="{box};{blue}">'
-            f'{style.escape(word)}<br><span style="font-size:85%">{p:.2f}</span></span>'
-        )
+        number = style.tag("span", f"{p:.2f}", style="font-size:85%")
+        blue = f"{box};background:rgba(0,114,178,{0.4 * p:.3f})"
+        boxes.append(style.tag("span", f"{style.escape(word)}<br>{number}", style=blue))
     return "".join(boxes)
 
 
-def sentence_weights(weights: Mapping[str, float], prior: Sequence[float], truth: str) -> str:
+def sentence_weights(weights: Shares, prior: Values, truth: str) -> str:
     """A bar for the posterior weight of every possible sentence, a black mark for its prior (HTML).
 
     HTML and not a figure, so that it follows a slider while it is dragged and a screen reader reads it.
@@ -76,65 +65,50 @@ def sentence_weights(weights: Mapping[str, float], prior: Sequence[float], truth
     rows = []
     for (sentence, weight), p in zip(weights.items(), prior, strict=True):
         colour, mark = (style.ORANGE, "&#9654; ") if sentence == truth else (style.BLUE, "")
-        bar = f'<div style="width:{100 * weight:.1f}%;height:16px;background:{colour}"></div>'
+        bar = style.tag("div", style=f"width:{100 * weight:.1f}%;height:16px;background:{colour}")
         tick_style = f"position:absolute;left:{100 * p:.1f}%;top:0;border-left:2px solid;height:16px"
-        bars = f'{bar}<div style="{tick_style}"></div>'
-        rows.append(
-            style.row(
-                style.cell(mark + style.escape(sentence), f"{plain};text-align:right"),
-                style.cell(
-                    f'<div style="position:relative;border-left:1px solid">{bars}</div>', f"{plain};width:45%"
-                ),
-                style.cell(f"{weight:.2f}", plain),
-            )
+        bars = style.tag(
+            "div", bar, style.tag("div", style=tick_style), style="position:relative;border-left:1px solid"
         )
-    return style.table(rows, "width:100%;margin:0")
+        name = style.tag("td", mark + style.escape(sentence), style=f"{plain};text-align:right")
+        number = style.tag("td", f"{weight:.2f}", style=plain)
+        rows.append(style.tag("tr", name, style.tag("td", bars, style=f"{plain};width:45%"), number))
+    return style.tag("table", *rows, style="border-collapse:collapse;width:100%;margin:0")
 
 
-def weights_by_noise(ratio: Sequence[float], weights: Mapping[str, Sequence[float]], truth: str) -> Figure:
+def weights_by_noise(ratio: Values, weights: Curves, truth: str) -> style.Figure:
     """Posterior weight of every sentence (the keys) against sigma/alpha, as one observation gets noisier."""
     fig, (ax,) = style.canvas(height=4.0, width=10.5)
     for i, (sentence, weight) in enumerate(weights.items()):
         true = sentence == truth
+        look = style.pen(style.BLACK) if true else style.pen(style.PALETTE[i % 6], style.LINES[1 + i % 6])
+        look |= {"linewidth": 3 if true else 1.5, "marker": style.MARKERS[i % 7]}
         label = ("true: " if true else "") + sentence
-        colour, line = (style.BLACK, "-") if true else (style.PALETTE[i % 6], style.LINES[1 + i % 6])
-        ax.plot(
-            ratio,
-            weight,
-            color=colour,
-            linestyle=line,
-            linewidth=3 if true else 1.5,
-            marker=style.MARKERS[i % 7],
-            markevery=(3 * i % 17, 17),
-            label=label,
-        )
+        ax.plot(ratio, weight, **look, markevery=(3 * i % 17, 17), label=label)
     ax.set(xscale="log", xlabel=style.RATIO, ylabel="posterior weight", ylim=(-0.03, 1.03))
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02))
     return fig
 
 
-def decision(
-    t: Sequence[int], ratio: Mapping[str, Sequence[float]], decided: Mapping[str, Sequence[float]]
-) -> Figure:
+def decision(t: Sequence[int], ratio: Curves, decided: Curves) -> style.Figure:
     """Share of decided observations against t and against sigma/alpha, one curve per schedule (the keys)."""
     fig, (left, right) = style.canvas(1, 2, height=3.6)
     style.lines(left, t, decided, "step $t$", "share of observations decided")
     for i, (name, share) in enumerate(decided.items()):
         right.plot(ratio[name], share, **style.look(i), markevery=5)
-    right.set(xscale="log", xlim=(0.05, 50), xlabel=style.RATIO)
+    right.set(xscale="log", xlim=(0.05, 50), xlabel=style.RATIO, ylim=(-0.03, 1.03))
     left.set_ylim(-0.03, 1.03)
-    right.set_ylim(-0.03, 1.03)
     return fig
 
 
 def sampling(
     sentences: Sequence[str],
-    truth: Sequence[float],
-    drawn: Sequence[float],
+    truth: Values,
+    drawn: Values,
     steps: Sequence[int],
-    tv: Sequence[Sequence[float]],
+    tv: Sequence[Values],
     floor: float,
-) -> Figure:
+) -> style.Figure:
     """Left: probability of each sentence, true and sampled. Right: total variation by steps, seed by seed."""
     fig, (left, right) = style.canvas(1, 2, height=0.9 + 0.3 * len(sentences), width=10.5, ratios=[1, 1.15])
     places = range(len(sentences))
@@ -145,9 +119,8 @@ def sampling(
     left.legend(loc="lower right")
 
     for seed, values in enumerate(tv):
-        right.plot(
-            steps, values, style.MARKERS[seed], color=style.BLUE, fillstyle="none", label=f"seed {seed}"
-        )
+        look = style.pen(style.BLUE, "", style.MARKERS[seed])
+        right.plot(steps, values, **look, fillstyle="none", label=f"seed {seed}")
     right.axhline(floor, color=style.RED, linestyle="--", label="floor: perfect samples")
     right.set(xlabel="sampling steps", ylabel="total variation to the truth", ylim=(0, None))
     style.log_axis(right, steps)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from dlmone_lite.figures import style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from torch import Tensor
+from dlmone_lite.figures.style import Curves, Values
 
 KINDS = ("source", "[SEP] / [CLS]", "target", "[PAD]")  # what may stand at a position of `layouts`
 SHADES = (style.SKY, style.BLACK, style.ORANGE, "#e4e4e4")
@@ -27,18 +24,16 @@ ORIGINS = {  # where a word of a walk comes from: mark, background
     "second": ("B", "#f6cf85"),
     "neither": ("!", "#f2a98f"),
 }
-WRONG, PADDED = "#a00", "padding:0 8px"
+WRONG, PADDED, TABLE = "#a00", "padding:0 8px", "border-collapse:collapse;"
 WIDEST = 3.0  # margins beyond this fill the whole bar
 
-Band = Sequence[Sequence[float]]  # low, middle, high
+Band = Sequence[Values]  # low, middle, high
 
 
 # ---- words on the sphere and rows of tokens
 
 
-def cosines(
-    table: Tensor, groups: Sequence[tuple[str, int]], samples: Mapping[str, Sequence[float]]
-) -> Figure:
+def cosines(table: Tensor, groups: Sequence[tuple[str, int]], samples: Curves) -> style.Figure:
     """Left: cosines (n, n) of words that stand group by group (name, size). Right: their distributions."""
     fig, (left, right) = style.canvas(1, 2, height=4.2, ratios=[1.25, 1])
     image = left.imshow(table, cmap="cividis", vmin=0.2, vmax=0.8, interpolation="nearest")
@@ -48,23 +43,21 @@ def cosines(
         left.axvline(edge - 0.5, color="white", linewidth=0.8)
     middles = [(start + end - 1) / 2 for start, end in itertools.pairwise(edges)]
     left.set_yticks(middles, [f"{name} ({size})" for name, size in groups])
-    left.set_xticks([])
+    left.set(xticks=[], title="cosine of every pair of words")
     left.grid(visible=False)
-    left.set_title("cosine of every pair of words")
     fig.colorbar(image, ax=left, shrink=0.9, extend="both")
 
     bins = [i / 25 - 0.6 for i in range(41)]
     for i, (name, values) in enumerate(samples.items()):
-        right.hist(
-            values, bins=bins, density=True, histtype="step", label=name, linewidth=2, **style.stroke(i)
-        )
+        outline = {"bins": bins, "density": True, "histtype": "step", "linewidth": 2}
+        right.hist(values, **outline, label=name, **style.stroke(i))
     right.set(xlabel="cosine", ylabel="density", xlim=(-0.65, 1.05), title="their distribution")
     right.legend(loc="upper left")
     right.set_ylim(0, right.get_ylim()[1] * 1.3)
     return fig
 
 
-def layouts(rows: Mapping[str, Tensor]) -> Figure:
+def layouts(rows: Mapping[str, Tensor]) -> style.Figure:
     """One picture per layout (the keys): rows (n, L) of kinds, numbers into `KINDS`."""
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
@@ -83,20 +76,14 @@ def layouts(rows: Mapping[str, Tensor]) -> Figure:
 # ---- margins against noise
 
 
-def _band(ax: Axes, x: Sequence[float], values: Band, colour: str, marker: str, label: str) -> None:
+def _band(ax: style.Axes, x: Values, values: Band, colour: str, marker: str, label: str) -> None:
     """A middle line inside the band from low to high."""
     low, middle, high = values
     ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
     ax.plot(x, middle, color=colour, marker=marker, markevery=6, label=label)
 
 
-def misreading(
-    ratio: Sequence[float],
-    margin: Band,
-    measured: Sequence[float],
-    upper: Sequence[float],
-    lower: Sequence[float],
-) -> Figure:
+def misreading(ratio: Values, margin: Band, measured: Values, upper: Values, lower: Values) -> style.Figure:
     """Left: margin (low, middle, high) of the nearest token; right: share misread, between its two bounds."""
     fig, (left, right) = style.canvas(1, 2, height=3.8)
     _band(left, ratio, margin, *READERS["own position alone"], "median, and 80% of all words")
@@ -104,8 +91,8 @@ def misreading(
     left.set(ylabel="margin of the right word", title="nearest-token margin")
     left.legend(loc="lower left")
 
-    right.plot(ratio, upper, color=style.ORANGE, linestyle="--", label="union bound")
-    right.plot(ratio, lower, color=style.GREEN, linestyle="-.", label="nearest word alone")
+    right.plot(ratio, upper, **style.pen(style.ORANGE, "--"), label="union bound")
+    right.plot(ratio, lower, **style.pen(style.GREEN, "-."), label="nearest word alone")
     right.plot(ratio, measured, "o", color=style.BLUE, fillstyle="none", label="measured")
     right.set(ylabel="share of words misread", yscale="log", ylim=(1e-4, 1.5), title="rounding error")
     right.legend(loc="lower right")
@@ -117,12 +104,12 @@ def misreading(
 
 
 def when_decided(
-    ratio: Sequence[float],
+    ratio: Values,
     margins: Mapping[str, Band],
     words: Sequence[str],
-    level: Mapping[str, Sequence[float]],
+    level: Curves,
     clock: Sequence[tuple[float, int]],
-) -> Figure:
+) -> style.Figure:
     """The figure to remember. Above: margins against noise. Below: for each word and each of `READERS`, the
     sigma/alpha in `level` up to which the word is decided (inf: at any noise).
 
@@ -151,16 +138,15 @@ def when_decided(
     return fig
 
 
-def _levels(ax: Axes, words: Sequence[str], level: Mapping[str, Sequence[float]], right: float) -> None:
+def _levels(ax: style.Axes, words: Sequence[str], level: Curves, right: float) -> None:
     """A row for each word with a mark for each reader; an arrow where a level lies beyond the right edge."""
     rows = range(len(words))
     ends = [[min(level[name][i], right) for name in READERS] for i in rows]
     ax.hlines(rows, [min(e) for e in ends], [max(e) for e in ends], color="#bbbbbb", linewidth=4, zorder=1)
     for name, (colour, marker) in READERS.items():
-        inside = [(value, i) for i, value in enumerate(level[name]) if value < right]
-        values, places = [value for value, _ in inside], [i for _, i in inside]
+        places = [i for i in rows if level[name][i] < right]
         mark = {"color": colour, "marker": marker, "s": 60, "edgecolors": "black", "zorder": 3}
-        ax.scatter(values, places, label=name, **mark)
+        ax.scatter([level[name][i] for i in places], places, label=name, **mark)
 
     beyond = [i for i in rows if max(ends[i]) >= right]
     if beyond:
@@ -172,7 +158,7 @@ def _levels(ax: Axes, words: Sequence[str], level: Mapping[str, Sequence[float]]
 # ---- scale, collapse, mixtures
 
 
-def by_scale(scale: Sequence[float], losses: Mapping[str, Sequence[float]]) -> Figure:
+def by_scale(scale: Values, losses: Curves) -> style.Figure:
     """Losses against the factor on all embeddings."""
     fig, (ax,) = style.canvas(height=3.6)
     style.lines(ax, scale, losses, "factor on all embeddings", "loss", log_x=True, log_y=True)
@@ -184,7 +170,7 @@ def by_scale(scale: Sequence[float], losses: Mapping[str, Sequence[float]]) -> F
     return fig
 
 
-def collapse(runs: Mapping[str, Sequence[Sequence[float]]], ylabel: str) -> Figure:
+def collapse(runs: Mapping[str, Sequence[Values]], ylabel: str) -> style.Figure:
     """A value over training steps: one colour per setting (the keys), one line per seed."""
     fig, (ax,) = style.canvas(height=3.7)
     for i, (name, seeds) in enumerate(runs.items()):
@@ -196,15 +182,14 @@ def collapse(runs: Mapping[str, Sequence[Sequence[float]]], ylabel: str) -> Figu
     return fig
 
 
-def mixing(differ: Sequence[int], measured: Sequence[float], law: Sequence[float]) -> Figure:
+def mixing(differ: Sequence[int], measured: Values, law: Values) -> style.Figure:
     """Share of word-by-word mixtures of two right sentences that are right, by how many words differ."""
     fig, (ax,) = style.canvas(height=3.3)
     places = range(1, len(law) + 1)
     ax.plot(places, law, color=style.ORANGE, linestyle="--", label="$2^{1-m}$: only the two themselves")
     ax.plot(differ, measured, "o", color=style.BLUE, fillstyle="none", label="measured, all such pairs")
     ax.set(xlabel="positions $m$ at which the two sentences differ", ylabel="share that is right")
-    ax.set_yscale("log")
-    ax.set_xticks(places)
+    ax.set(yscale="log", xticks=places)
     ax.legend(loc="upper right")
     return fig
 
@@ -225,25 +210,25 @@ def _margin_bar(margin: float) -> str:
     """A bar to the right of the middle for a positive margin, to the left for a negative one."""
     share = 50 * min(1.0, abs(margin) / WIDEST)
     left, colour = (50.0, style.BLUE) if margin > 0 else (50 - share, style.RED)
-    return (
-        '<div style="position:relative;width:150px;height:14px;background:#eee">'
-        f'<div style="position:absolute;left:{left:.0f}%;width:{share:.0f}%;height:14px;background:{colour}">'
-        '</div><div style="position:absolute;left:50%;width:1px;height:14px;background:#000"></div></div>'
-    )
+    bar = f"position:absolute;left:{left:.0f}%;width:{share:.0f}%;height:14px;background:{colour}"
+    middle = "position:absolute;left:50%;width:1px;height:14px;background:#000"
+    frame = "position:relative;width:150px;height:14px;background:#eee"
+    return style.tag("div", style.tag("div", style=bar), style.tag("div", style=middle), style=frame)
 
 
 def reading_table(readings: Sequence[Reading], readers: Sequence[str]) -> str:
     """A row per position: true word, margin bar, each reader's word (✗: wrong) and probability (HTML)."""
     titles = ["true word", "margin", "", *map(style.escape, readers)]
-    rows = [style.row(*(style.cell(title, f"{PADDED};text-align:left", "th") for title in titles))]
+    rows = [style.tag("tr", *(style.tag("th", title, style=f"{PADDED};text-align:left") for title in titles))]
     for reading in readings:
-        cells = [style.cell(style.escape(reading.word), PADDED), style.cell(_margin_bar(reading.margin))]
-        cells.append(style.cell(f"{reading.margin:+.1f}", "text-align:right"))
+        word, bar = style.tag("td", style.escape(reading.word), style=PADDED), _margin_bar(reading.margin)
+        cells = [word, style.tag("td", bar)]
+        cells.append(style.tag("td", f"{reading.margin:+.1f}", style="text-align:right"))
         for word, p in reading.reads:
             mark, look = ("", "") if word == reading.word else ("✗ ", f"color:{WRONG};font-weight:bold")
-            cells.append(style.cell(f"{mark}{style.escape(word)} {p:.2f}", f"{PADDED};{look}"))
-        rows.append(style.row(*cells))
-    return style.page(style.table(rows))
+            cells.append(style.tag("td", f"{mark}{style.escape(word)} {p:.2f}", style=f"{PADDED};{look}"))
+        rows.append(style.tag("tr", *cells))
+    return style.page(style.tag("table", *rows, style=TABLE))
 
 
 def origins(words: Sequence[str], first: Sequence[str], second: Sequence[str]) -> list[str]:
@@ -268,6 +253,7 @@ def walk_table(rows: Sequence[tuple[str, str, bool]], here: int) -> str:
     lines = []
     for i, (label, line, right) in enumerate(rows):
         verdict = "right" if right else f'<b style="color:{WRONG}">✗ wrong</b>'
-        cells = style.cell(style.escape(label), PADDED), style.cell(line), style.cell(verdict, PADDED)
-        lines.append(style.row(*cells, style="outline:2px solid #000" if i == here else ""))
-    return style.page(legend, style.table(lines))
+        cells = [style.tag("td", style.escape(label), style=PADDED), style.tag("td", line)]
+        cells.append(style.tag("td", verdict, style=PADDED))
+        lines.append(style.tag("tr", *cells, style="outline:2px solid #000" if i == here else ""))
+    return style.page(legend, style.tag("table", *lines, style=TABLE))

@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.figures import style
+from dlmone_lite.figures.style import Curves, Look, Row, Values
 from dlmone_lite.training.run import Step
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-Scores = Mapping[str, float]  # of `metrics.world_metrics`
-Row = Mapping[str, Any]  # of `bayes_floor`: a noise level or a range of them, with "bayes" and "excess"
-
 LONGEST = 84  # characters of a sentence that fit into one line of `words_from_noise`
-LOOKS = {  # of the two denoisers: colour, line, marker
-    "teacher": (style.BLUE, "-", "o"),
-    "perfect denoiser": (style.GREEN, "--", "^"),
+LOOKS = {  # of the two denoisers
+    "teacher": style.pen(style.BLUE, "-", "o"),
+    "perfect denoiser": style.pen(style.GREEN, "--", "^"),
 }
 TITLES = {"validity": "validity", "tv": "total variation to truth", "coverage": "coverage of truth"}
 
@@ -38,7 +32,7 @@ class Reading:
 # ---- the loss above the Bayes floor
 
 
-def _stack(ax: Axes, places: Sequence[float], width: float, rows: Sequence[Row]) -> None:
+def _stack(ax: style.Axes, places: Values, width: float, rows: Sequence[Row]) -> None:
     """Stacked bars: the Bayes floor, and the teacher's excess on top of it."""
     floor, excess = ([row[key] for row in rows] for key in ("bayes", "excess"))
     ax.bar(places, floor, width, color="#c8c8c8", edgecolor=style.GREY, label="Bayes floor")
@@ -48,16 +42,15 @@ def _stack(ax: Axes, places: Sequence[float], width: float, rows: Sequence[Row])
     ax.legend(loc="upper left")
 
 
-def loss_above_floor(levels: Sequence[Row]) -> Figure:
+def loss_above_floor(levels: Sequence[Row]) -> style.Figure:
     """Loss at some levels t, with its two parts "bayes" and "excess"; left stacked, right on a log scale."""
     fig, (left, right) = style.canvas(1, 2, height=4.2, ratios=[1.35, 1])
     places = range(len(levels))
     _stack(left, places, 0.8, levels)
     left.set_title("the teacher's loss")
-    parts = {"color": style.GREY, "linestyle": "--", "marker": "s", "label": "Bayes floor"}
-    right.plot(places, [row["bayes"] for row in levels], **parts)
-    parts = {"color": style.ORANGE, "marker": "o", "label": "above the floor"}
-    right.plot(places, [row["excess"] for row in levels], **parts)
+    floor, excess = ([row[key] for row in levels] for key in ("bayes", "excess"))
+    right.plot(places, floor, **style.pen(style.GREY, "--", "s"), label="Bayes floor")
+    right.plot(places, excess, **style.pen(style.ORANGE, "-", "o"), label="above the floor")
     right.set(yscale="log", ylim=(1e-6, 3), title="its two parts, log scale")
     right.legend(loc="lower right")
     for ax in (left, right):
@@ -66,7 +59,7 @@ def loss_above_floor(levels: Sequence[Row]) -> Figure:
     return fig
 
 
-def live(history: Sequence[Step]) -> Figure:
+def live(history: Sequence[Step]) -> style.Figure:
     """A run so far. Left: its training loss; right: the latest evaluation as floor and excess per tenth of t.
 
     An evaluation holds "bayes <t_from> <t_to>" and "excess <t_from> <t_to>" (see `flatten`).
@@ -125,7 +118,7 @@ def _spread(items: Sequence[Any], count: int) -> list[Any]:
     return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
 
 
-def words_from_noise(readings: Sequence[Reading], title: str, rows: int = 12) -> Figure:
+def words_from_noise(readings: Sequence[Reading], title: str, rows: int = 12) -> style.Figure:
     """The sentences that x0_hat spells on the way from t = T to 0, one a line; surer words are darker.
 
     Of many readings at most `rows` are shown, the last four from where the sentence no longer changes.
@@ -136,9 +129,8 @@ def words_from_noise(readings: Sequence[Reading], title: str, rows: int = 12) ->
     chosen = [*_spread(readings[: last + 1], rows - 4), *_spread(readings[last + 1 :], 4)]
     count = len(chosen)
 
-    fig, (ax,) = style.canvas(height=0.75 + 0.29 * count)
-    fig.set_layout_engine("none")  # a fixed place is drawn faster, while a slider waits
-    ax.set_position((0.0, 0.0, 1.0, 1 - 0.45 / fig.get_figheight()))
+    height = 0.75 + 0.29 * count
+    fig, (ax,) = style.canvas(height=height, places=[(0.0, 0.0, 1.0, 1 - 0.45 / height)])
     ax.axis("off")
     wide = style.WIDTH * style.DPI / 9  # characters in a line: at 11 points each is 9 pixels wide
     ax.set(xlim=(-8, wide - 8), ylim=(count - 0.4, -0.6))
@@ -163,7 +155,7 @@ def words_from_noise(readings: Sequence[Reading], title: str, rows: int = 12) ->
 # ---- targets and noise levels
 
 
-def gradient_noise(t: Sequence[int], variance: Mapping[str, Sequence[float]]) -> Figure:
+def gradient_noise(t: Sequence[int], variance: Curves) -> style.Figure:
     """Variance of a batch's gradient at some t, one bar per kind of target."""
     fig, (ax,) = style.canvas(height=3.2)
     for i, (name, values) in enumerate(variance.items()):
@@ -176,12 +168,7 @@ def gradient_noise(t: Sequence[int], variance: Mapping[str, Sequence[float]]) ->
     return fig
 
 
-def where_modes_fall(
-    t: Sequence[int],
-    curves: Mapping[str, Sequence[float]],
-    edges: Sequence[float],
-    density: Mapping[str, Sequence[float]],
-) -> Figure:
+def where_modes_fall(t: Sequence[int], curves: Curves, edges: Values, density: Curves) -> style.Figure:
     """Left: shares against t (the open choice, the readable words); right: how densely t is drawn.
 
     density holds, for each sampler, draws per bin between `edges`, relative to uniform.
@@ -200,7 +187,7 @@ def where_modes_fall(
 # ---- scores against steps
 
 
-def by_steps(*records: Mapping[str, Any]) -> dict[int, Scores]:
+def by_steps(*records: Mapping[str, Any]) -> dict[int, Row]:
     """NFE -> world scores of records of `evaluate`; raises InputError if their sources or samples differ."""
     sizes = {(r["settings"]["sources"], r["settings"]["samples"], r["settings"]["split"]) for r in records}
     if len(sizes) != 1:
@@ -208,48 +195,40 @@ def by_steps(*records: Mapping[str, Any]) -> dict[int, Scores]:
     return {row["nfe"]: row for record in records for row in record["world_scores"]}
 
 
-def _score_axes(
-    axes: Sequence[Axes], keys: Sequence[str], steps: Sequence[int], rows: Sequence[Scores]
-) -> None:
-    """Titles and ticks of score axes over steps; TV's floor comes from `rows`, for all have the same."""
-    for ax, key in zip(axes, keys, strict=True):
-        if key == "tv":
-            look = {"color": style.BLACK, "linestyle": "-.", "linewidth": 1.2}
-            ax.plot(steps, [row["tv_floor"] for row in rows], **look, label="floor: true samples")
-        style.log_axis(ax, steps, base=2)
-        ax.set(title=TITLES[key], xlabel="sampling steps (NFE)", ylim=(-0.04, 1.12))
-
-
-def against_the_truth(steps: Sequence[int], measured: Mapping[str, Sequence[Scores]]) -> Figure:
-    """Validity, TV with its floor, and coverage against steps, per denoiser, ± 2 standard errors.
+def _over_steps(
+    keys: Sequence[str],
+    steps: Sequence[int],
+    measured: Mapping[str, Sequence[Row]],
+    looks: Mapping[str, Look],
+) -> style.Figure:
+    """These scores against steps, ± 2 standard errors, a curve for each of `measured`, and TV's floor.
 
     All rows must have been measured with as many samples, or their floors differ.
     """
-    keys = ("validity", "tv", "coverage")
-    fig, axes = style.canvas(1, 3, height=3.6)
-    for ax, key in zip(axes, keys, strict=True):
-        for name, rows in measured.items():
-            color, line, marker = LOOKS[name]
-            values = [row[key] for row in rows]
-            ax.plot(steps, values, color=color, linestyle=line, marker=marker, label=name)
-            style.two_errors(ax, steps, rows, key, color)
-    _score_axes(axes, keys, steps, next(iter(measured.values())))
+    fig, axes = style.canvas(1, len(keys), height=3.6)
+    lines = {name: [{**row, "nfe": n} for n, row in zip(steps, rows)] for name, rows in measured.items()}
+    style.scores_by_calls(axes, {key: TITLES[key] for key in keys}, lines, steps, looks, errors=True)
+    floor = {**style.pen(style.BLACK, "-."), "linewidth": 1.2}
+    style.score(axes[1], "nfe", next(iter(lines.values())), "tv_floor", "floor: true samples", floor)
+    for ax in axes:
+        ax.set(xlabel="sampling steps (NFE)", ylim=(-0.04, 1.12))
     style.legend_below(fig, axes[1], columns=3)
     return fig
 
 
-def stride_damage(steps: Sequence[int], measured: Mapping[str, Mapping[str, Sequence[Scores]]]) -> Figure:
+def against_the_truth(steps: Sequence[int], measured: Mapping[str, Sequence[Row]]) -> style.Figure:
+    """Validity, TV with its floor, and coverage against steps, per denoiser, ± 2 standard errors."""
+    return _over_steps(("validity", "tv", "coverage"), steps, measured, LOOKS)
+
+
+def stride_damage(steps: Sequence[int], measured: Mapping[str, Mapping[str, Sequence[Row]]]) -> style.Figure:
     """Validity and TV against steps, ± 2 standard errors, of the right and the wrong update per denoiser."""
-    keys = ("validity", "tv")
-    fig, axes = style.canvas(1, 2, height=3.6)
-    for ax, key in zip(axes, keys, strict=True):
-        for name, updates in measured.items():
-            color, _, marker = LOOKS[name]
-            for update, rows in updates.items():
-                line, fill = ("-", color) if update.startswith("both") else (":", "white")
-                shape = {"color": color, "linestyle": line, "marker": marker, "markerfacecolor": fill}
-                ax.plot(steps, [row[key] for row in rows], **shape, label=f"{name}: {update}")
-                style.two_errors(ax, steps, rows, key, color)
-    _score_axes(axes, keys, steps, next(iter(next(iter(measured.values())).values())))
-    style.legend_below(fig, axes[1], columns=3)
-    return fig
+    lines, looks = {}, {}
+    for name, updates in measured.items():
+        for update, rows in updates.items():
+            wrong = {"linestyle": ":", "markerfacecolor": "white"}
+            lines[f"{name}: {update}"] = rows
+            looks[f"{name}: {update}"] = LOOKS[name] | (
+                {"linestyle": "-"} if update.startswith("both") else wrong
+            )
+    return _over_steps(("validity", "tv"), steps, lines, looks)

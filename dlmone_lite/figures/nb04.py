@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import Any
+
+from torch import Tensor
 
 from dlmone_lite.figures import style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from torch import Tensor
+from dlmone_lite.figures.style import Curves, Values
 
 EDGE = 2.7  # of the square that is shown
 REAL = {"color": style.BLUE, "width": 0.006, "zorder": 4}
@@ -20,16 +18,17 @@ FAKE = {"color": style.ORANGE, "width": 0.005, "zorder": 5}
 EXACT = {"color": "#444444", "width": 0.014, "zorder": 3, "alpha": 0.5}
 EXACT |= {"headwidth": 2.2, "headlength": 2.2, "headaxislength": 2.2}
 ARROWS = {"real: the teacher's": REAL, "exact: the student's own": EXACT, "fake: psi's": FAKE}
+MARKS = [("the data", "#888888", "s", 0), ("student's points", style.GREEN, "o", 0)]  # see `_key`
 
 
 # ---- arrows in the plane
 
 
-def _arrows(ax: Axes, places: Tensor, arrows: Tensor, **look: object) -> None:
+def _arrows(ax: style.Axes, places: Tensor, arrows: Tensor, **look: object) -> None:
     ax.quiver(*places.T, *arrows.T, angles="xy", scale_units="xy", scale=1, **look)
 
 
-def _plane(ax: Axes, density: Tensor, title: str) -> None:
+def _plane(ax: style.Axes, density: Tensor, title: str) -> None:
     """The data's density (n, n) over the square in grey, y along the rows."""
     extent = (-EDGE, EDGE, -EDGE, EDGE)
     grey = {"cmap": "Greys", "vmin": 0, "vmax": 1.5, "interpolation": "bilinear"}
@@ -37,20 +36,21 @@ def _plane(ax: Axes, density: Tensor, title: str) -> None:
     _square(ax, title)
 
 
-def _square(ax: Axes, title: str) -> None:
+def _square(ax: style.Axes, title: str) -> None:
     ticks = (-2, 0, 2)  # few and fixed, because finding good ones takes longer than all the arrows
     ax.set(xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE), aspect="equal", title=title, xticks=ticks, yticks=ticks)
     ax.grid(visible=False)
 
 
-def _key(fig: Figure, handles: Sequence[object], left: float) -> None:
-    fig.legend(handles=handles, loc="center left", bbox_to_anchor=(left, 0.5), fontsize=11, frameon=False)
-
-
-def _mark(label: str, color: str, marker: str = "", line: str = "", width: float = 2.0) -> object:
+def _key(fig: style.Figure, left: float, marks: Sequence[tuple[str, str, str, float]]) -> None:
+    """A legend from `left`: label, colour, marker and width of the line, 0 for a marker alone."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=color, marker=marker, linestyle=line or "none", linewidth=width, label=label)
+    handles = []
+    for label, color, marker, width in marks:
+        look = style.pen(color, "-" if width else "none", marker)
+        handles.append(Line2D([], [], **look, linewidth=width, label=label))
+    fig.legend(handles=handles, loc="center left", bbox_to_anchor=(left, 0.5), **style.PLAIN)
 
 
 def watch(
@@ -61,13 +61,11 @@ def watch(
     places: Tensor,
     arrows: Sequence[Tensor],
     ratio: float,
-) -> Figure:
+) -> style.Figure:
     """Left: the data's density (n, n), the student's points (N, 2), descent's pull (M, 2) on the first M.
     Right: the points noised (N, 2), and the real, exact and fake scores (P, 2) at `places` (P, 2)."""
-    fig, (left, right) = style.canvas(1, 2, height=4.0, width=10.6)
-    fig.set_layout_engine("none")  # fixed places are drawn faster, while a slider waits
-    left.set_position((0.04, 0.08, 0.33, 0.83))
-    right.set_position((0.42, 0.08, 0.33, 0.83))
+    squares = [(0.04, 0.08, 0.33, 0.83), (0.42, 0.08, 0.33, 0.83)]
+    fig, (left, right) = style.canvas(1, 2, height=4.0, width=10.6, places=squares)
     _plane(left, density, "the student's samples $x_g$")
     left.scatter(*points.T, s=9, color=style.GREEN, linewidths=0, zorder=2)
     _arrows(left, points[: len(pulls)], pulls, color=style.RED, width=0.006, zorder=4)
@@ -77,49 +75,46 @@ def watch(
         _arrows(right, places, arrow, **look)
     _square(right, rf"noised to $\sigma/\alpha$ = {ratio:.1f}: $\sigma^2 \times$ score")
 
-    handles = [_mark("the data", "#888888", "s"), _mark("student's points", style.GREEN, "o")]
-    handles += [_mark("descent's pull", style.RED, ">"), _mark("noised points", style.SKY, "o")]
-    for name, look in ARROWS.items():
-        handles.append(_mark(name, str(look["color"]), "", "-", 5 if look is EXACT else 2.5))
-    _key(fig, handles, 0.76)
+    marks = [*MARKS, ("descent's pull", style.RED, ">", 0), ("noised points", style.SKY, "o", 0)]
+    marks += [(name, look["color"], "", 5 if look is EXACT else 2.5) for name, look in ARROWS.items()]
+    _key(fig, 0.76, marks)
     return fig
 
 
-def pulls(density: Tensor, points: Tensor, truth: Tensor, taken: Tensor, names: tuple[str, str]) -> Figure:
+def pulls(
+    density: Tensor, points: Tensor, truth: Tensor, taken: Tensor, names: tuple[str, str]
+) -> style.Figure:
     """Two descent directions at every point of a small student: the true one and another, (N, 2) each."""
-    fig, (ax,) = style.canvas(height=4.2, width=7.8)
-    fig.set_layout_engine("none")
-    ax.set_position((0.06, 0.08, 0.52, 0.86))
+    fig, (ax,) = style.canvas(height=4.2, width=7.8, places=[(0.06, 0.08, 0.52, 0.86)])
     _plane(ax, density, "where descent pulls each point")
     ax.scatter(*points.T, s=40, color=style.GREEN, edgecolors="black", linewidths=0.8, zorder=3)
     _arrows(ax, points, truth, **EXACT)
     _arrows(ax, points, taken, color=style.RED, width=0.006, zorder=5)
-    handles = [_mark("the data", "#888888", "s"), _mark("student's points", style.GREEN, "o")]
-    handles += [_mark(names[0], "#444444", "", "-", 5), _mark(names[1], style.RED, "", "-", 2.5)]
-    _key(fig, handles, 0.6)
+    _key(fig, 0.6, [*MARKS, (names[0], "#444444", "", 5), (names[1], style.RED, "", 2.5)])
     return fig
 
 
 # ---- what follows from them
 
 
-def cosines(
-    mu: Sequence[float], by_level: Mapping[str, Sequence[Sequence[float]]], alone: Sequence[float]
-) -> Figure:
+def _hatched(bars: Sized) -> dict[str, Any]:
+    return {"color": style.PALETTE[: len(bars)], "hatch": style.HATCHES[: len(bars)], "edgecolor": "white"}
+
+
+def cosines(mu: Values, by_level: Mapping[str, Sequence[Values]], alone: Values) -> style.Figure:
     """Left: cosine between the gradient of L2 - mu L1 and the true one, by mu; thin lines are students,
     the thick one is their mean; one colour per noise level (the keys). Right: L1 alone, a bar per level."""
     fig, (left, right) = style.canvas(1, 2, height=3.8, width=10.0, ratios=[1.7, 1])
     for i, (level, students) in enumerate(by_level.items()):
         style.fan(left, mu, students, style.look(i), level, markevery=4)
     left.axvline(0.5, color=style.GREY, linewidth=1.2, linestyle=":")
-    left.set(xlabel=r"$\mu$", ylabel="cosine with the true gradient", ylim=(0, 1.05))
-    left.set_title(r"$L_2 - \mu L_1$")
+    left.set(
+        xlabel=r"$\mu$", ylabel="cosine with the true gradient", ylim=(0, 1.05), title=r"$L_2 - \mu L_1$"
+    )
     left.legend(title=r"$\sigma/\alpha$", loc="lower center")
 
-    bars, count = range(len(alone)), len(alone)
-    right.bar(
-        bars, alone, color=style.PALETTE[:count], hatch=style.HATCHES[:count], edgecolor="white", width=0.6
-    )
+    bars = range(len(alone))
+    right.bar(bars, alone, **_hatched(alone), width=0.6)
     right.axhline(0, color=style.BLACK, linewidth=1.2)
     right.set_xticks(bars, list(by_level))
     right.set(xlabel=r"$\sigma/\alpha$", ylim=(-1.05, 1.05), title="$L_1$ alone: below 0 is uphill")
@@ -127,7 +122,7 @@ def cosines(
     return fig
 
 
-def descents(curves: Mapping[str, Sequence[Sequence[float]]], every: int, top: float) -> Figure:
+def descents(curves: Mapping[str, Sequence[Values]], every: int, top: float) -> style.Figure:
     """Divergence against the update for each rule (the keys): a thin line per seed, a thick one through their
     medians; both end where they exceed `top`. every: updates between two values."""
     fig, (ax,) = style.canvas(height=3.9)
@@ -144,9 +139,7 @@ def descents(curves: Mapping[str, Sequence[Sequence[float]]], every: int, top: f
     return fig
 
 
-def lags(
-    steps: Sequence[int], lag: Mapping[str, Sequence[Sequence[float]]], age: Mapping[str, float]
-) -> Figure:
+def lags(steps: Sequence[int], lag: Mapping[str, Sequence[Values]], age: Mapping[str, float]) -> style.Figure:
     """Left: psi's error over the signal while the student travels, mean and range of the seeds, for each
     setting (the keys). Right: how many updates psi is behind, as bars."""
     fig, (left, right) = style.canvas(1, 2, height=3.7, width=10.0, ratios=[1.25, 1])
@@ -159,18 +152,13 @@ def lags(
     left.set(xlabel="update of theta", ylabel="psi's error / signal", ylim=(0, None))
     left.legend(loc="upper left")
 
-    colors, hatches = style.PALETTE[: len(age)], style.HATCHES[: len(age)]
-    right.barh(
-        range(len(age)), list(age.values()), color=colors, hatch=hatches, edgecolor="white", height=0.6
-    )
+    right.barh(range(len(age)), list(age.values()), **_hatched(age), height=0.6)
     style.name_rows(right, list(age))
     right.set_xlabel("updates behind, mean")
     return fig
 
 
-def widths(
-    ratio: Sequence[float], by_rule: Mapping[str, Sequence[Sequence[float]]], one: float, both: float
-) -> Figure:
+def widths(ratio: Values, by_rule: Mapping[str, Sequence[Values]], one: float, both: float) -> style.Figure:
     """Width of the fitted Gaussian against the largest sigma/alpha that is compared, seeds as marks.
 
     one, both: the standard deviations of a single mode and of all the data.
@@ -179,9 +167,8 @@ def widths(
     for i, (name, values) in enumerate(by_rule.items()):
         ax.plot(ratio, [fmean(row) for row in values], **style.stroke(i), label=name)
         for row, at in zip(values, ratio, strict=True):
-            ax.plot(
-                [at] * len(row), row, style.MARKERS[i], color=style.PALETTE[i], markersize=5, fillstyle="none"
-            )
+            seeds = style.pen(style.PALETTE[i], "", style.MARKERS[i])
+            ax.plot([at] * len(row), row, **seeds, markersize=5, fillstyle="none")
     for height, label, at, side in ((both, "all the data", 0, "left"), (one, "one mode", -1, "right")):
         ax.axhline(height, color=style.BLACK, linewidth=1.2, linestyle=":")
         ax.annotate(label, (ratio[at], height + 0.01), ha=side, va="bottom", fontsize=11)
@@ -192,12 +179,12 @@ def widths(
     return fig
 
 
-def accuracies(ratio: Sequence[float], by_judge: Mapping[str, Sequence[float]]) -> Figure:
+def accuracies(ratio: Values, by_judge: Curves) -> style.Figure:
     """Share of right verdicts against the noise level, one curve per moment and judge (the keys)."""
     fig, (ax,) = style.canvas(height=3.6)
     for i, (name, values) in enumerate(by_judge.items()):
-        look = {"color": style.PALETTE[i // 2], "fillstyle": ("full", "none")[i % 2]}
-        ax.plot(ratio, values, **look, linestyle=style.LINES[i % 2], marker=style.MARKERS[i // 2], label=name)
+        look = style.pen(style.PALETTE[i // 2], style.LINES[i % 2], style.MARKERS[i // 2])
+        ax.plot(ratio, values, **look, fillstyle=("full", "none")[i % 2], label=name)
     ax.axhline(0.5, color=style.GREY, linewidth=1.2, linestyle=":")
     ax.annotate("chance", (ratio[0], 0.495), va="top", fontsize=11)
     ax.set(xlabel=style.RATIO, ylabel="share of right verdicts", ylim=(0.4, 1.03))

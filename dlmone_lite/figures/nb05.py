@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from dlmone_lite.figures import style
+from dlmone_lite.figures.style import Row, Shares
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-Row = Mapping[str, float]
 PALE = "#bbbbbb"  # what is not reached yet; never the only carrier of a fact
+LOOKS = (
+    style.pen(style.BLUE, "-", "o"),
+    style.pen(style.GREEN, "-.", "^"),
+    style.pen(style.ORANGE, "--", "s"),
+)
 
 
-def levels(rows: Sequence[Row], chosen: int) -> Figure:
+def levels(rows: Sequence[Row], chosen: int) -> style.Figure:
     """Scores of one evaluation on pure noise at each t, and the chosen t_init.
 
     rows: with t, ratio (sigma / alpha), validity and validity_se (drawn twice up and down), choice (variance
     over z of an output coordinate), blur (its squared distance to the nearest embedding).
     """
     fig, (left, right) = style.canvas(1, 2, height=3.5)
-    t = [row["t"] for row in rows]
-    left.semilogy(t, [row["ratio"] for row in rows], color=style.BLACK, marker="P")
-    left.set(xlabel="noise step t", ylabel="sigma / alpha", title="Noise level")
+    style.score(left, "t", rows, "ratio", "", style.pen(style.BLACK, "-", "P"))
+    left.set(yscale="log", xlabel="noise step t", ylabel="sigma / alpha", title="Noise level")
 
-    for key, name, color, marker, line in (
-        ("validity", "sentences right", style.BLUE, "o", "-"),
-        ("choice", "what z decides (variance)", style.GREEN, "^", "-."),
-        ("blur", "blur (distance to words)", style.ORANGE, "s", "--"),
-    ):
-        right.plot(t, [row[key] for row in rows], color=color, marker=marker, linestyle=line, label=name)
-    style.two_errors(right, t, rows, "validity", style.BLUE)
-    top = max(row[key] for row in rows for key in ("validity", "choice", "blur"))
+    names = {"validity": "sentences right", "choice": "what z decides (variance)"}
+    names |= {"blur": "blur (distance to words)"}
+    for (key, name), look in zip(names.items(), LOOKS):
+        style.score(right, "t", rows, key, name, look, errors=key == "validity")
+    top = max(row[key] for row in rows for key in names)
     right.set(xlabel="noise step t", title="One evaluation on pure noise", ylim=(-0.03, 1.6 * top))
     style.legend(right, "upper left")
 
@@ -44,54 +41,48 @@ def levels(rows: Sequence[Row], chosen: int) -> Figure:
     return fig
 
 
-def rise(curve: Sequence[Row], lines: Mapping[str, Row], until: float | None = None) -> Figure:
+def rise(curve: Sequence[Row], lines: Mapping[str, Row], until: float | None = None) -> style.Figure:
     """Validity (left) and total variation (right) of the one-step student while it trains.
 
     curve: rows with step, validity, tv, tv_floor and, where there are several, stage (0: a warm start).
     lines: name -> a row with validity and tv to compare with (the teacher). until: later steps are pale.
     """
     fig, (left, right) = style.canvas(1, 2, height=3.9)
-    steps = [row["step"] for row in curve]
-    seen = sum(until is None or step <= until for step in steps)
-    width = max(steps[-1], 20)
-    for axes, key, title in (
-        (left, "validity", "Right sentences, one step"),
-        (right, "tv", "TV to the truth, one step"),
-    ):
-        values = [row[key] for row in curve]
-        if seen < len(steps):
-            axes.plot(steps, values, color=PALE, linewidth=1.2, label="recorded later")
-        axes.plot(steps[:seen], values[:seen], color=style.BLUE, marker="o", markersize=4.5, label="student")
-        for (name, row), color, dashes in zip(
-            lines.items(), (style.ORANGE, style.RED, style.PINK), ("--", "-.", ":")
-        ):
-            axes.axhline(row[key], color=color, linestyle=dashes, label=name)
+    seen = [row for row in curve if until is None or row["step"] <= until]
+    width = max(curve[-1]["step"], 20)
+    titles = {"validity": "Right sentences, one step", "tv": "TV to the truth, one step"}
+    for axes, (key, title) in zip((left, right), titles.items()):
+        if len(seen) < len(curve):
+            style.score(axes, "step", curve, key, "recorded later", {"color": PALE, "linewidth": 1.2})
+        student = {"color": style.BLUE, "marker": "o", "markersize": 4.5}
+        style.score(axes, "step", seen, key, "student", student)
+        others = zip((style.ORANGE, style.RED, style.PINK), ("--", "-.", ":"))
+        for (name, row), look in zip(lines.items(), others):
+            axes.axhline(row[key], **style.pen(*look), label=name)
         for before, row in itertools.pairwise(curve):
             if (stage := row.get("stage", 1)) != before.get("stage", 1):
-                dashed = {"color": style.GREY, "linewidth": 1.5, "linestyle": "--" if stage == 1 else ":"}
-                axes.axvline(before["step"], **dashed, label=f"stage {stage} begins")
+                dashed = style.pen(style.GREY, "--" if stage == 1 else ":")
+                axes.axvline(before["step"], **dashed, linewidth=1.5, label=f"stage {stage} begins")
         axes.set(xlabel="update", title=title, ylim=(-0.03, 1.03), xlim=(-0.03 * width, 1.03 * width))
     right.axhline(curve[0]["tv_floor"], color=style.BLACK, linestyle=":", label="floor: a perfect model")
     style.legend_below(fig, right, columns=3)
     return fig
 
 
-def frequencies(support: Mapping[str, float], outputs: Mapping[str, Sequence[str]]) -> Figure:
+def frequencies(support: Shares, outputs: Mapping[str, Sequence[str]]) -> style.Figure:
     """How often each model (name -> its sentences) writes each right sentence; the last row is all others.
 
     Diamonds: the exact probability, with two standard deviations of as many true samples.
     """
     names = list(support)
-    fig, (axes,) = style.canvas(1, 1, height=1.3 + 0.44 * (len(names) + 1))
+    fig, (axes,) = style.canvas(height=1.3 + 0.44 * (len(names) + 1))
     thick, most = 0.7 / len(outputs), max(support.values())
-    for j, ((model, texts), color) in enumerate(
-        zip(outputs.items(), (style.BLUE, style.ORANGE, style.GREEN))
-    ):
+    for j, (model, texts) in enumerate(outputs.items()):
         share = [sum(text == name for text in texts) / len(texts) for name in names]
         share.append(1 - sum(share))
         most = max(most, *share)
         rows = [i + (j - (len(outputs) - 1) / 2) * thick for i in range(len(share))]
-        hatched = {"color": color, "hatch": "//" if j else "", "edgecolor": "white"}
+        hatched = {"color": style.PALETTE[j], "hatch": "//" if j else "", "edgecolor": "white"}
         axes.barh(rows, share, height=thick, **hatched, label=model)
 
     n = len(next(iter(outputs.values())))
@@ -101,40 +92,35 @@ def frequencies(support: Mapping[str, float], outputs: Mapping[str, Sequence[str
     axes.errorbar(list(support.values()), range(len(names)), xerr=spread, **marks, label=exact)
     style.name_rows(axes, [*(style.wrap(name, 36) for name in names), "any other sentence (wrong)"])
     axes.set(xlabel="share of the samples", xlim=(0, 1.08 * most))
-    fig.legend(loc="outside upper right", ncols=len(outputs) + 1, fontsize=style.SMALLEST, frameon=False)
+    fig.legend(loc="outside upper right", ncols=len(outputs) + 1, **style.PLAIN)
     return fig
 
 
-def refinement(rows: Sequence[Row], lines: Mapping[str, Row]) -> Figure:
+def refinement(rows: Sequence[Row], lines: Mapping[str, Row]) -> style.Figure:
     """A student's scores by network evaluations, `nfe`: validity and coverage (left), TV (right).
 
     lines: models to compare with (name -> row), drawn at their own nfe.
     """
     fig, (left, right) = style.canvas(1, 2, height=3.8)
-    nfe = [row["nfe"] for row in rows]
-    for key, name, color, marker, line in (
-        ("validity", "validity: quality", style.BLUE, "o", "-"),
-        ("coverage", "coverage: diversity", style.GREEN, "^", "-."),
-    ):
-        left.plot(nfe, [row[key] for row in rows], color=color, marker=marker, linestyle=line, label=name)
+    names = {"validity": "validity: quality", "coverage": "coverage: diversity"}
+    for (key, name), look in zip(names.items(), LOOKS):
+        style.score(left, "nfe", rows, key, name, look)
         for row, other in zip(lines.values(), ("D", "X")):
-            left.plot(row["nfe"], row[key], color=color, marker=other, linestyle="", markersize=9)
+            left.plot(row["nfe"], row[key], **style.pen(look["color"], "", other), markersize=9)
 
-    right.plot(nfe, [row["tv"] for row in rows], color=style.BLUE, marker="o", label="student")
-    floors = [row["tv_floor"] for row in rows]
-    right.plot(nfe, floors, color=style.BLACK, linestyle=":", label="floor: a perfect model")
+    style.score(right, "nfe", rows, "tv", "student", style.pen(style.BLUE, "-", "o"))
+    style.score(right, "nfe", rows, "tv_floor", "floor: a perfect model", style.pen(style.BLACK, ":"))
     for (model, row), marker in zip(lines.items(), ("D", "X")):
-        mark = {"marker": marker, "linestyle": "", "markersize": 9}
-        right.plot(row["nfe"], row["tv"], color=style.ORANGE, label=model, **mark)
-        left.plot([], [], color=style.GREY, label=f"{model}, both", **mark)
+        right.plot(row["nfe"], row["tv"], **style.pen(style.ORANGE, "", marker), markersize=9, label=model)
+        left.plot([], [], **style.pen(style.GREY, "", marker), markersize=9, label=f"{model}, both")
 
-    low = min(min(row["validity"], row["coverage"]) for row in [*rows, *lines.values()])
-    ticks = sorted({*nfe, *(row["nfe"] for row in lines.values())})
+    everything = [*rows, *lines.values()]
     for axes, title in ((left, "Quality and diversity"), (right, "TV to the truth (small is good)")):
-        style.log_axis(axes, ticks, base=2)
+        style.log_axis(axes, sorted({row["nfe"] for row in everything}), base=2)
         axes.set(xlabel="network evaluations a sentence", title=title)
+    low = min(row[key] for row in everything for key in names)
     left.set_ylim(max(0.0, low - 0.45), 1.15)
-    right.set_ylim(0, 1.5 * max(row["tv"] for row in [*rows, *lines.values()]))
+    right.set_ylim(0, 1.5 * max(row["tv"] for row in everything))
     style.legend(left, "lower left")
     style.legend(right, "upper right")
     return fig

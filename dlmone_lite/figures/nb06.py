@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.figures import style
+from dlmone_lite.figures.style import Curves, Row, Shares, Values
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+Course = tuple[Sequence[int], Sequence[Values]]  # updates, and a curve for each seed
+Runs = Mapping[str, Course]  # score -> its course
+Grid = tuple[Sequence[float | str], Sequence[float | str], Sequence[Values]]  # rows, columns, means
 
-Curves = tuple[Sequence[int], Sequence[Sequence[float]]]  # updates, and a curve for each seed
-Grid = tuple[Sequence[float | str], Sequence[float | str], Sequence[Sequence[float]]]  # rows, columns, means
-Record = Mapping[str, Any]
-
-KINDS = {  # of a run: colour, line, marker
-    "alone": {"color": style.ORANGE, "linestyle": "--", "marker": "s"},
-    "adversarial": {"color": style.BLUE, "linestyle": "-", "marker": "o"},
-}
+KINDS = {
+    "alone": style.pen(style.ORANGE, "--", "s"),
+    "adversarial": style.pen(style.BLUE, "-", "o"),
+}  # of a run
 PAIR = (("validity", "validity: quality"), ("coverage", "coverage: diversity"))
 THREE = (*PAIR, ("tv_excess", "TV excess: distance"))
+LOOKS = (style.pen(style.BLUE, "-", "o"), style.pen(style.ORANGE, "--", "s"), style.pen(style.GREY, ":", "^"))
 COSINES = {  # a gradient that is compared with the perfect one: label, colour
     "again": ("perfect, other noise", style.GREY),
     "teacher": ("perfect psi", style.GREEN),
@@ -32,8 +30,8 @@ COSINES = {  # a gradient that is compared with the perfect one: label, colour
 # ---- quality beside diversity
 
 
-def story(curves: Mapping[str, Mapping[str, Curves]], shown: int = 2) -> Figure:
-    """Quality (left), diversity (middle) and distance (right) by update: kind -> score -> curves, the scores
+def story(curves: Mapping[str, Runs], shown: int = 2) -> style.Figure:
+    """Quality (left), diversity (middle) and distance (right) by update: kind -> score -> course, the scores
     validity, coverage, tv_excess. `shown` of the three are drawn."""
     fig, axes = style.canvas(1, shown, height=3.6)
     for ax, (score, title) in zip(axes, THREE):
@@ -44,28 +42,22 @@ def story(curves: Mapping[str, Mapping[str, Curves]], shown: int = 2) -> Figure:
     return fig
 
 
-def heat(grids: Mapping[str, Grid], rows: str = "", columns: str = "") -> Figure:
+def heat(grids: Mapping[str, Grid], rows: str = "", columns: str = "") -> style.Figure:
     """Heat maps side by side: title -> (rows, columns, means); the same colours for all. Rows and columns are
     values, the first at the bottom, or names, the first on top."""
-    import seaborn
-
     names = any(isinstance(name, str) for _, across, _ in grids.values() for name in across)
-    fig, axes = style.canvas(
-        1, len(grids), height=5.0 if names else 3.7, width=10.4 if names else style.WIDTH
-    )
-    look = {"vmin": 0, "vmax": 1, "cmap": "viridis", "cbar": False, "linewidths": 1, "linecolor": "white"}
-    look |= {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": 11}}
-    with style.in_style():
-        for ax, (title, (down, across, means)) in zip(axes, grids.items()):
-            labels = _labels(across)
-            seaborn.heatmap(means, ax=ax, xticklabels=labels, yticklabels=_labels(down), **look)
-            ax.set(xlabel=columns, ylabel=rows, title=title)
-            ax.tick_params(axis="y", rotation=0)
-            if names:
-                ax.tick_params(length=0, labelleft=ax is axes[0])
-                ax.set_xticks(ax.get_xticks(), labels, rotation=50, ha="right", rotation_mode="anchor")
-            else:
-                ax.invert_yaxis()
+    height, width = (5.0, 10.4) if names else (3.7, style.WIDTH)
+    fig, axes = style.canvas(1, len(grids), height=height, width=width)
+    look = {"vmax": 1, "cbar": False, "linewidths": 1, "fmt": ".2f", "annot_kws": {"fontsize": 11}}
+    for ax, (title, (down, across, means)) in zip(axes, grids.items()):
+        labels = _labels(across)
+        style.heat_map(ax, means, _labels(down), labels, **look)
+        ax.set(xlabel=columns, ylabel=rows, title=title)
+        if names:
+            ax.tick_params(length=0, labelleft=ax is axes[0])
+            ax.set_xticks(ax.get_xticks(), labels, rotation=50, ha="right", rotation_mode="anchor")
+        else:
+            ax.invert_yaxis()
     return fig
 
 
@@ -73,17 +65,15 @@ def _labels(values: Sequence[float | str]) -> list[str]:
     return [value if isinstance(value, str) else f"{value:g}" for value in values]
 
 
-def factor(rows: Sequence[tuple[str, Mapping[str, Mapping[str, Sequence[float]]]]]) -> Figure:
+def factor(rows: Sequence[tuple[str, Mapping[str, Curves]]]) -> style.Figure:
     """One factor at a time: (setting, kind -> score -> values of the seeds), quality beside diversity."""
     fig, axes = style.canvas(1, 2, height=1.5 + 0.42 * len(rows))
     for ax, (score, title) in zip(axes, PAIR):
         for shift, (kind, look) in zip((-0.14, 0.14), KINDS.items()):
-            color, marker = look["color"], look["marker"]
             for y, (_, kinds) in enumerate(rows):
-                style.dots(
-                    ax, y + shift, kinds.get(kind, {}).get(score, ()), color, marker, bar=color, half=0.13
-                )
-            ax.plot([], [], color=color, marker=marker, linestyle="", label=f"SiD {kind}")
+                values = kinds.get(kind, {}).get(score, ())
+                style.dots(ax, y + shift, values, look, bar=look["color"], half=0.13)
+            ax.plot([], [], **{**look, "linestyle": ""}, label=f"SiD {kind}")
         ax.set(title=title, xlim=(-0.03, 1.06), ylim=(len(rows) - 0.5, -0.5))
     axes[0].set_yticks(range(len(rows)), [name for name, _ in rows])
     axes[1].set_yticks(range(len(rows)), [""] * len(rows))
@@ -91,37 +81,30 @@ def factor(rows: Sequence[tuple[str, Mapping[str, Mapping[str, Sequence[float]]]
     return fig
 
 
-def outcome(
-    curves: Mapping[str, Curves],
-    support: Mapping[str, float],
-    counts: Sequence[Mapping[str, int]],
-    samples: int,
-) -> Figure:
+def outcome(curves: Runs, support: Shares, counts: Sequence[Mapping[str, int]], samples: int) -> style.Figure:
     """A run's end. Left: quality and diversity by update. Right: how often it writes each right sentence of
     one source, `counts` of `samples` per seed, beside the exact probability."""
-    fig, (left, right) = style.canvas(1, 2, height=3.5)
-    fig.set_layout_engine("none")  # fixed places and ticks are drawn faster, while a slider waits
-    left.set_position((0.06, 0.15, 0.33, 0.75))
-    right.set_position((0.65, 0.15, 0.34, 0.75))
-    tenths = (0, 0.2, 0.4, 0.6, 0.8, 1)
+    places = [(0.06, 0.15, 0.33, 0.75), (0.65, 0.15, 0.34, 0.75)]
+    fig, (left, right) = style.canvas(1, 2, height=3.5, places=places)
+    tenths = (0, 0.2, 0.4, 0.6, 0.8, 1)  # ticks that need not be found, while a slider waits
 
-    for (score, title), color, marker, line in zip(PAIR, (style.BLUE, style.ORANGE), "os", ("-", "--")):
-        style.fan(left, *curves[score], {"color": color, "linestyle": line, "marker": marker}, title)
+    for (score, title), look in zip(PAIR, LOOKS):
+        style.fan(left, *curves[score], look, title)
     last = curves["validity"][0][-1]
     left.set(xlabel="update", ylim=(-0.03, 1.06), title="One step, held-out sources")
     left.set(xticks=range(0, last + 1, max(1, last // 4)), yticks=tenths)
-    left.legend(loc="lower left", fontsize=style.SMALLEST, frameon=False)
+    left.legend(loc="lower left", **style.PLAIN)
 
     shares = {name: fmean(own.get(name, 0) / samples for own in counts) for name in support}
     style.share_bars(right, support, shares, [style.wrap(name, 24) for name in support])
     right.set(xticks=tenths, title="What it writes for one source")
-    right.legend(loc="lower right", fontsize=style.SMALLEST, frameon=False)
+    right.legend(loc="lower right", **style.PLAIN)
     return fig
 
 
-def signs(rows: Sequence[tuple[str, float, float, bool, bool]]) -> Figure:
+def signs(rows: Sequence[tuple[str, float, float, bool, bool]]) -> style.Figure:
     """A patient's signs over their limits: (sign, value, limit, whether high is bad, whether it shows)."""
-    fig, (ax,) = style.canvas(1, 1, height=0.9 + 0.4 * len(rows), width=6.4)
+    fig, (ax,) = style.canvas(height=0.9 + 0.4 * len(rows), width=6.4)
     for y, (_, value, limit, high, shows) in enumerate(rows):
         ratio = min(4.0, value / limit if high else limit / max(value, 1e-9))
         color, hatch = (style.ORANGE, "//") if shows else (style.BLUE, "")
@@ -132,16 +115,13 @@ def signs(rows: Sequence[tuple[str, float, float, bool, bool]]) -> Figure:
     return fig
 
 
-def live(evaluations: Sequence[Mapping[str, Any]], begins: Mapping[str, float]) -> Figure:
+def live(evaluations: Sequence[Row], begins: Row) -> style.Figure:
     """A live run: validity, coverage and TV excess of its evaluations (rows with step), after `begins`."""
-    fig, (ax,) = style.canvas(1, 1, height=3.3, width=7.2)
+    fig, (ax,) = style.canvas(height=3.3, width=7.2)
     rows = [{"step": 0, **begins}, *evaluations]
-    steps = [row["step"] for row in rows]
-    for (name, label), color, marker, line in zip(
-        THREE, (style.BLUE, style.ORANGE, style.GREY), "os^", ("-", "--", ":")
-    ):
-        ax.plot(steps, [row[name] for row in rows], color=color, marker=marker, linestyle=line, label=label)
-    ax.set(xlabel="update", ylim=(-0.03, 1.06), xlim=(-5, max(60, steps[-1]) * 1.03))
+    for (name, label), look in zip(THREE, LOOKS):
+        style.score(ax, "step", rows, name, label, look)
+    ax.set(xlabel="update", ylim=(-0.03, 1.06), xlim=(-5, max(60, rows[-1]["step"]) * 1.03))
     style.legend_beside(ax)
     return fig
 
@@ -149,15 +129,14 @@ def live(evaluations: Sequence[Mapping[str, Any]], begins: Mapping[str, float]) 
 # ---- the cause
 
 
-def blindness(ratio: Sequence[float], signal: Mapping[str, Sequence[float]]) -> Figure:
+def blindness(ratio: Values, signal: Curves) -> style.Figure:
     """The difference that a perfect score estimator sees between each student and the teacher: squared
     difference of the exact x0 predictions (name -> values) against sigma / alpha."""
-    fig, (ax,) = style.canvas(1, 1, height=3.5, width=7.2)
+    fig, (ax,) = style.canvas(height=3.5, width=7.2)
     least = 1e-9  # a logarithmic axis has no zero
-    looks = zip((style.ORANGE, style.RED, style.BLUE), "sDo", ("--", ":", "-"))
-    for (name, values), (color, marker, line) in zip(signal.items(), looks):
-        above = [max(value, least) for value in values]
-        ax.loglog(ratio, above, color=color, marker=marker, linestyle=line, label=name)
+    looks = zip((style.ORANGE, style.RED, style.BLUE), ("--", ":", "-"), "sDo")
+    for (name, values), look in zip(signal.items(), looks):
+        ax.loglog(ratio, [max(value, least) for value in values], **style.pen(*look), label=name)
     ax.set(xlabel="sigma / alpha", ylabel="squared difference", ylim=(least / 2, 3))
     ax.set_title("What the two exact scores differ by")
     style.log_axis(ax, [0.5, 1, 2, 5, 10])
@@ -165,37 +144,38 @@ def blindness(ratio: Sequence[float], signal: Mapping[str, Sequence[float]]) -> 
     return fig
 
 
-def ratios(records: Sequence[Record], key: str) -> list[float]:
+def ratios(records: Sequence[Row], key: str) -> list[float]:
     """The squared error `key` over the signal at each noise level, a mean over runs and moments."""
     moments = [moment for run in records for moment in run["looks"]]
     levels = [[row[key] / row["signal"] for row in moment["levels"]] for moment in moments]
     return [fmean(column) for column in zip(*levels)]
 
 
-def cosines(records: Sequence[Record], key: str) -> list[float]:
+def cosines(records: Sequence[Row], key: str) -> list[float]:
     """The cosine called `key` of every run and moment."""
     return [moment["gradients"][key] for run in records for moment in run["looks"]]
 
 
-def lateness(ratio: Sequence[float], kinds: Mapping[str, Sequence[Record]]) -> Figure:
+def lateness(ratio: Values, kinds: Mapping[str, Sequence[Row]]) -> style.Figure:
     """Left: psi's squared error over the signal against sigma / alpha (`ratio`), for each kind of run, and
     the doubt about the student's own score. Right: cosines with the perfect gradient, a dot a moment."""
     fig, (left, right) = style.canvas(1, 2, height=3.9)
     for kind, records in kinds.items():
         left.loglog(ratio, ratios(records, "psi"), label=f"psi, {kind}", **KINDS[kind])
-    doubt = {"color": style.GREY, "marker": "^", "linestyle": ":", "label": "doubt of f*, alone"}
-    left.loglog(ratio, ratios(kinds["alone"], "doubt"), **doubt)
+    doubt = style.pen(style.GREY, ":", "^")
+    left.loglog(ratio, ratios(kinds["alone"], "doubt"), **doubt, label="doubt of f*, alone")
     left.axhline(1, color=style.BLACK, linewidth=1.2)
     left.set(xlabel="sigma / alpha", title="squared error / signal", ylim=(1e-3, 5))
     style.log_axis(left, [1, 2, 5])
-    left.legend(loc="center right", fontsize=style.SMALLEST, frameon=False)
+    left.legend(loc="center right", **style.PLAIN)
 
     names: list[str] = []
     for key, (label, color) in COSINES.items():
         for kind, records in kinds.items():
             if key == "adversarial" and kind == "alone":  # no discriminator was trained there
                 continue
-            style.dots(right, len(names), cosines(records, key), color, KINDS[kind]["marker"])
+            look = {**KINDS[kind], "color": color}
+            style.dots(right, len(names), cosines(records, key), look)
             names.append(f"{label}, {kind}" if key != "adversarial" else label)
     style.name_rows(right, names, grid=True)
     right.axvline(0, color=style.GREY, linewidth=1.2)

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.figures import nb06, style
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from dlmone_lite.figures.style import Curves, Row
 
 TITLES = {"validity": "validity", "tv_excess": "TV excess (small is good)", "coverage": "coverage"}
 
 
-def recipes(ends: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+def recipes(ends: Mapping[str, Curves]) -> style.Figure:
     """Recipe -> score -> values of the seeds: a dot for each, a bar at their mean, a panel for each score."""
     fig, axes = style.canvas(1, len(TITLES), height=1.2 + 0.36 * len(ends))
-    names = list(ends)
-    for ax, (score, title), color, marker in zip(
-        axes, TITLES.items(), (style.BLUE, style.ORANGE, style.GREEN), style.MARKERS
-    ):
-        for y, name in enumerate(names):
-            style.dots(ax, y, ends[name][score], color, marker)
-        style.name_rows(ax, names if ax is axes[0] else [""] * len(names), grid=True)
+    colors = (style.BLUE, style.ORANGE, style.GREEN)
+    for ax, (score, title), color, marker in zip(axes, TITLES.items(), colors, style.MARKERS):
+        for y, values in enumerate(ends.values()):
+            style.dots(ax, y, values[score], style.pen(color, "", marker))
+        style.name_rows(ax, list(ends) if ax is axes[0] else [""] * len(ends), grid=True)
         ax.set(title=title, xlim=(-0.03, 1.06))
     return fig
 
 
-def courses(recipes: Mapping[str, Mapping[str, nb06.Curves]], switch: int) -> Figure:
+def courses(recipes: Mapping[str, nb06.Runs], switch: int) -> style.Figure:
     """Recipe -> score -> (updates, a curve for each seed): means thick, seeds thin; a line at the switch."""
     fig, axes = style.canvas(1, 2, height=3.9)
     for ax, score in zip(axes, ("validity", "coverage")):
@@ -39,7 +34,7 @@ def courses(recipes: Mapping[str, Mapping[str, nb06.Curves]], switch: int) -> Fi
     return fig
 
 
-def live(evaluations: Sequence[Mapping[str, Any]], begins: Mapping[str, float], switch: int) -> Figure:
+def live(evaluations: Sequence[Row], begins: Row, switch: int) -> style.Figure:
     """A live run's scores as notebook 06 draws them, with the update of the switch if there is one."""
     fig = nb06.live(evaluations, begins)
     if switch:

@@ -6,17 +6,23 @@ Every figure is a pure function from data to a matplotlib `Figure`; `html` makes
 from __future__ import annotations
 
 import base64
-import html as html_of_python
 import io
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from html import escape  # whatever a checkpoint, a world or a learner wrote passes through it
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Values = Sequence[float]
+Curves = Mapping[str, Values]  # label -> values
+Shares = Mapping[str, float]  # sentence -> its probability, or how often it was written
+Row = Mapping[str, Any]  # scores of one evaluation by name
+Look = Mapping[str, Any]  # of a curve: colour, linestyle, marker
 
 # ---- the look
 
@@ -30,6 +36,7 @@ HATCHES = ("", "//", "..", "xx")
 GREY = "#767676"  # the palest grey that is still readable on white
 WIDTH, DPI = 8.6, 100  # inches, dots per inch
 SMALLEST = 11  # points; nothing in a figure is smaller
+PLAIN = {"fontsize": SMALLEST, "frameon": False}  # how a legend looks
 RATIO = r"noise level $\sigma/\alpha$"
 
 STYLE = {
@@ -66,15 +73,28 @@ def canvas(
     columns: int = 1,
     height: float = 3.6,
     width: float = WIDTH,
-    ratios: Sequence[float] | None = None,
+    ratios: Values | None = None,
+    places: Sequence[tuple[float, float, float, float]] = (),
 ) -> tuple[Figure, list[Axes]]:
-    """A blank figure in the common style and its axes, row by row; `ratios` are the widths of the columns."""
+    """A blank figure in the common style and its axes, row by row; `ratios` are the widths of the columns.
+
+    places: left, bottom, width and height of the axes; fixed ones are drawn faster, while a slider waits.
+    """
     from matplotlib.figure import Figure
 
     with in_style():
         fig = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-        axes = fig.subplots(rows, columns, squeeze=False, width_ratios=ratios)
-    return fig, list(axes.flat)
+        axes = list(fig.subplots(rows, columns, squeeze=False, width_ratios=ratios).flat)
+    if places:
+        fig.set_layout_engine("none")
+    for ax, place in zip(axes, places):
+        ax.set_position(place)
+    return fig, axes
+
+
+def pen(color: str, line: str = "-", marker: str = "") -> dict[str, Any]:
+    """The look of a curve, or without a line of marks."""
+    return {"color": color, "linestyle": line, "marker": marker}
 
 
 def stroke(i: int) -> dict[str, Any]:
@@ -90,9 +110,7 @@ def look(i: int) -> dict[str, Any]:
 # ---- axes and legends
 
 
-def log_axis(
-    ax: Axes, ticks: Sequence[float], labels: Sequence[str] | None = None, *, base: float = 10
-) -> None:
+def log_axis(ax: Axes, ticks: Values, labels: Sequence[str] | None = None, *, base: float = 10) -> None:
     """A logarithmic x axis with just these ticks."""
     ax.set_xscale("log", base=base)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks] if labels is None else labels)
@@ -114,63 +132,74 @@ def wrap(sentence: str, width: int) -> str:
 
 def legend(ax: Axes, where: str = "best") -> None:
     """A legend inside the axes, close-set."""
-    ax.legend(loc=where, fontsize=SMALLEST, frameon=False, labelspacing=0.25)
+    ax.legend(loc=where, labelspacing=0.25, **PLAIN)
 
 
 def legend_below(fig: Figure, ax: Axes, columns: int) -> None:
     """The legend of one of the axes, below the whole figure."""
     handles, labels = ax.get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=SMALLEST, frameon=False)
+    fig.legend(handles, labels, loc="outside lower center", ncols=columns, **PLAIN)
 
 
 def legend_beside(ax: Axes, *, at: str = "center left") -> None:
     """A legend to the right of the axes, at their middle or, with "upper left", from their top down."""
-    ax.legend(
-        loc=at, bbox_to_anchor=(1.0, 0.5 if at == "center left" else 1.0), fontsize=SMALLEST, frameon=False
-    )
+    ax.legend(loc=at, bbox_to_anchor=(1.0, 0.5 if at == "center left" else 1.0), **PLAIN)
 
 
 # ---- what is drawn in several notebooks
 
 
 def lines(
-    ax: Axes,
-    x: Sequence[float],
-    curves: Mapping[str, Sequence[float]],
-    xlabel: str,
-    ylabel: str,
-    *,
-    log_x: bool = False,
-    log_y: bool = False,
+    ax: Axes, x: Values, curves: Curves, xlabel: str, ylabel: str, *, log_x: bool = False, log_y: bool = False
 ) -> None:
     """Labelled curves over one x, told apart by colour and line style."""
     for i, (label, y) in enumerate(curves.items()):
         ax.plot(x, y, **stroke(i), label=label)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
     if log_x:
         ax.set_xscale("log")
     if log_y:
         ax.set_yscale("log")
-    ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(curves) > 1:
         ax.legend()
 
 
-def two_errors(
-    ax: Axes, x: Sequence[float], rows: Sequence[Mapping[str, float]], key: str, color: str
+def score(
+    ax: Axes, x: str, rows: Sequence[Row], key: str, label: str, look: Look, *, errors: bool = False
 ) -> None:
-    """Two standard errors, `<key>_se`, up and down from each score."""
-    low, high = ([row[key] + sign * row[f"{key}_se"] for row in rows] for sign in (-2, 2))
-    ax.vlines(x, low, high, color=color, linewidth=1.2)
+    """The score `key` of each row against its `x`; with two standard errors, `<key>_se`, up and down."""
+    across = [row[x] for row in rows]
+    ax.plot(across, [row[key] for row in rows], **look, label=label)
+    if errors:
+        low, high = ([row[key] + sign * row[f"{key}_se"] for row in rows] for sign in (-2, 2))
+        ax.vlines(across, low, high, color=look["color"], linewidth=1.2)
+
+
+def scores_by_calls(
+    axes: Sequence[Axes],
+    titles: Mapping[str, str],
+    lines: Mapping[str, Sequence[Row]],
+    ticks: Values,
+    looks: Mapping[str, Look] | None = None,
+    *,
+    errors: bool = False,
+) -> None:
+    """On each of the axes a score (key -> title) by `nfe`, a curve for each of the lines (label -> rows)."""
+    for ax, (key, title) in zip(axes, titles.items(), strict=True):
+        for i, (label, rows) in enumerate(lines.items()):
+            score(ax, "nfe", rows, key, label, looks[label] if looks else look(i), errors=errors)
+        log_axis(ax, ticks, base=2)
+        ax.set_title(title)
 
 
 def fan(
     ax: Axes,
-    x: Sequence[float],
-    runs: Sequence[Sequence[float]],
-    look: Mapping[str, Any],
+    x: Values,
+    runs: Sequence[Values],
+    look: Look,
     label: str,
     *,
-    middle: Sequence[float] | None = None,
+    middle: Values | None = None,
     markevery: int | None = None,
 ) -> None:
     """Every run thin and their mean, or `middle`, thick; a curve shorter than x ends early."""
@@ -182,31 +211,32 @@ def fan(
     ax.plot(x[: len(middle)], middle, **look, linewidth=2.4, markevery=markevery, label=label)
 
 
-def dots(
-    ax: Axes,
-    y: float,
-    values: Sequence[float],
-    color: str,
-    marker: str,
-    *,
-    bar: str = BLACK,
-    half: float = 0.3,
-) -> None:
+def dots(ax: Axes, y: float, values: Values, look: Look, *, bar: str = BLACK, half: float = 0.3) -> None:
     """A dot for each value along the row y, and an upright bar of 2 `half` at their mean."""
-    ax.plot(values, [y] * len(values), color=color, marker=marker, linestyle="", alpha=0.6)
+    ax.plot(values, [y] * len(values), **{**look, "linestyle": ""}, alpha=0.6)
     if values:
         ax.plot([fmean(values)] * 2, [y - half, y + half], color=bar, linewidth=2.5)
 
 
-def share_bars(
-    ax: Axes, support: Mapping[str, float], shares: Mapping[str, float], labels: Sequence[str]
+def heat_map(
+    ax: Axes, values: Sequence[Values], rows: Sequence[str], columns: Sequence[str], **look: Any
 ) -> None:
+    """Values as colours with a number in each cell; look: further arguments of `seaborn.heatmap`."""
+    import seaborn
+
+    colours = {"vmin": 0, "cmap": "viridis", "linecolor": "white", "annot": True}
+    with in_style():
+        seaborn.heatmap(values, ax=ax, xticklabels=columns, yticklabels=rows, **colours | look)
+        ax.tick_params(axis="y", rotation=0)
+
+
+def share_bars(ax: Axes, support: Shares, shares: Shares, labels: Sequence[str]) -> None:
     """How often each right sentence is written, a diamond at its exact probability; all others come last."""
     written = [shares.get(name, 0.0) for name in support]
     colors = [BLUE] * len(written) + [GREY]
     ax.barh(range(len(colors)), [*written, 1 - sum(written)], color=colors, height=0.6)
-    exact = {"color": BLACK, "markersize": 6, "label": "exact probability"}
-    ax.plot(list(support.values()), range(len(support)), "D", **exact)
+    diamonds = pen(BLACK, "", "D")
+    ax.plot(list(support.values()), range(len(support)), **diamonds, markersize=6, label="exact probability")
     name_rows(ax, [*labels, "anything else"])
     ax.set_xlim(0, 1.02)
 
@@ -214,30 +244,15 @@ def share_bars(
 # ---- HTML
 
 
-def escape(text: str) -> str:
-    """Text made safe for HTML: whatever a checkpoint, a world or a learner wrote passes through here."""
-    return html_of_python.escape(text)
+def tag(name: str, *content: str, style: str = "") -> str:
+    """An element around HTML."""
+    return f'<{name} style="{style}">{"".join(content)}</{name}>'
 
 
 def page(*parts: str) -> str:
     """HTML on white with black letters, which is readable in a dark notebook as well."""
     style = "background:#fff;color:#000;padding:6px;font-size:14px;line-height:1.3"
-    return f'<div style="{style}">{"".join(parts)}</div>'
-
-
-def cell(content: str, style: str = "", tag: str = "td") -> str:
-    """A table's cell around HTML."""
-    return f'<{tag} style="{style}">{content}</{tag}>'
-
-
-def row(*cells: str, style: str = "") -> str:
-    """A table's row of `cell`s."""
-    return f'<tr style="{style}">{"".join(cells)}</tr>'
-
-
-def table(rows: Iterable[str], style: str = "") -> str:
-    """A table of `row`s."""
-    return f'<table style="border-collapse:collapse;{style}">{"".join(rows)}</table>'
+    return tag("div", *parts, style=style)
 
 
 def html(fig: Figure, alt: str, compress: int = 3) -> str:
