@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.figures.style import escape
-from dlmone_lite.panels.panel import LOG_HEIGHT, VIEW_HEIGHT, Frame, View
+from dlmone_lite.panels.panel import LOG_HEIGHT, VIEW_HEIGHT, Controls, Frame, View
 from dlmone_lite.training.run import Evaluate, Run, Step
-
-if TYPE_CHECKING:
-    from ipywidgets import ValueWidget
 
 
 class LivePanel(Frame):
@@ -32,11 +29,11 @@ class LivePanel(Frame):
     def __init__(
         self,
         title: str,
-        controls: dict[str, ValueWidget],
+        controls: Controls,
         make_run: Callable[..., Run],
         draw: Callable[[list[Step], Run], View],
         *,
-        setup: dict[str, ValueWidget] | None = None,
+        setup: Controls | None = None,
         actions: Mapping[str, Callable[[Run], object]] | None = None,
         evaluate: Evaluate | None = None,
         evaluate_every: int = 50,
@@ -48,12 +45,10 @@ class LivePanel(Frame):
         self.coefficients, self.setup = dict(controls), dict(setup or {})
         self.make_run, self.draw, self.pause_after = make_run, draw, pause_after
         self.evaluate, self.evaluate_every = evaluate, evaluate_every
-        self._start, self._stop, self._reset = (
-            ipywidgets.Button(description=name) for name in ("Start", "Stop", "Reset")
-        )
         self.actions = dict(actions or {})
-        self._actions = [ipywidgets.Button(description=name) for name in self.actions]
-        buttons = [self._start, self._stop, *self._actions, self._reset]
+        names = ("Start", "Stop", *self.actions, "Reset")
+        buttons = [ipywidgets.Button(description=name) for name in names]
+        self._start, self._stop, *self._actions, self._reset = buttons
         super().__init__(title, {**self.coefficients, **self.setup}, buttons, height)
         self._log, self._task = ipywidgets.HTML(), None
         self._log.layout.height, self._log.layout.overflow = f"{LOG_HEIGHT}px", "auto"
@@ -108,8 +103,7 @@ class LivePanel(Frame):
         self._stop.disabled = not self.running
         for locked in (self._start, self._reset, *self._actions, *self.setup.values()):
             locked.disabled = self.running
-        values = {name: control.value for name, control in self.coefficients.items()}
-        settings = ", ".join(f"{name} {_in_words(value)}" for name, value in values.items())
+        settings = ", ".join(f"{name} {_in_words(c.value)}" for name, c in self.coefficients.items())
         try:
             view = self.draw(self.history, self.run)
         except Exception as error:
@@ -157,8 +151,7 @@ class LivePanel(Frame):
 
     def _finish(self, note: str) -> None:
         self._task = None
-        if note:
-            self.note(note)
+        self.note(note)
         self._redraw()
 
     async def _train(self) -> None:

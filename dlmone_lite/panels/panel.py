@@ -19,21 +19,7 @@ CONTROL = {"style": {"description_width": "130px"}, "layout": {"width": "400px"}
 CONTROLS = {"flex_flow": "row wrap"}  # side by side, and below each other where the page is narrow
 BOX = {"border": f"1px solid {GREY}", "padding": "8px"}
 VIEW_HEIGHT, LOG_HEIGHT = 440, 66  # pixels; fixed, so that the page does not jump while a figure is replaced
-
-
-def title_html(title: str) -> str:
-    """The line above the controls."""
-    return f"<b>{escape(title)}</b>"
-
-
-def readout_html(text: str) -> str:
-    """The line of numbers under the view."""
-    return f'<div class="dlmone-readout">{escape(text)}</div>'
-
-
-def error_html(text: str) -> str:
-    """An error, in the place of the view."""
-    return f'<div role="alert" style="color:#a00;padding:8px">{escape(text)}</div>'
+Controls = Mapping[str, "ValueWidget"]  # by the names of what they set
 
 
 @dataclass(frozen=True)
@@ -47,63 +33,44 @@ class View:
 # ---- controls
 
 
+def _control(kind: str, label: str, **traits: Any) -> ValueWidget:
+    """A control of ipywidgets in the common look; traits: what is peculiar to it."""
+    import ipywidgets
+
+    return getattr(ipywidgets, kind)(description=label, **traits, **CONTROL)
+
+
 def slider(
     label: str, low: float, high: float, value: float, step: float = 1, *, live: bool = False
 ) -> ValueWidget:
     """A slider, whole if all its numbers are; it answers on release or, with `live`, while it is dragged."""
-    import ipywidgets
-
     whole = all(isinstance(number, int) for number in (low, high, value, step))
-    kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
-    return kind(
-        value=value, min=low, max=high, step=step, description=label, continuous_update=live, **CONTROL
-    )
+    stops = {"value": value, "min": low, "max": high, "step": step}
+    return _control("IntSlider" if whole else "FloatSlider", label, continuous_update=live, **stops)
 
 
 def log_slider(label: str, low: float, high: float, value: float) -> ValueWidget:
     """A slider whose steps are ratios: 20 per factor of ten, from `low` to `high`."""
-    import ipywidgets
-
-    return ipywidgets.FloatLogSlider(
-        value=value,
-        min=math.log10(low),
-        max=math.log10(high),
-        step=0.05,
-        description=label,
-        continuous_update=False,
-        **CONTROL,
-        readout_format=".2g",
-    )
+    stops = {"value": value, "min": math.log10(low), "max": math.log10(high), "step": 0.05}
+    return _control("FloatLogSlider", label, continuous_update=False, readout_format=".2g", **stops)
 
 
 def stop_slider(label: str, stops: Sequence[float], value: float) -> ValueWidget:
     """A slider over these values only."""
-    import ipywidgets
-
-    return ipywidgets.SelectionSlider(
-        options=[(f"{stop:g}", stop) for stop in stops],
-        value=value,
-        description=label,
-        continuous_update=False,
-        **CONTROL,
-    )
+    options = [(f"{stop:g}", stop) for stop in stops]
+    return _control("SelectionSlider", label, options=options, value=value, continuous_update=False)
 
 
 def choice(label: str, options: Sequence[str] | dict[str, Any], value: Any = None) -> ValueWidget:
     """A drop-down menu that starts at `value`; a dictionary maps each text to its value."""
-    import ipywidgets
-
     options = options if isinstance(options, dict) else {str(option): option for option in options}
     value = next(iter(options.values())) if value is None else value
-    pairs = list(options.items())
-    return ipywidgets.Dropdown(options=pairs, value=value, description=label, **CONTROL)
+    return _control("Dropdown", label, options=list(options.items()), value=value)
 
 
 def switch(label: str, value: bool = False) -> ValueWidget:
     """A check box."""
-    import ipywidgets
-
-    return ipywidgets.Checkbox(value=value, description=label, **CONTROL)
+    return _control("Checkbox", label, value=value)
 
 
 # ---- panels
@@ -115,16 +82,17 @@ class Frame:
     `readout` is the line of numbers as plain text, `error` the message that stands in place of the view.
     """
 
-    def __init__(self, title: str, controls: dict[str, ValueWidget], buttons: list[Any], height: int):
+    def __init__(self, title: str, controls: Controls, buttons: list[Any], height: int):
         import ipywidgets
 
-        self.title, self.controls, self.error, self.readout = title, dict(controls), "", ""
+        self.title, self.controls = title, dict(controls)
         self.defaults = self.values
         self._quiet = False  # whether changes of controls are to stay without an answer
         self._view, self._readout = ipywidgets.HTML(), ipywidgets.HTML()
         self._view.layout.height, self._view.layout.overflow = f"{height}px", "auto"
         rows = ipywidgets.HBox(list(self.controls.values()) + buttons, layout=CONTROLS)
-        parts = [ipywidgets.HTML(title_html(title)), rows, self._view, self._readout]
+        self._title = f"<b>{escape(title)}</b>"
+        parts = [ipywidgets.HTML(self._title), rows, self._view, self._readout]
         self.box = ipywidgets.VBox(parts, layout=BOX)
         self.box.add_class("dlmone-panel")
 
@@ -141,13 +109,14 @@ class Frame:
     def show(self, view: View) -> None:
         """Put a view on display."""
         self.error, self.readout, self._view.value = "", view.readout, view.html
-        self._readout.value = readout_html(view.readout)
+        self._readout.value = f'<div class="dlmone-readout">{escape(view.readout)}</div>'
 
     def complain(self, error: Exception) -> None:
         """Show an error inside the panel, in place of the last view."""
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         message = f"{kind}{error}"
-        self.show(View(error_html(message), f"error: {message}"))
+        shown = f'<div role="alert" style="color:#a00;padding:8px">{escape(message)}</div>'
+        self.show(View(shown, f"error: {message}"))
         self.error = message
 
     def control(self, name: str) -> ValueWidget:
@@ -173,10 +142,9 @@ class Frame:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """The live widget where widgets run; elsewhere, as on GitHub, its present view."""
         widget = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        static = f"{title_html(self.title)}<br>{self.html}{self._readout.value}"
         return {
             "text/plain": repr(self),
-            "text/html": static,
+            "text/html": f"{self._title}<br>{self.html}{self._readout.value}",
             "application/vnd.jupyter.widget-view+json": widget,
         }
 
@@ -190,12 +158,7 @@ class Panel(Frame):
     """
 
     def __init__(
-        self,
-        title: str,
-        controls: dict[str, ValueWidget],
-        compute: Callable[..., View],
-        *,
-        height: int = VIEW_HEIGHT,
+        self, title: str, controls: Controls, compute: Callable[..., View], *, height: int = VIEW_HEIGHT
     ):
         import ipywidgets
 
