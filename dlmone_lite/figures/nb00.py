@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from dlmone_lite.evaluation.duel import Lane, Score
 from dlmone_lite.figures import style
@@ -17,11 +16,6 @@ FIXED_WIDTH = {"family": "DejaVu Sans Mono", "va": "center"}
 
 
 # ---- the duel
-
-
-def _verdict(sentence: str, support: Shares) -> str:
-    """Whether a sentence is right, and its exact probability if it is."""
-    return f"✓ right (p = {support[sentence]:.2f})" if sentence in support else "✗ not a right answer"
 
 
 def _row(ax: style.Axes, y: float, label: str, sentence: str, final: str) -> None:
@@ -48,9 +42,10 @@ def _lanes(ax: style.Axes, source: str, teacher: Lane, student: Lane, support: S
 
     y = 1.3
     for lane, counts in ((teacher, shown), (student, range(1, student.calls + 1))):
-        color = LOOKS[lane.role][0]
-        ax.text(0.0, y, f"{lane.role}: {lane.cost} of the network", color=color, weight="bold", va="center")
-        ax.text(1.0, y, _verdict(lane.sentence, support), color=color, weight="bold", va="center", ha="right")
+        p, bold = support.get(lane.sentence), {"color": LOOKS[lane.role][0], "weight": "bold", "va": "center"}
+        ax.text(0.0, y, f"{lane.role}: {lane.cost} of the network", **bold)
+        verdict = "✗ not a right answer" if p is None else f"✓ right (p = {p:.2f})"
+        ax.text(1.0, y, verdict, **bold, ha="right")
         for n in counts:
             y += 1
             _row(ax, y, f"call {n}", lane.readings[n - 1], lane.sentence)
@@ -65,8 +60,7 @@ def _lanes(ax: style.Axes, source: str, teacher: Lane, student: Lane, support: S
 def duel(source: str, teacher: Lane, student: Lane, support: Shares) -> style.Figure:
     """One sentence each: the teacher's readings call by call, and the student's single call."""
     fig, (ax,) = style.canvas(height=4.1)
-    with style.in_style():
-        _lanes(ax, source, teacher, student, support)
+    _lanes(ax, source, teacher, student, support)
     return fig
 
 
@@ -102,9 +96,8 @@ def _bars(ax: style.Axes, title: str, values: Mapping[str, float], digits: int, 
     ax.grid(False)
 
 
-def _scores(figure: Any, scores: Sequence[Score], floor: float, note: str) -> None:
-    """Cost on the left, quality and diversity on the right, and below what the dashed lines are."""
-    axes = figure.subplots(1, 5)
+def _scores(axes: Sequence[style.Axes], scores: Sequence[Score], floor: float) -> None:
+    """Cost on the left, quality and diversity on the right."""
     _bars(axes[0], "network calls", {s.role: s.calls for s in scores}, 0, log=True)
     _bars(axes[1], "ms a sentence", {s.role: 1000 * s.seconds for s in scores}, 1, log=True)
     _bars(axes[2], "right, of 100", {s.role: 100 * s.validity for s in scores}, 0)
@@ -112,16 +105,13 @@ def _scores(figure: Any, scores: Sequence[Score], floor: float, note: str) -> No
     _bars(axes[4], "TV to the truth", {s.role: s.tv for s in scores}, 2)
     for ax, ideal in zip(axes[2:], (100.0, 1.0, floor)):
         ax.axhline(ideal, color=style.BLACK, linestyle="--", linewidth=1.2)
-    figure.supxlabel(note, fontsize=11)
 
 
 def scoreboard(scores: Sequence[Score], floor: float) -> style.Figure:
     """Cost, quality and diversity side by side; dashed: scores of as many samples of the exact truth."""
-    from matplotlib.figure import Figure
-
-    with style.in_style():
-        fig = Figure(figsize=(style.WIDTH, 2.6), dpi=style.DPI, layout="constrained")
-        _scores(fig, scores, floor, "dashed: as many samples of the exact truth")
+    fig, axes = style.canvas(1, 5, height=2.6)
+    _scores(axes, scores, floor)
+    fig.supxlabel("dashed: as many samples of the exact truth", fontsize=11)
     return fig
 
 
@@ -135,7 +125,8 @@ def whole_duel(
         fig = Figure(figsize=(style.WIDTH, 6.6), dpi=style.DPI, layout="constrained")
         above, below = fig.subfigures(2, 1, height_ratios=[1.5, 1.0])
         _lanes(above.subplots(), source, teacher, student, support)
-        _scores(below, scores, floor, "many samples of this source; dashed: as many of the exact truth")
+        _scores(below.subplots(1, 5), scores, floor)
+        below.supxlabel("many samples of this source; dashed: as many of the exact truth", fontsize=11)
     return fig
 
 

@@ -57,10 +57,8 @@ def word_line(words: Sequence[str], certainty: Values) -> str:
 
 
 def sentence_weights(weights: Shares, prior: Values, truth: str) -> str:
-    """A bar for the posterior weight of every possible sentence, a black mark for its prior (HTML).
-
-    HTML and not a figure, so that it follows a slider while it is dragged and a screen reader reads it.
-    """
+    """A bar for the posterior weight of every possible sentence, a black mark for its prior. HTML and not a
+    figure, so that it follows a slider while it is dragged and a screen reader reads it."""
     plain = "padding:1px 6px;border:none;background:#fff;color:#000"
     rows = []
     for (sentence, weight), p in zip(weights.items(), prior, strict=True):
@@ -102,12 +100,7 @@ def decision(t: Sequence[int], ratio: Curves, decided: Curves) -> style.Figure:
 
 
 def sampling(
-    sentences: Sequence[str],
-    truth: Values,
-    drawn: Values,
-    steps: Sequence[int],
-    tv: Sequence[Values],
-    floor: float,
+    sentences: Sequence[str], truth: Values, drawn: Values, steps: Values, tv: Sequence[Values], floor: float
 ) -> style.Figure:
     """Left: probability of each sentence, true and sampled. Right: total variation by steps, seed by seed."""
     fig, (left, right) = style.canvas(1, 2, height=0.9 + 0.3 * len(sentences), width=10.5, ratios=[1, 1.15])

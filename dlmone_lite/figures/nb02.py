@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from dlmone_lite.figures import style
-from dlmone_lite.figures.style import Curves, Values
+from dlmone_lite.figures.style import Curves, Seeds, Values
 
 KINDS = ("source", "[SEP] / [CLS]", "target", "[PAD]")  # what may stand at a position of `layouts`
 SHADES = (style.SKY, style.BLACK, style.ORANGE, "#e4e4e4")
@@ -104,17 +104,11 @@ def misreading(ratio: Values, margin: Band, measured: Values, upper: Values, low
 
 
 def when_decided(
-    ratio: Values,
-    margins: Mapping[str, Band],
-    words: Sequence[str],
-    level: Curves,
-    clock: Sequence[tuple[float, int]],
+    ratio: Values, margins: dict[str, Band], words: list[str], level: Curves, clock: list[tuple[float, int]]
 ) -> style.Figure:
     """The figure to remember. Above: margins against noise. Below: for each word and each of `READERS`, the
-    sigma/alpha in `level` up to which the word is decided (inf: at any noise).
-
-    clock: the places of the ticks, as pairs of sigma/alpha and t.
-    """
+    sigma/alpha in `level` up to which the word is decided (inf: at any noise). clock: where ticks stand, as
+    pairs of sigma/alpha and t."""
     fig, (top, below) = style.canvas(2, 1, height=3.6 + 0.26 * len(words))
     fig.get_layout_engine().set(h_pad=0.06)
     top.get_gridspec().set_height_ratios([1, 0.4 + 0.115 * len(words)])
@@ -170,7 +164,7 @@ def by_scale(scale: Values, losses: Curves) -> style.Figure:
     return fig
 
 
-def collapse(runs: Mapping[str, Sequence[Values]], ylabel: str) -> style.Figure:
+def collapse(runs: Seeds, ylabel: str) -> style.Figure:
     """A value over training steps: one colour per setting (the keys), one line per seed."""
     fig, (ax,) = style.canvas(height=3.7)
     for i, (name, seeds) in enumerate(runs.items()):
@@ -221,8 +215,8 @@ def reading_table(readings: Sequence[Reading], readers: Sequence[str]) -> str:
     titles = ["true word", "margin", "", *map(style.escape, readers)]
     rows = [style.tag("tr", *(style.tag("th", title, style=f"{PADDED};text-align:left") for title in titles))]
     for reading in readings:
-        word, bar = style.tag("td", style.escape(reading.word), style=PADDED), _margin_bar(reading.margin)
-        cells = [word, style.tag("td", bar)]
+        cells = [style.tag("td", style.escape(reading.word), style=PADDED)]
+        cells.append(style.tag("td", _margin_bar(reading.margin)))
         cells.append(style.tag("td", f"{reading.margin:+.1f}", style="text-align:right"))
         for word, p in reading.reads:
             mark, look = ("", "") if word == reading.word else ("✗ ", f"color:{WRONG};font-weight:bold")

@@ -9,7 +9,7 @@ from typing import Any
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.figures import style
-from dlmone_lite.figures.style import Curves, Look, Row, Values
+from dlmone_lite.figures.style import Curves, Lines, Look, Row, Values
 from dlmone_lite.training.run import Step
 
 LONGEST = 84  # characters of a sentence that fit into one line of `words_from_noise`
@@ -60,10 +60,7 @@ def loss_above_floor(levels: Sequence[Row]) -> style.Figure:
 
 
 def live(history: Sequence[Step]) -> style.Figure:
-    """A run so far. Left: its training loss; right: the latest evaluation as floor and excess per tenth of t.
-
-    An evaluation holds "bayes <t_from> <t_to>" and "excess <t_from> <t_to>" (see `flatten`).
-    """
+    """A run so far. Left: its training loss; right: the latest evaluation (see `flatten`) per tenth of t."""
     fig, (left, right) = style.canvas(1, 2, height=3.6)
     if not history:
         for ax, text in ((left, "press Start"), (right, "the first evaluation comes soon after")):
@@ -86,11 +83,8 @@ def live(history: Sequence[Step]) -> style.Figure:
 
 def flatten(deciles: Sequence[Row]) -> dict[str, float]:
     """Rows of `bayes_floor.loss_by_decile` as the evaluation of a `Step`, which holds numbers only."""
-    numbers = {}
-    for row in deciles:
-        for key in ("bayes", "excess"):
-            numbers[f"{key} {row['t_from']} {row['t_to']}"] = row[key]
-    return numbers
+    keys = ("bayes", "excess")
+    return {f"{key} {row['t_from']} {row['t_to']}": row[key] for row in deciles for key in keys}
 
 
 def unflatten(evaluation: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -119,10 +113,8 @@ def _spread(items: Sequence[Any], count: int) -> list[Any]:
 
 
 def words_from_noise(readings: Sequence[Reading], title: str, rows: int = 12) -> style.Figure:
-    """The sentences that x0_hat spells on the way from t = T to 0, one a line; surer words are darker.
-
-    Of many readings at most `rows` are shown, the last four from where the sentence no longer changes.
-    """
+    """The sentences that x0_hat spells on the way from t = T to 0, one a line; surer words are darker. Of
+    many readings at most `rows` are shown, the last four from where the sentence no longer changes."""
     from matplotlib import colormaps
 
     last = max((i for i, r in enumerate(readings) if r.words != readings[-1].words), default=-1)
@@ -169,10 +161,8 @@ def gradient_noise(t: Sequence[int], variance: Curves) -> style.Figure:
 
 
 def where_modes_fall(t: Sequence[int], curves: Curves, edges: Values, density: Curves) -> style.Figure:
-    """Left: shares against t (the open choice, the readable words); right: how densely t is drawn.
-
-    density holds, for each sampler, draws per bin between `edges`, relative to uniform.
-    """
+    """Left: shares against t (the open choice, the readable words). Right: how densely t is drawn: for each
+    sampler the draws per bin between `edges`, relative to uniform."""
     fig, (left, right) = style.canvas(1, 2, height=3.8)
     style.lines(left, t, curves, "t", "share")
     left.set(title="what is open at t", ylim=(-0.02, 1.02))
@@ -196,39 +186,34 @@ def by_steps(*records: Mapping[str, Any]) -> dict[int, Row]:
 
 
 def _over_steps(
-    keys: Sequence[str],
-    steps: Sequence[int],
-    measured: Mapping[str, Sequence[Row]],
-    looks: Mapping[str, Look],
+    keys: Sequence[str], steps: Values, measured: Lines, looks: Mapping[str, Look]
 ) -> style.Figure:
-    """These scores against steps, ± 2 standard errors, a curve for each of `measured`, and TV's floor.
-
-    All rows must have been measured with as many samples, or their floors differ.
-    """
+    """These scores against steps, ± 2 standard errors, a curve for each of `measured`, and TV's floor, which
+    is the same for all if they were measured with as many samples."""
     fig, axes = style.canvas(1, len(keys), height=3.6)
     lines = {name: [{**row, "nfe": n} for n, row in zip(steps, rows)] for name, rows in measured.items()}
-    style.scores_by_calls(axes, {key: TITLES[key] for key in keys}, lines, steps, looks, errors=True)
+    titles, settings = (
+        {key: TITLES[key] for key in keys},
+        {"xlabel": "sampling steps (NFE)", "ylim": (-0.04, 1.12)},
+    )
+    style.scores_by_calls(axes, titles, lines, steps, looks, errors=True, **settings)
     floor = {**style.pen(style.BLACK, "-."), "linewidth": 1.2}
     style.score(axes[1], "nfe", next(iter(lines.values())), "tv_floor", "floor: true samples", floor)
-    for ax in axes:
-        ax.set(xlabel="sampling steps (NFE)", ylim=(-0.04, 1.12))
     style.legend_below(fig, axes[1], columns=3)
     return fig
 
 
-def against_the_truth(steps: Sequence[int], measured: Mapping[str, Sequence[Row]]) -> style.Figure:
+def against_the_truth(steps: Values, measured: Lines) -> style.Figure:
     """Validity, TV with its floor, and coverage against steps, per denoiser, ± 2 standard errors."""
     return _over_steps(("validity", "tv", "coverage"), steps, measured, LOOKS)
 
 
-def stride_damage(steps: Sequence[int], measured: Mapping[str, Mapping[str, Sequence[Row]]]) -> style.Figure:
+def stride_damage(steps: Values, measured: Mapping[str, Lines]) -> style.Figure:
     """Validity and TV against steps, ± 2 standard errors, of the right and the wrong update per denoiser."""
     lines, looks = {}, {}
     for name, updates in measured.items():
         for update, rows in updates.items():
-            wrong = {"linestyle": ":", "markerfacecolor": "white"}
+            wrong = {} if update.startswith("both") else {"linestyle": ":", "markerfacecolor": "white"}
             lines[f"{name}: {update}"] = rows
-            looks[f"{name}: {update}"] = LOOKS[name] | (
-                {"linestyle": "-"} if update.startswith("both") else wrong
-            )
+            looks[f"{name}: {update}"] = LOOKS[name] | {"linestyle": "-"} | wrong
     return _over_steps(("validity", "tv"), steps, lines, looks)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from dlmone_lite.figures import style
-from dlmone_lite.figures.style import Curves, Values
+from dlmone_lite.figures.style import Curves, Seeds, Values
 
 EDGE = 2.7  # of the square that is shown
 REAL = {"color": style.BLUE, "width": 0.006, "zorder": 4}
@@ -101,16 +101,15 @@ def _hatched(bars: Sized) -> dict[str, Any]:
     return {"color": style.PALETTE[: len(bars)], "hatch": style.HATCHES[: len(bars)], "edgecolor": "white"}
 
 
-def cosines(mu: Values, by_level: Mapping[str, Sequence[Values]], alone: Values) -> style.Figure:
+def cosines(mu: Values, by_level: Seeds, alone: Values) -> style.Figure:
     """Left: cosine between the gradient of L2 - mu L1 and the true one, by mu; thin lines are students,
     the thick one is their mean; one colour per noise level (the keys). Right: L1 alone, a bar per level."""
     fig, (left, right) = style.canvas(1, 2, height=3.8, width=10.0, ratios=[1.7, 1])
     for i, (level, students) in enumerate(by_level.items()):
-        style.fan(left, mu, students, style.look(i), level, markevery=4)
+        style.fan(left, mu, students, {**style.look(i), "markevery": 4}, level)
     left.axvline(0.5, color=style.GREY, linewidth=1.2, linestyle=":")
-    left.set(
-        xlabel=r"$\mu$", ylabel="cosine with the true gradient", ylim=(0, 1.05), title=r"$L_2 - \mu L_1$"
-    )
+    left.set(xlabel=r"$\mu$", ylabel="cosine with the true gradient", ylim=(0, 1.05))
+    left.set_title(r"$L_2 - \mu L_1$")
     left.legend(title=r"$\sigma/\alpha$", loc="lower center")
 
     bars = range(len(alone))
@@ -122,7 +121,7 @@ def cosines(mu: Values, by_level: Mapping[str, Sequence[Values]], alone: Values)
     return fig
 
 
-def descents(curves: Mapping[str, Sequence[Values]], every: int, top: float) -> style.Figure:
+def descents(curves: Seeds, every: int, top: float) -> style.Figure:
     """Divergence against the update for each rule (the keys): a thin line per seed, a thick one through their
     medians; both end where they exceed `top`. every: updates between two values."""
     fig, (ax,) = style.canvas(height=3.9)
@@ -132,14 +131,14 @@ def descents(curves: Mapping[str, Sequence[Values]], every: int, top: float) -> 
         padded = [list(values) + [10 * top] * (length - len(values)) for values in seeds]
         median = [sorted(column)[len(column) // 2] for column in zip(*padded, strict=True)]
         kept = next((j + 1 for j, value in enumerate(median) if value > top), length)
-        style.fan(ax, updates, seeds, style.look(i), name, middle=median[:kept], markevery=2)
+        style.fan(ax, updates, seeds, {**style.look(i), "markevery": 2}, name, middle=median[:kept])
     ax.set(yscale="log", xlabel="update of theta", ylabel=r"divergence $E\,\|f_\phi - f^*_\theta\|^2$")
     ax.set_ylim(None, top)
     style.legend_beside(ax, at="upper left")
     return fig
 
 
-def lags(steps: Sequence[int], lag: Mapping[str, Sequence[Values]], age: Mapping[str, float]) -> style.Figure:
+def lags(steps: Sequence[int], lag: Seeds, age: Mapping[str, float]) -> style.Figure:
     """Left: psi's error over the signal while the student travels, mean and range of the seeds, for each
     setting (the keys). Right: how many updates psi is behind, as bars."""
     fig, (left, right) = style.canvas(1, 2, height=3.7, width=10.0, ratios=[1.25, 1])
@@ -158,11 +157,9 @@ def lags(steps: Sequence[int], lag: Mapping[str, Sequence[Values]], age: Mapping
     return fig
 
 
-def widths(ratio: Values, by_rule: Mapping[str, Sequence[Values]], one: float, both: float) -> style.Figure:
-    """Width of the fitted Gaussian against the largest sigma/alpha that is compared, seeds as marks.
-
-    one, both: the standard deviations of a single mode and of all the data.
-    """
+def widths(ratio: Values, by_rule: Seeds, one: float, both: float) -> style.Figure:
+    """Width of the fitted Gaussian against the largest sigma/alpha that is compared, seeds as marks, beside
+    the standard deviations of a single mode, `one`, and of all the data, `both`."""
     fig, (ax,) = style.canvas(height=3.7)
     for i, (name, values) in enumerate(by_rule.items()):
         ax.plot(ratio, [fmean(row) for row in values], **style.stroke(i), label=name)

@@ -71,9 +71,7 @@ def rise(curve: Sequence[Row], lines: Mapping[str, Row], until: float | None = N
 
 def frequencies(support: Shares, outputs: Mapping[str, Sequence[str]]) -> style.Figure:
     """How often each model (name -> its sentences) writes each right sentence; the last row is all others.
-
-    Diamonds: the exact probability, with two standard deviations of as many true samples.
-    """
+    Diamonds: the exact probability, with two standard deviations of as many true samples."""
     names = list(support)
     fig, (axes,) = style.canvas(height=1.3 + 0.44 * (len(names) + 1))
     thick, most = 0.7 / len(outputs), max(support.values())
@@ -97,10 +95,8 @@ def frequencies(support: Shares, outputs: Mapping[str, Sequence[str]]) -> style.
 
 
 def refinement(rows: Sequence[Row], lines: Mapping[str, Row]) -> style.Figure:
-    """A student's scores by network evaluations, `nfe`: validity and coverage (left), TV (right).
-
-    lines: models to compare with (name -> row), drawn at their own nfe.
-    """
+    """A student's scores by network evaluations, `nfe`: validity and coverage (left), TV (right); beside it
+    models to compare with (name -> row), at their own nfe."""
     fig, (left, right) = style.canvas(1, 2, height=3.8)
     names = {"validity": "validity: quality", "coverage": "coverage: diversity"}
     for (key, name), look in zip(names.items(), LOOKS):

@@ -6,28 +6,26 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from dlmone_lite.figures import style
-from dlmone_lite.figures.style import Row, Shares
+from dlmone_lite.figures.style import Lines, Shares
 
 
-def methods(rows: Mapping[str, Sequence[Row]]) -> style.Figure:
+def methods(rows: Lines) -> style.Figure:
     """Validity, TV (with two standard errors, and its floor) and coverage by `nfe`, for each method."""
     fig, axes = style.canvas(1, 3, height=3.9)
     titles = {"validity": "validity", "tv": "TV to the truth", "coverage": "coverage"}
-    style.scores_by_calls(axes, titles, rows, [1, 2, 4, 8], errors=True)
-    for ax in axes:
-        ax.set(xlabel="calls a sentence", ylim=(-0.03, 1.08))
+    settings = {"xlabel": "calls a sentence", "ylim": (-0.03, 1.08)}
+    style.scores_by_calls(axes, titles, rows, [1, 2, 4, 8], errors=True, **settings)
     axes[1].axhline(next(iter(rows.values()))[0]["tv_floor"], color=style.BLACK, linestyle=":", label="floor")
     style.legend_below(fig, axes[1], columns=3)
     return fig
 
 
-def frontier(lines: Mapping[str, Sequence[Row]]) -> style.Figure:
+def frontier(lines: Lines) -> style.Figure:
     """TV excess (left) and validity (right) against calls, 1 to 2000, of recorded evaluations."""
     fig, axes = style.canvas(1, 2, height=3.9)
     titles = {"tv_excess": "TV excess (small is good)", "validity": "validity"}
-    style.scores_by_calls(axes, titles, lines, [1, 4, 16, 64, 256, 2000])
-    for ax in axes:
-        ax.set(xlabel="calls a sentence", ylim=(-0.03, 1.05))
+    settings = {"xlabel": "calls a sentence", "ylim": (-0.03, 1.05)}
+    style.scores_by_calls(axes, titles, lines, [1, 4, 16, 64, 256, 2000], **settings)
     style.legend_below(fig, axes[0], columns=3)
     return fig
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from dlmone_lite.figures import style
-from dlmone_lite.figures.style import Row, Shares
+from dlmone_lite.figures.style import Lines, Shares
 
 Span = tuple[float, float, float]  # value, low, high
 CALLS = (1, 4, 16, 64, 256, 2000)
@@ -14,7 +14,7 @@ COPY = "copy of the source"
 DASHED = {"color": style.BLACK, "linestyle": (0, (6, 3))}
 
 
-def against_calls(lines: Mapping[str, Mapping[str, Sequence[Row]]], copies: Shares) -> style.Figure:
+def against_calls(lines: Mapping[str, Lines], copies: Shares) -> style.Figure:
     """BLEU (above) and self-BLEU (below) by `nfe`: title of a column -> network -> rows. Copying is dashed,
     its self-BLEU is 1."""
     fig, axes = style.canvas(2, len(lines), height=5.4)

@@ -22,6 +22,8 @@ Values = Sequence[float]
 Curves = Mapping[str, Values]  # label -> values
 Shares = Mapping[str, float]  # sentence -> its probability, or how often it was written
 Row = Mapping[str, Any]  # scores of one evaluation by name
+Lines = Mapping[str, Sequence[Row]]  # label -> the evaluations along a curve
+Seeds = Mapping[str, Sequence[Values]]  # label -> a curve for each seed
 Look = Mapping[str, Any]  # of a curve: colour, linestyle, marker
 
 # ---- the look
@@ -39,26 +41,12 @@ SMALLEST = 11  # points; nothing in a figure is smaller
 PLAIN = {"fontsize": SMALLEST, "frameon": False}  # how a legend looks
 RATIO = r"noise level $\sigma/\alpha$"
 
-STYLE = {
-    "font.size": 11,
-    "axes.titlesize": 12,
-    "axes.labelsize": 11,
-    "xtick.labelsize": 11,
-    "ytick.labelsize": 11,
-    "legend.fontsize": 11,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "axes.axisbelow": True,
-    "lines.linewidth": 2.0,
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    "savefig.facecolor": "white",
-    "font.family": "DejaVu Sans",
-    "svg.fonttype": "none",
-}
+STYLE = {"font.family": "DejaVu Sans", "axes.titlesize": 12, "lines.linewidth": 2.0, "grid.color": "#dddddd"}
+STYLE |= dict.fromkeys(("font.size", "axes.labelsize", "legend.fontsize"), SMALLEST)
+STYLE |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), SMALLEST)
+STYLE |= dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False)
+STYLE |= dict.fromkeys(("axes.grid", "axes.axisbelow"), True)
+STYLE |= dict.fromkeys(("figure.facecolor", "axes.facecolor"), "white")
 
 
 def in_style() -> AbstractContextManager[None]:
@@ -76,10 +64,8 @@ def canvas(
     ratios: Values | None = None,
     places: Sequence[tuple[float, float, float, float]] = (),
 ) -> tuple[Figure, list[Axes]]:
-    """A blank figure in the common style and its axes, row by row; `ratios` are the widths of the columns.
-
-    places: left, bottom, width and height of the axes; fixed ones are drawn faster, while a slider waits.
-    """
+    """A blank figure in the common style and its axes, row by row; `ratios` are the widths of the columns,
+    `places` fixed (left, bottom, width, height) of the axes, which are drawn faster, while a slider waits."""
     from matplotlib.figure import Figure
 
     with in_style():
@@ -130,7 +116,7 @@ def wrap(sentence: str, width: int) -> str:
     return "\n".join(textwrap.wrap(sentence.replace(" ?", "\u00a0?"), width))
 
 
-def legend(ax: Axes, where: str = "best") -> None:
+def legend(ax: Axes, where: str) -> None:
     """A legend inside the axes, close-set."""
     ax.legend(loc=where, labelspacing=0.25, **PLAIN)
 
@@ -155,11 +141,8 @@ def lines(
     """Labelled curves over one x, told apart by colour and line style."""
     for i, (label, y) in enumerate(curves.items()):
         ax.plot(x, y, **stroke(i), label=label)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    if log_x:
-        ax.set_xscale("log")
-    if log_y:
-        ax.set_yscale("log")
+    scale = {False: "linear", True: "log"}
+    ax.set(xlabel=xlabel, ylabel=ylabel, xscale=scale[log_x], yscale=scale[log_y])
     if len(curves) > 1:
         ax.legend()
 
@@ -178,29 +161,23 @@ def score(
 def scores_by_calls(
     axes: Sequence[Axes],
     titles: Mapping[str, str],
-    lines: Mapping[str, Sequence[Row]],
+    lines: Lines,
     ticks: Values,
     looks: Mapping[str, Look] | None = None,
     *,
     errors: bool = False,
+    **settings: Any,
 ) -> None:
-    """On each of the axes a score (key -> title) by `nfe`, a curve for each of the lines (label -> rows)."""
+    """On each of the axes, with `settings`, a score (key -> title) by `nfe`, a curve for each line."""
     for ax, (key, title) in zip(axes, titles.items(), strict=True):
         for i, (label, rows) in enumerate(lines.items()):
             score(ax, "nfe", rows, key, label, looks[label] if looks else look(i), errors=errors)
         log_axis(ax, ticks, base=2)
-        ax.set_title(title)
+        ax.set(title=title, **settings)
 
 
 def fan(
-    ax: Axes,
-    x: Values,
-    runs: Sequence[Values],
-    look: Look,
-    label: str,
-    *,
-    middle: Values | None = None,
-    markevery: int | None = None,
+    ax: Axes, x: Values, runs: Sequence[Values], look: Look, label: str, *, middle: Values | None = None
 ) -> None:
     """Every run thin and their mean, or `middle`, thick; a curve shorter than x ends early."""
     thin = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 0.8, "alpha": 0.5}
@@ -208,7 +185,7 @@ def fan(
         ax.plot(x[: len(run)], run, **thin)
     if middle is None:
         middle = [fmean(column) for column in zip(*runs, strict=True)]
-    ax.plot(x[: len(middle)], middle, **look, linewidth=2.4, markevery=markevery, label=label)
+    ax.plot(x[: len(middle)], middle, **look, linewidth=2.4, label=label)
 
 
 def dots(ax: Axes, y: float, values: Values, look: Look, *, bar: str = BLACK, half: float = 0.3) -> None:
@@ -251,8 +228,7 @@ def tag(name: str, *content: str, style: str = "") -> str:
 
 def page(*parts: str) -> str:
     """HTML on white with black letters, which is readable in a dark notebook as well."""
-    style = "background:#fff;color:#000;padding:6px;font-size:14px;line-height:1.3"
-    return tag("div", *parts, style=style)
+    return tag("div", *parts, style="background:#fff;color:#000;padding:6px;font-size:14px;line-height:1.3")
 
 
 def html(fig: Figure, alt: str, compress: int = 3) -> str:
@@ -268,10 +244,9 @@ def html(fig: Figure, alt: str, compress: int = 3) -> str:
     for text in fig.findobj(Text):  # legends and labels made outside the style's context come out smaller
         text.set_fontsize(max(SMALLEST, text.get_fontsize()))
     buffer = io.BytesIO()
+    options = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": compress}}
     with in_style():
-        # fig.savefig would draw everything twice, while a slider waits
-        options = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": compress}}
-        FigureCanvasAgg(fig).print_png(buffer, **options)
+        FigureCanvasAgg(fig).print_png(buffer, **options)  # savefig draws all twice, while a slider waits
     data = base64.b64encode(buffer.getvalue()).decode()
     style = "max-width:100%;height:auto;background:#fff"
     return f'<img alt="{escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
@@ -281,5 +256,5 @@ def show(fig: Figure, alt: str, numbers: str = "") -> None:
     """Display the figure in a notebook, with its numbers in words below it."""
     from IPython.display import HTML, display
 
-    below = f'<div style="font-family:monospace">{escape(numbers)}</div>' if numbers else ""
+    below = tag("div", escape(numbers), style="font-family:monospace") if numbers else ""
     display(HTML(html(fig, alt, compress=9) + below))

@@ -50,8 +50,10 @@ class LivePanel(Frame):
         buttons = [ipywidgets.Button(description=name) for name in names]
         self._start, self._stop, *self._actions, self._reset = buttons
         super().__init__(title, {**self.coefficients, **self.setup}, buttons, height)
-        self._log, self._task = ipywidgets.HTML(), None
-        self._log.layout.height, self._log.layout.overflow = f"{LOG_HEIGHT}px", "auto"
+        self._log, self._task = (
+            ipywidgets.HTML(layout={"height": f"{LOG_HEIGHT}px", "overflow": "auto"}),
+            None,
+        )
         self.box.children = (*self.box.children, self._log)
         self._renew()
 
@@ -79,6 +81,7 @@ class LivePanel(Frame):
             setattr(self.run.config, name, control.value)
         self.history: list[Step] = []
         self.log: list[str] = []
+        self._log.value = ""
         self._redraw()
 
     def _set_coefficient(self, name: str, change: Any) -> None:
@@ -91,15 +94,11 @@ class LivePanel(Frame):
     def note(self, text: str) -> None:
         """Add a line to the log, with the step it was written at; newest first on the screen."""
         self.log.append(f"step {self.run.step}: {text}")
-        self._show_log()
-
-    def _show_log(self) -> None:
         self._log.value = "<br>".join(escape(line) for line in reversed(self.log))
 
     def _redraw(self) -> None:
-        """Draw the view, readout and log; lock the controls that a running run must not change."""
+        """Draw the view and readout; lock the controls that a running run must not change."""
         self._drawn = time.monotonic()
-        self._show_log()
         self._stop.disabled = not self.running
         for locked in (self._start, self._reset, *self._actions, *self.setup.values()):
             locked.disabled = self.running

@@ -88,8 +88,8 @@ class Frame:
         self.title, self.controls = title, dict(controls)
         self.defaults = self.values
         self._quiet = False  # whether changes of controls are to stay without an answer
-        self._view, self._readout = ipywidgets.HTML(), ipywidgets.HTML()
-        self._view.layout.height, self._view.layout.overflow = f"{height}px", "auto"
+        self._view = ipywidgets.HTML(layout={"height": f"{height}px", "overflow": "auto"})
+        self._readout = ipywidgets.HTML()
         rows = ipywidgets.HBox(list(self.controls.values()) + buttons, layout=CONTROLS)
         self._title = f"<b>{escape(title)}</b>"
         parts = [ipywidgets.HTML(self._title), rows, self._view, self._readout]
