@@ -15,9 +15,6 @@ WORDS_AT = 0.115  # where sentences begin, as a share of the width
 FIXED_WIDTH = {"family": "DejaVu Sans Mono", "va": "center"}
 
 
-# ---- the duel
-
-
 def _row(ax: style.Axes, y: float, label: str, sentence: str, final: str) -> None:
     """A sentence in two layers of fixed-width type: words as in the final sentence, and other words."""
     words, last = sentence.split(), final.split()
@@ -73,9 +70,6 @@ def duel_alt(source: str, teacher: Lane, student: Lane, support: Shares) -> str:
     return f"The duel for the source '{source}': {'; '.join(ends)}."
 
 
-# ---- many samples
-
-
 def _bars(ax: style.Axes, title: str, values: Mapping[str, float], digits: int, log: bool = False) -> None:
     """One small panel: a bar for each role, with its value."""
     for i, (role, value) in enumerate(values.items()):
@@ -128,9 +122,6 @@ def whole_duel(
         _scores(below.subplots(1, 5), scores, floor)
         below.supxlabel("many samples of this source; dashed: as many of the exact truth", fontsize=11)
     return fig
-
-
-# ---- a world's truth
 
 
 def truth(support: Shares, samples: Mapping[str, Sequence[str]]) -> style.Figure:

@@ -65,9 +65,8 @@ def sentence_weights(weights: Shares, prior: Values, truth: str) -> str:
         colour, mark = (style.ORANGE, "&#9654; ") if sentence == truth else (style.BLUE, "")
         bar = style.tag("div", style=f"width:{100 * weight:.1f}%;height:16px;background:{colour}")
         tick_style = f"position:absolute;left:{100 * p:.1f}%;top:0;border-left:2px solid;height:16px"
-        bars = style.tag(
-            "div", bar, style.tag("div", style=tick_style), style="position:relative;border-left:1px solid"
-        )
+        tick = style.tag("div", style=tick_style)
+        bars = style.tag("div", bar, tick, style="position:relative;border-left:1px solid")
         name = style.tag("td", mark + style.escape(sentence), style=f"{plain};text-align:right")
         number = style.tag("td", f"{weight:.2f}", style=plain)
         rows.append(style.tag("tr", name, style.tag("td", bars, style=f"{plain};width:45%"), number))

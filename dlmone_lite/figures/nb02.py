@@ -11,8 +11,8 @@ from torch import Tensor
 from dlmone_lite.figures import style
 from dlmone_lite.figures.style import Curves, Seeds, Values
 
-KINDS = ("source", "[SEP] / [CLS]", "target", "[PAD]")  # what may stand at a position of `layouts`
-SHADES = (style.SKY, style.BLACK, style.ORANGE, "#e4e4e4")
+# What may stand at a position of `layouts`, and its colour.
+KINDS = {"source": style.SKY, "[SEP] / [CLS]": style.BLACK, "target": style.ORANGE, "[PAD]": "#e4e4e4"}
 READERS = {  # what a word is read from: colour, marker
     "own position alone": (style.BLUE, "o"),
     "with the source": (style.GREEN, "s"),
@@ -28,9 +28,6 @@ WRONG, PADDED, TABLE = "#a00", "padding:0 8px", "border-collapse:collapse;"
 WIDEST = 3.0  # margins beyond this fill the whole bar
 
 Band = Sequence[Values]  # low, middle, high
-
-
-# ---- words on the sphere and rows of tokens
 
 
 def cosines(table: Tensor, groups: Sequence[tuple[str, int]], samples: Curves) -> style.Figure:
@@ -63,17 +60,15 @@ def layouts(rows: Mapping[str, Tensor]) -> style.Figure:
     from matplotlib.patches import Patch
 
     fig, axes = style.canvas(1, len(rows), height=3.6)
+    look = {"cmap": ListedColormap([*KINDS.values()]), "vmin": 0, "vmax": 3}
     for ax, (title, kinds) in zip(axes, rows.items(), strict=True):
-        ax.imshow(kinds, cmap=ListedColormap(SHADES), vmin=0, vmax=3, aspect="auto", interpolation="nearest")
+        ax.imshow(kinds, **look, aspect="auto", interpolation="nearest")
         ax.set(title=title, xlabel="position", yticks=[])
         ax.grid(visible=False)
     axes[0].set_ylabel(f"{len(next(iter(rows.values())))} pairs")
-    patches = [Patch(facecolor=c, edgecolor=style.GREY, label=k) for c, k in zip(SHADES, KINDS, strict=True)]
+    patches = [Patch(facecolor=c, edgecolor=style.GREY, label=k) for k, c in KINDS.items()]
     fig.legend(handles=patches, loc="outside lower center", ncols=4)
     return fig
-
-
-# ---- margins against noise
 
 
 def _band(ax: style.Axes, x: Values, values: Band, colour: str, marker: str, label: str) -> None:
@@ -149,9 +144,6 @@ def _levels(ax: style.Axes, words: Sequence[str], level: Curves, right: float) -
     style.name_rows(ax, words, grid=True)
 
 
-# ---- scale, collapse, mixtures
-
-
 def by_scale(scale: Values, losses: Curves) -> style.Figure:
     """Losses against the factor on all embeddings."""
     fig, (ax,) = style.canvas(height=3.6)
@@ -160,8 +152,7 @@ def by_scale(scale: Values, losses: Curves) -> style.Figure:
         line.set(marker=marker, markevery=3)
     ax.axvline(1, color=style.GREY, linewidth=1)
     ax.set_ylim(1e-6, 30)
-    style.legend_beside(ax)
-    return fig
+    return style.legend_beside(ax)
 
 
 def collapse(runs: Seeds, ylabel: str) -> style.Figure:
@@ -172,8 +163,7 @@ def collapse(runs: Seeds, ylabel: str) -> style.Figure:
             marks = {"markevery": (12 * j, 60), "label": "" if j else name}
             ax.plot(range(len(values)), values, **style.look(i), **marks, linewidth=1.4)
     ax.set(xlabel="training step", ylabel=ylabel, ylim=(0, None))
-    style.legend_beside(ax)
-    return fig
+    return style.legend_beside(ax)
 
 
 def mixing(differ: Sequence[int], measured: Values, law: Values) -> style.Figure:
@@ -186,9 +176,6 @@ def mixing(differ: Sequence[int], measured: Values, law: Values) -> style.Figure
     ax.set(yscale="log", xticks=places)
     ax.legend(loc="upper right")
     return fig
-
-
-# ---- tables
 
 
 @dataclass(frozen=True)

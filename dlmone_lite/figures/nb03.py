@@ -29,9 +29,6 @@ class Reading:
     sureness: tuple[float, ...]
 
 
-# ---- the loss above the Bayes floor
-
-
 def _stack(ax: style.Axes, places: Values, width: float, rows: Sequence[Row]) -> None:
     """Stacked bars: the Bayes floor, and the teacher's excess on top of it."""
     floor, excess = ([row[key] for row in rows] for key in ("bayes", "excess"))
@@ -102,9 +99,6 @@ def mean_excess(evaluation: Mapping[str, float]) -> float:
     return fmean(value for name, value in evaluation.items() if name.startswith("excess"))
 
 
-# ---- words out of noise
-
-
 def _spread(items: Sequence[Any], count: int) -> list[Any]:
     """At most `count` of the items, evenly spaced, the first and the last among them."""
     if len(items) <= count:
@@ -144,9 +138,6 @@ def words_from_noise(readings: Sequence[Reading], title: str, rows: int = 12) ->
     return fig
 
 
-# ---- targets and noise levels
-
-
 def gradient_noise(t: Sequence[int], variance: Curves) -> style.Figure:
     """Variance of a batch's gradient at some t, one bar per kind of target."""
     fig, (ax,) = style.canvas(height=3.2)
@@ -174,9 +165,6 @@ def where_modes_fall(t: Sequence[int], curves: Curves, edges: Values, density: C
     return fig
 
 
-# ---- scores against steps
-
-
 def by_steps(*records: Mapping[str, Any]) -> dict[int, Row]:
     """NFE -> world scores of records of `evaluate`; raises InputError if their sources or samples differ."""
     sizes = {(r["settings"]["sources"], r["settings"]["samples"], r["settings"]["split"]) for r in records}
@@ -186,34 +174,30 @@ def by_steps(*records: Mapping[str, Any]) -> dict[int, Row]:
 
 
 def _over_steps(
-    keys: Sequence[str], steps: Values, measured: Lines, looks: Mapping[str, Look]
+    titles: Mapping[str, str], steps: Values, measured: Lines, looks: Mapping[str, Look]
 ) -> style.Figure:
-    """These scores against steps, ± 2 standard errors, a curve for each of `measured`, and TV's floor, which
-    is the same for all if they were measured with as many samples."""
-    fig, axes = style.canvas(1, len(keys), height=3.6)
+    """Scores (key -> title) against steps, ± 2 standard errors, a curve for each of `measured`, and TV's
+    floor, which is the same for all if they were measured with as many samples."""
+    fig, axes = style.canvas(1, len(titles), height=3.6)
     lines = {name: [{**row, "nfe": n} for n, row in zip(steps, rows)] for name, rows in measured.items()}
-    titles, settings = (
-        {key: TITLES[key] for key in keys},
-        {"xlabel": "sampling steps (NFE)", "ylim": (-0.04, 1.12)},
-    )
+    settings = {"xlabel": "sampling steps (NFE)", "ylim": (-0.04, 1.12)}
     style.scores_by_calls(axes, titles, lines, steps, looks, errors=True, **settings)
     floor = {**style.pen(style.BLACK, "-."), "linewidth": 1.2}
     style.score(axes[1], "nfe", next(iter(lines.values())), "tv_floor", "floor: true samples", floor)
-    style.legend_below(fig, axes[1], columns=3)
-    return fig
+    return style.legend_below(fig, axes[1], columns=3)
 
 
 def against_the_truth(steps: Values, measured: Lines) -> style.Figure:
     """Validity, TV with its floor, and coverage against steps, per denoiser, ± 2 standard errors."""
-    return _over_steps(("validity", "tv", "coverage"), steps, measured, LOOKS)
+    return _over_steps(TITLES, steps, measured, LOOKS)
 
 
 def stride_damage(steps: Values, measured: Mapping[str, Lines]) -> style.Figure:
     """Validity and TV against steps, ± 2 standard errors, of the right and the wrong update per denoiser."""
-    lines, looks = {}, {}
+    titles, lines, looks = {key: TITLES[key] for key in ("validity", "tv")}, {}, {}
     for name, updates in measured.items():
         for update, rows in updates.items():
             wrong = {} if update.startswith("both") else {"linestyle": ":", "markerfacecolor": "white"}
             lines[f"{name}: {update}"] = rows
             looks[f"{name}: {update}"] = LOOKS[name] | {"linestyle": "-"} | wrong
-    return _over_steps(("validity", "tv"), steps, lines, looks)
+    return _over_steps(titles, steps, lines, looks)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Sized
 from statistics import fmean
-from typing import Any
 
 from torch import Tensor
 
@@ -19,9 +18,6 @@ EXACT = {"color": "#444444", "width": 0.014, "zorder": 3, "alpha": 0.5}
 EXACT |= {"headwidth": 2.2, "headlength": 2.2, "headaxislength": 2.2}
 ARROWS = {"real: the teacher's": REAL, "exact: the student's own": EXACT, "fake: psi's": FAKE}
 MARKS = [("the data", "#888888", "s", 0), ("student's points", style.GREEN, "o", 0)]  # see `_key`
-
-
-# ---- arrows in the plane
 
 
 def _arrows(ax: style.Axes, places: Tensor, arrows: Tensor, **look: object) -> None:
@@ -94,10 +90,7 @@ def pulls(
     return fig
 
 
-# ---- what follows from them
-
-
-def _hatched(bars: Sized) -> dict[str, Any]:
+def _hatched(bars: Sized) -> dict[str, object]:
     return {"color": style.PALETTE[: len(bars)], "hatch": style.HATCHES[: len(bars)], "edgecolor": "white"}
 
 
@@ -134,8 +127,7 @@ def descents(curves: Seeds, every: int, top: float) -> style.Figure:
         style.fan(ax, updates, seeds, {**style.look(i), "markevery": 2}, name, middle=median[:kept])
     ax.set(yscale="log", xlabel="update of theta", ylabel=r"divergence $E\,\|f_\phi - f^*_\theta\|^2$")
     ax.set_ylim(None, top)
-    style.legend_beside(ax, at="upper left")
-    return fig
+    return style.legend_beside(ax, at="upper left")
 
 
 def lags(steps: Sequence[int], lag: Seeds, age: Mapping[str, float]) -> style.Figure:
@@ -172,8 +164,7 @@ def widths(ratio: Values, by_rule: Seeds, one: float, both: float) -> style.Figu
     ax.set_xlabel(r"largest noise level $\sigma/\alpha$ that is compared")
     ax.set(ylabel="width of the student", ylim=(0, 1.25 * both))
     style.log_axis(ax, list(ratio), [f"{r:.2g}" for r in ratio])
-    style.legend_beside(ax)
-    return fig
+    return style.legend_beside(ax)
 
 
 def accuracies(ratio: Values, by_judge: Curves) -> style.Figure:
@@ -186,5 +177,4 @@ def accuracies(ratio: Values, by_judge: Curves) -> style.Figure:
     ax.annotate("chance", (ratio[0], 0.495), va="top", fontsize=11)
     ax.set(xlabel=style.RATIO, ylabel="share of right verdicts", ylim=(0.4, 1.03))
     style.log_axis(ax, list(ratio), [f"{r:.2g}" for r in ratio])
-    style.legend_beside(ax, at="upper left")
-    return fig
+    return style.legend_beside(ax, at="upper left")

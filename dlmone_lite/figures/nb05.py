@@ -65,8 +65,7 @@ def rise(curve: Sequence[Row], lines: Mapping[str, Row], until: float | None = N
                 axes.axvline(before["step"], **dashed, linewidth=1.5, label=f"stage {stage} begins")
         axes.set(xlabel="update", title=title, ylim=(-0.03, 1.03), xlim=(-0.03 * width, 1.03 * width))
     right.axhline(curve[0]["tv_floor"], color=style.BLACK, linestyle=":", label="floor: a perfect model")
-    style.legend_below(fig, right, columns=3)
-    return fig
+    return style.legend_below(fig, right, columns=3)
 
 
 def frequencies(support: Shares, outputs: Mapping[str, Sequence[str]]) -> style.Figure:

@@ -27,9 +27,6 @@ COSINES = {  # a gradient that is compared with the perfect one: label, colour
 }
 
 
-# ---- quality beside diversity
-
-
 def story(curves: Mapping[str, Runs], shown: int = 2) -> style.Figure:
     """Quality (left), diversity (middle) and distance (right) by update: kind -> score -> course, the scores
     validity, coverage, tv_excess. `shown` of the three are drawn."""
@@ -38,8 +35,7 @@ def story(curves: Mapping[str, Runs], shown: int = 2) -> style.Figure:
         for kind, scores in curves.items():
             style.fan(ax, *scores[score], KINDS[kind], f"SiD {kind}")
         ax.set(xlabel="update", title=title, ylim=(-0.03, 1.06))
-    style.legend_below(fig, axes[0], columns=3)
-    return fig
+    return style.legend_below(fig, axes[0], columns=3)
 
 
 def heat(grids: Mapping[str, Grid], rows: str = "", columns: str = "") -> style.Figure:
@@ -74,11 +70,9 @@ def factor(rows: Sequence[tuple[str, Mapping[str, Curves]]]) -> style.Figure:
                 values = kinds.get(kind, {}).get(score, ())
                 style.dots(ax, y + shift, values, look, bar=look["color"], half=0.13)
             ax.plot([], [], **{**look, "linestyle": ""}, label=f"SiD {kind}")
+        ax.set_yticks(range(len(rows)), [name if ax is axes[0] else "" for name, _ in rows])
         ax.set(title=title, xlim=(-0.03, 1.06), ylim=(len(rows) - 0.5, -0.5))
-    axes[0].set_yticks(range(len(rows)), [name for name, _ in rows])
-    axes[1].set_yticks(range(len(rows)), [""] * len(rows))
-    style.legend_below(fig, axes[0], columns=2)
-    return fig
+    return style.legend_below(fig, axes[0], columns=2)
 
 
 def outcome(curves: Runs, support: Shares, counts: Sequence[Mapping[str, int]], samples: int) -> style.Figure:
@@ -122,11 +116,7 @@ def live(evaluations: Sequence[Row], begins: Row) -> style.Figure:
     for (name, label), look in zip(THREE, LOOKS):
         style.score(ax, "step", rows, name, label, look)
     ax.set(xlabel="update", ylim=(-0.03, 1.06), xlim=(-5, max(60, rows[-1]["step"]) * 1.03))
-    style.legend_beside(ax)
-    return fig
-
-
-# ---- the cause
+    return style.legend_beside(ax)
 
 
 def blindness(ratio: Values, signal: Curves) -> style.Figure:
@@ -140,8 +130,7 @@ def blindness(ratio: Values, signal: Curves) -> style.Figure:
     ax.set(xlabel="sigma / alpha", ylabel="squared difference", ylim=(least / 2, 3))
     ax.set_title("What the two exact scores differ by")
     style.log_axis(ax, [0.5, 1, 2, 5, 10])
-    style.legend_beside(ax)
-    return fig
+    return style.legend_beside(ax)
 
 
 def ratios(records: Sequence[Row], key: str) -> list[float]:
@@ -174,8 +163,7 @@ def lateness(ratio: Values, kinds: Mapping[str, Sequence[Row]]) -> style.Figure:
         for kind, records in kinds.items():
             if key == "adversarial" and kind == "alone":  # no discriminator was trained there
                 continue
-            look = {**KINDS[kind], "color": color}
-            style.dots(right, len(names), cosines(records, key), look)
+            style.dots(right, len(names), cosines(records, key), {**KINDS[kind], "color": color})
             names.append(f"{label}, {kind}" if key != "adversarial" else label)
     style.name_rows(right, names, grid=True)
     right.axvline(0, color=style.GREY, linewidth=1.2)

@@ -30,8 +30,7 @@ def courses(recipes: Mapping[str, nb06.Runs], switch: int) -> style.Figure:
             style.fan(ax, *curves[score], {**style.look(i), "markersize": 4}, name)
         ax.axvline(switch, color=style.GREY, linewidth=1.5, linestyle=":")
         ax.set(xlabel="update", title=TITLES[score], ylim=(-0.03, 1.06))
-    style.legend_below(fig, axes[0], columns=2)
-    return fig
+    return style.legend_below(fig, axes[0], columns=2)
 
 
 def live(evaluations: Sequence[Row], begins: Row, switch: int) -> style.Figure:

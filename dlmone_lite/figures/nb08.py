@@ -16,8 +16,7 @@ def methods(rows: Lines) -> style.Figure:
     settings = {"xlabel": "calls a sentence", "ylim": (-0.03, 1.08)}
     style.scores_by_calls(axes, titles, rows, [1, 2, 4, 8], errors=True, **settings)
     axes[1].axhline(next(iter(rows.values()))[0]["tv_floor"], color=style.BLACK, linestyle=":", label="floor")
-    style.legend_below(fig, axes[1], columns=3)
-    return fig
+    return style.legend_below(fig, axes[1], columns=3)
 
 
 def frontier(lines: Lines) -> style.Figure:
@@ -26,8 +25,7 @@ def frontier(lines: Lines) -> style.Figure:
     titles = {"tv_excess": "TV excess (small is good)", "validity": "validity"}
     settings = {"xlabel": "calls a sentence", "ylim": (-0.03, 1.05)}
     style.scores_by_calls(axes, titles, lines, [1, 4, 16, 64, 256, 2000], **settings)
-    style.legend_below(fig, axes[0], columns=3)
-    return fig
+    return style.legend_below(fig, axes[0], columns=3)
 
 
 def shares(support: Shares, written: Shares) -> style.Figure:
@@ -49,5 +47,4 @@ def collector(counts: Sequence[int], curves: Mapping[str, Sequence[float | None]
         ax.plot(*zip(*measured), **look, label=name)
     style.log_axis(ax, list(counts), base=2)
     ax.set(xlabel="samples", ylabel="different right ones", ylim=(0, None))
-    style.legend_beside(ax)
-    return fig
+    return style.legend_beside(ax)

@@ -30,8 +30,7 @@ def against_calls(lines: Mapping[str, Lines], copies: Shares) -> style.Figure:
         below.set(xlabel="calls a sentence", ylim=(0, 1.06))
     axes[0].set_ylabel("BLEU")
     axes[len(lines)].set_ylabel("self-BLEU")
-    style.legend_below(fig, axes[0], columns=4)
-    return fig
+    return style.legend_below(fig, axes[0], columns=4)
 
 
 def ratios(own: Mapping[str, Span], recorded: Mapping[str, Span]) -> style.Figure:
@@ -50,8 +49,7 @@ def ratios(own: Mapping[str, Span], recorded: Mapping[str, Span]) -> style.Figur
         ax.plot([], [], color=color, marker=marker, linewidth=3, label=f"{label}, 95% interval")
     style.name_rows(ax, names)
     ax.set(xlabel="student's BLEU over the teacher's", xlim=(0, None))
-    style.legend_below(fig, ax, columns=2)
-    return fig
+    return style.legend_below(fig, ax, columns=2)
 
 
 def between(matrix: Mapping[str, Shares], copies: Shares, titles: Mapping[str, str]) -> style.Figure:

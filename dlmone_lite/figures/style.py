@@ -121,15 +121,17 @@ def legend(ax: Axes, where: str) -> None:
     ax.legend(loc=where, labelspacing=0.25, **PLAIN)
 
 
-def legend_below(fig: Figure, ax: Axes, columns: int) -> None:
-    """The legend of one of the axes, below the whole figure."""
+def legend_below(fig: Figure, ax: Axes, columns: int) -> Figure:
+    """The figure, now with the legend of one of its axes below it."""
     handles, labels = ax.get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=columns, **PLAIN)
+    return fig
 
 
-def legend_beside(ax: Axes, *, at: str = "center left") -> None:
-    """A legend to the right of the axes, at their middle or, with "upper left", from their top down."""
+def legend_beside(ax: Axes, *, at: str = "center left") -> Figure:
+    """The figure, now with a legend beside these axes, at their middle or, "upper left", from the top."""
     ax.legend(loc=at, bbox_to_anchor=(1.0, 0.5 if at == "center left" else 1.0), **PLAIN)
+    return ax.figure
 
 
 # ---- what is drawn in several notebooks

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 # ---- the look of every panel
 
 CONTROL = {"style": {"description_width": "130px"}, "layout": {"width": "400px"}}
-CONTROLS = {"flex_flow": "row wrap"}  # side by side, and below each other where the page is narrow
-BOX = {"border": f"1px solid {GREY}", "padding": "8px"}
 VIEW_HEIGHT, LOG_HEIGHT = 440, 66  # pixels; fixed, so that the page does not jump while a figure is replaced
 Controls = Mapping[str, "ValueWidget"]  # by the names of what they set
 
@@ -90,10 +88,11 @@ class Frame:
         self._quiet = False  # whether changes of controls are to stay without an answer
         self._view = ipywidgets.HTML(layout={"height": f"{height}px", "overflow": "auto"})
         self._readout = ipywidgets.HTML()
-        rows = ipywidgets.HBox(list(self.controls.values()) + buttons, layout=CONTROLS)
+        wraps = {"flex_flow": "row wrap"}  # side by side, and below each other where the page is narrow
+        rows = ipywidgets.HBox([*self.controls.values(), *buttons], layout=wraps)
         self._title = f"<b>{escape(title)}</b>"
         parts = [ipywidgets.HTML(self._title), rows, self._view, self._readout]
-        self.box = ipywidgets.VBox(parts, layout=BOX)
+        self.box = ipywidgets.VBox(parts, layout={"border": f"1px solid {GREY}", "padding": "8px"})
         self.box.add_class("dlmone-panel")
 
     @property
