@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -21,13 +22,17 @@ from dlmone_lite.cli import (
     train,
     world,
 )
-from dlmone_lite.errors import InputError
+from dlmone_lite.cli.options import check_files
+from dlmone_lite.errors import Diverged, InputError
 from dlmone_lite.training import processes
 
 COMMANDS = (demo, generate, evaluate, train, sharpen, distill, world, sweep, scores, bench, doctor)
 ABOUT = "One-step diffusion language models: train a teacher, distil it, measure it against an exact truth."
 EPILOG = """example: python -m dlmone_lite demo
 Every command explains itself: python -m dlmone_lite COMMAND --help"""
+
+OUT_OF_MEMORY = "there is not enough memory; choose fewer samples, a smaller batch_size or a smaller network"
+LONGEST = 490  # characters of a message
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,9 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Exit code: 0 done, 1 `doctor` found a problem, 2 bad input, 3 training diverged, 130 stopped by Ctrl-C.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show must not stop the work
+            stream.reconfigure(errors="backslashreplace")
     try:
         args = parser().parse_args(argv)
         args.argv = argv
+        check_files(args)
         return args.run(args) or 0
     except InputError as error:
         return _fail(error, 2)
@@ -66,16 +75,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has ended, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except RuntimeError as error:  # by name, because importing `Diverged` would import torch
-        if type(error).__name__ != "Diverged":
-            raise
+    except Diverged as error:
         return _fail(error, 3)
+    except OSError as error:
+        return _fail(f"{error.filename or 'a file'}: {error.strerror or error}; check path and disk", 2)
+    except MemoryError:
+        return _fail(OUT_OF_MEMORY, 2)
+    except RuntimeError as error:
+        if any(words in str(error) for words in ("out of memory", "can't allocate memory")):
+            return _fail(OUT_OF_MEMORY, 2)
+        if processes.one_of_several() and processes.is_exchange(error):
+            return _fail("the exchange with another process failed; go on with --resume", 1)
+        raise
 
 
-def _fail(error: Exception, code: int) -> int:
-    """Print the message as one line on stderr, in the first of several processes; return the exit code."""
-    if os.environ.get("RANK", "0") == "0":
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+def _fail(error: Exception | str, code: int) -> int:
+    """Print the message as one short line on stderr, in the first of several processes; return the code."""
+    if not processes.one_of_several() or os.environ["RANK"] == "0":
+        line = " ".join(str(error).split())
+        line = line if len(line) <= LONGEST else line[:LONGEST] + " ..."
+        shown = (sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+        print(f"error: {''.join(shown)}", file=sys.stderr)
     processes.abort()
     return code
 

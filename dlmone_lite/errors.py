@@ -1,4 +1,4 @@
-"""The one exception that a person who mistyped something should ever see."""
+"""The exceptions that a person should ever see: bad input, and training that went wrong."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterable
 
 class InputError(ValueError):
     """Bad input: one line that says what was wrong and what to do."""
+
+
+class Diverged(RuntimeError):
+    """A loss, a gradient or a weight became NaN or infinite; what was good before is kept."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -8,12 +8,13 @@ import hashlib
 import json
 import math
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dlmone_lite.errors import InputError
+from dlmone_lite.errors import Diverged, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,20 +32,25 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     """Open a file to write that takes the place of `path` when the block ends without an error.
 
     Readers see the old file or the new one, never a part, because the new one is complete and on disk before
-    it is renamed. An OSError becomes an InputError.
+    it is renamed. A link is followed, and a file keeps its mode. A device or a pipe is never replaced: it is
+    written to. An OSError becomes an InputError.
     """
-    path = Path(path)
-    temporary = path.with_name(
-        f".{path.name}.{os.getpid()}.tmp"
-    )  # on the same disk, so that renaming is enough
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if is_stream(path):
+            with open(path, "wb") as file:
+                yield file
+            return
+        goal = Path(os.path.realpath(path))
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        temporary = hidden(goal, f"{os.getpid()}.tmp")  # on the same disk, so that renaming is enough
         try:
             with open(temporary, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            if goal.exists():
+                os.chmod(temporary, stat.S_IMODE(goal.stat().st_mode))
+            os.replace(temporary, goal)
         finally:  # no half file stays behind, not even when a notebook's Stop button ends this
             temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -52,6 +58,32 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
             f"{path} could not be written ({error.strerror or error}); what was there before is intact: "
             "free some space or choose another folder"
         ) from error
+
+
+def is_stream(path: str | Path) -> bool:
+    """Whether a path is a device, a pipe, or what a process has open: written to, never replaced."""
+    path = Path(path)
+    with contextlib.suppress(OSError):
+        return (
+            path.parts[1:2] in (("dev",), ("proc",))
+            or not (path.is_file() or path.is_dir())
+            and path.exists()
+        )
+    return False
+
+
+def hidden(path: str | Path, what: str) -> Path:
+    """A hidden file beside `path` or what it links to; its name is cut, because names have a limit."""
+    goal = Path(os.path.realpath(path))
+    return goal.with_name(f".{goal.name.encode()[:100].decode(errors='ignore')}.{what}")
+
+
+def clear_half_files(path: Path) -> None:
+    """Remove what killed processes left behind while they wrote `path`; nobody else may be writing it."""
+    start = hidden(path, "").name
+    for other in hidden(path, "").parent.glob(".*.tmp"):
+        if other.name.startswith(start) and other.name.removeprefix(start)[:-4].isdigit():
+            other.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -67,18 +99,18 @@ def write_text(path: str | Path, text: str) -> None:
 
 def check_output(path: str | Path | None) -> None:
     """Make the folder of an output file; refuse one that cannot be written before any work is done for it."""
-    if path is None:
+    if path is None or is_stream(path):
         return
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; name a file in it")
+        if path.exists() and not os.access(path, os.W_OK):
+            raise InputError(f"{path} is write-protected; choose another name")
     except OSError as error:
-        raise InputError(
-            f"the folder {path.parent} cannot be made ({error.strerror}); choose another"
-        ) from error
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file in it")
-    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{str(path)[:200]} cannot be made ({error.strerror}); choose another") from error
+    if not os.access(os.path.realpath(path.parent), os.W_OK):
         raise InputError(f"the folder {path.parent} is not writable; choose another")
 
 
@@ -96,33 +128,63 @@ def read_bytes(path: str | Path) -> bytes:
 # ---- tensors
 
 
-def _canonical(data: bytes) -> bytes:
-    """The same safetensors file with its header sorted, because the order that `save` writes is random."""
+DIGEST = "sha256"  # in the metadata: of the rest of the file
+
+
+def _parts(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """(header, the tensors' bytes) of a safetensors file."""
     start = 8 + int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + data[start:]
+    return json.loads(data[8:start]), data[start:]
+
+
+def _header(header: Mapping[str, Any]) -> bytes:
+    """The header in a fixed order, because the order that `save` writes is random."""
+    return json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file whole or not at all; equal tensors and metadata give equal bytes."""
+    """Write a safetensors file whole or not at all; equal tensors and metadata give equal bytes.
+
+    Its metadata hold a digest of all the rest. Diverged if a number is not finite: the old file stays.
+    """
+    import torch
     from safetensors.torch import save
 
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
-    write_bytes(path, _canonical(data))
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise Diverged(f"{name} is no longer finite, so {path} was not written; lower the learning rate")
+
+    header, body = _parts(save(tensors, {**metadata}))
+    header.setdefault("__metadata__", {})[DIGEST] = hashlib.sha256(_header(header) + body).hexdigest()
+    packed = _header(header)
+    packed += b" " * (-len(packed) % 8)
+    write_bytes(path, len(packed).to_bytes(8, "little") + packed + body)
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """(tensors, metadata) of a safetensors file; a missing, truncated or foreign file is an InputError."""
-    from safetensors import SafetensorError, safe_open
+    """(tensors, metadata) of a safetensors file; a missing, damaged or foreign file is an InputError."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
     if not Path(path).is_file():
         raise InputError(f"there is no file {path}; check the path")
     try:
-        with safe_open(str(path), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
+        data = Path(path).read_bytes()
+        tensors, (header, body) = load(data), _parts(data)
+        metadata = header.get("__metadata__", {})
+        expected = metadata.pop(DIGEST, None)
+        if expected and hashlib.sha256(_header(header) + body).hexdigest() != expected:
+            raise InputError(f"{path} is damaged (wrong {DIGEST} of its content); make it again")
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                raise InputError(f"{path} is of no use: {name} is not finite; make it again")
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is damaged or no safetensors file ({error}); make it again") from error
+    return tensors, metadata
 
 
 # ---- JSON
@@ -180,14 +242,19 @@ def record_kind(record: Mapping[str, Any]) -> str:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """The finished runs of a sweep, of a .gz as well; a line that a kill cut off is left out."""
+    """The finished runs of a sweep, of a .gz as well, without a last line that a kill cut off.
+
+    InputError for a file that holds something else, because a sweep would write over it.
+    """
     records = []
-    if path.is_file():
-        for line in read_bytes(path).decode("utf-8").splitlines():
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
+    lines = read_bytes(path).decode("utf-8", errors="replace").splitlines() if path.is_file() else []
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+            records.append({**record, "key": record["key"]})
+        except (ValueError, KeyError, TypeError) as error:
+            if number < len(lines) or not line.startswith("{") or isinstance(error, KeyError):
+                raise InputError(f"{path}:{number}: no record of a sweep; choose another file") from error
     return records
 
 

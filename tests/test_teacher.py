@@ -9,11 +9,10 @@ import torch
 from tiny import SOURCES, make_codec, make_model, make_pairs, make_world, normal, rng
 
 from dlmone_lite.corpora.pairs import PairedText
-from dlmone_lite.errors import InputError
+from dlmone_lite.errors import Diverged, InputError
 from dlmone_lite.exact import ExactDenoiser
 from dlmone_lite.sample import anchor
 from dlmone_lite.teacher import DIFFUSEQ, TeacherConfig, TeacherRun, TimeSampler, teacher_loss
-from dlmone_lite.training.update import Diverged
 
 T = torch.tensor([1950, 1700, 1400, 300])  # one level per row of `drawn`
 CUT = 6

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 from dlmone_lite.errors import InputError
+from dlmone_lite.files import DATA, is_stream
 from dlmone_lite.jobs.records import Evaluation, Keeping, Making
 from dlmone_lite.training import processes
 
@@ -111,12 +113,71 @@ def training_options(parser: argparse.ArgumentParser, eval_every: int, eval_step
     device_option(parser)
 
 
+# ---- files
+
+# The options that name files, by what a command does with them; `test_options` asks that none is missing.
+OUTPUTS = ("out", "out_stage1", "out_last", "output", "json", "log")
+INPUTS = (
+    "checkpoint",
+    "teacher",
+    "start",
+    "like",
+    "input",
+    "world",
+    "corpus",
+    "name",
+    "records",
+    "tokenizer",
+)
+SPLITS = ("train.", "valid.", "validation.", "dev.", "val.", "test.", "vocab", "tokenizer")
+STATES = [f"{stage}.state{best}" for stage in (".warm", "", ".stage2") for best in ("", ".best")]
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """Refuse an output that is an input, or another output, under whatever name."""
+    taken = {}
+    for option in INPUTS:
+        for path in _files_of(getattr(args, option, None)):
+            taken[_identity(path)] = f"the file of --{option}"
+    for option in OUTPUTS:
+        if not (given := getattr(args, option, None)) or is_stream(given):
+            continue
+        states = STATES if given.endswith(".safetensors") else []
+        for path in [given, *(given + state for state in states)]:
+            other = taken.setdefault(_identity(Path(path)), f"the file of --{option}")
+            if other != f"the file of --{option}":
+                name = option.replace("_", "-")
+                raise InputError(f"--{name} {given} would overwrite {other}; choose another name")
+
+
+def _files_of(given: str | None) -> list[Path]:
+    """The files that an input stands for: itself, the splits in a folder, or those of a shipped name."""
+    if not given:
+        return []
+    path, worlds = Path(given), DATA / "worlds"
+    shipped = [DATA / "checkpoints" / f"{given}.safetensors", worlds / f"{given}.grammar"]
+    folders = [path, path.with_suffix(""), worlds / given]
+    try:
+        within = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
+        return [path, *shipped, *(file for file in within if file.name.lower().startswith(SPLITS))]
+    except (OSError, ValueError):  # such as a name that no file can have; reading it will say so
+        return [path]
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    """What two names of the same file have in common."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return os.path.realpath(path)
+
+
 # ---- from the options of training to records
 
 
 def launched(args: argparse.Namespace) -> int | None:
     """The exit code of the command in --processes N; None if this process does the work."""
-    if args.processes > 1 and "RANK" not in os.environ:
+    if args.processes > 1 and not processes.one_of_several():
         return processes.launch(args.argv, args.processes)
     return None
 

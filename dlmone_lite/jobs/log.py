@@ -50,12 +50,18 @@ class Log:
                 self.file.close()
 
 
+def check_log(path: str | None) -> None:
+    """Refuse a file that holds something else than the log of a run, because its content would be lost."""
+    if path and Path(path).is_file() and Path(path).stat().st_size and not read_steps(Path(path)):
+        raise InputError(f"{path} holds something else than the log of a run; choose another --log")
+
+
 def read_steps(path: Path) -> list[dict[str, Any]]:
     """The rows of a log, if there is one; without a line that a kill cut off."""
     rows: list[dict[str, Any]] = []
     if not path.is_file():
         return rows
-    for line in path.read_text(encoding="utf-8").split("\n"):
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             row = json.loads(line)
             rows.append({**row, "stage": int(row["stage"]), "step": int(row["step"])})

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlmone_lite.errors import Diverged
 from dlmone_lite.jobs.log import Log
 from dlmone_lite.jobs.records import Job
-from dlmone_lite.jobs.state import Stopper, best_of
+from dlmone_lite.jobs.state import Stopper, best_of, clean
 from dlmone_lite.training import processes
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Loop:
     best: dict[str, Any] | None = None  # step and evaluation of the best network
     notes: dict[str, Any] = field(default_factory=dict)  # for provenance: which network is kept, time_to
     saved: int = 0  # the step of the saved state
+    fresh: bool = False  # whether the saved state holds no work yet
     warned: tuple[str, ...] = ()  # the failures of the last warning
 
     def checkpoint(self, network: Denoiser, provenance: dict[str, Any]) -> Checkpoint:
@@ -59,9 +61,8 @@ class Loop:
         """Train to the end, or to --time-to, and return the network to keep."""
         from tqdm import tqdm
 
-        from dlmone_lite.training.update import Diverged
-
         self.open()
+        self.fresh = not self.run.step
         run, leads = self.run, processes.is_main()
         continues = bool(run.step or self.seconds_before)
         log = Log(self.job.keeping.log if leads else None, self.stage, run.step, continues)
@@ -81,8 +82,14 @@ class Loop:
                     self.advance(log, bar)
                     self.stop_if(stopper.asked)
                 self.save()
-        except Diverged as error:
-            raise Diverged(f"{error} (the state of step {self.saved} is kept in {self.state})") from error
+        except Exception as error:
+            if self.fresh and not run.step:  # nothing is lost, and the corrected command can begin
+                if leads:
+                    clean(self.state)
+            elif isinstance(error, Diverged):
+                kept = f"the state of step {self.saved} is kept in {self.state}"
+                raise Diverged(f"{error} ({kept})") from error
+            raise
         finally:
             bar.close()
             log.close()
@@ -109,7 +116,7 @@ class Loop:
 
     def stop_if(self, asked: bool) -> None:
         """Save and stop, if Ctrl-C asked for it, here or in another process."""
-        if processes.any_process(asked):
+        if processes.any_process(asked or processes.orphaned()):
             self.save()
             processes.shutdown()
             raise KeyboardInterrupt(
@@ -128,6 +135,7 @@ class Loop:
             self.stop_if(stopper.asked)
             if done == parts:  # minutes of work, which a kill must not lose
                 self.save()
+                self.fresh = False
 
     def advance(self, log: Log, bar: tqdm) -> None:
         """Make one update, then log it, judge its evaluation and save.

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlmone_lite.errors import InputError
 from dlmone_lite.files import write_json
 from dlmone_lite.jobs.records import Job
 
@@ -60,6 +61,14 @@ def origin(provenance: dict[str, Any]) -> dict[str, str]:
     return hashes
 
 
+def fits_half(checkpoint: Checkpoint) -> bool:
+    """Whether float16 can hold the weights; if not, a note says that they are stored whole."""
+    weights = checkpoint.model.state_dict().values()
+    if largest := next((float(w.abs().max()) for w in weights if w.abs().max() > 65_504), None):
+        print(f"note: --half holds numbers up to 65,504; a weight is {largest:.3g}, so all are stored whole")
+    return largest is None
+
+
 def finish(job: Job, out: Path, runs: Sequence[Run], checkpoint: Checkpoint) -> None:
     """Measure a finished network on the test split, complete its provenance, save it, and print both.
 
@@ -68,11 +77,16 @@ def finish(job: Job, out: Path, runs: Sequence[Run], checkpoint: Checkpoint) -> 
     from dlmone_lite.checkpoints.checkpoint import save
 
     task, keeping, making = job.task, job.keeping, job.making
-    if keeping.half:  # measure the weights that will be stored
+    half = keeping.half and fits_half(checkpoint)
+    if half:  # measure the weights that will be stored
         checkpoint.model = copy.deepcopy(checkpoint.model)
         for weights in checkpoint.model.state_dict().values():
             weights.copy_(weights.half())
-    metrics = task.measure(checkpoint, job.evaluation, "test") if task.held_out("test") else {}
+    try:
+        metrics = task.measure(checkpoint, job.evaluation, "test") if task.held_out("test") else {}
+    except InputError as error:
+        rescue = "all updates are done and saved; mend this, then give the same command with --resume"
+        raise InputError(f"{error} ({rescue})") from error
 
     steps, seconds = sum(run.step for run in runs), sum(run.seconds for run in runs)
     stages = [
@@ -90,7 +104,7 @@ def finish(job: Job, out: Path, runs: Sequence[Run], checkpoint: Checkpoint) -> 
         "metrics": metrics,
         **environment(making.device),
     }
-    save(out, checkpoint, keeping.half)
+    save(out, checkpoint, half)
 
     if metrics:
         print(f"{metrics['split']}: {task.describe(metrics)} at {metrics['nfe']} NFE")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.files import check_output
 from dlmone_lite.jobs.corpus_task import CorpusTask
+from dlmone_lite.jobs.log import check_log
 from dlmone_lite.jobs.records import Changes, Job
 from dlmone_lite.training import processes
 
@@ -138,6 +139,7 @@ def check_job(job: Job, longest: int) -> None:
     """Refuse what would fail at the first evaluation; a sampler takes at most `longest` steps."""
     evaluation = job.evaluation
     check_output(job.keeping.log)
+    check_log(job.keeping.log)
     check_output(job.keeping.json)
     if evaluation.steps > longest:
         raise InputError(f"--eval-steps is at most {longest} here, not {evaluation.steps}")

@@ -11,7 +11,7 @@ from dlmone_lite.jobs.loop import Loop
 from dlmone_lite.jobs.provenance import describe, finish, origin
 from dlmone_lite.jobs.records import Distillation, Evaluation, Job, Keeping, Making
 from dlmone_lite.jobs.settings import changed, changes_of, check_job
-from dlmone_lite.jobs.state import claim, clean, resumed, state_of
+from dlmone_lite.jobs.state import claim, clean, finished, resumed, state_of
 from dlmone_lite.jobs.task import WorldTask
 from dlmone_lite.jobs.teachers import compare_with, load_source, load_teacher
 from dlmone_lite.training import processes
@@ -72,8 +72,15 @@ def distil(request: Distillation, evaluation: Evaluation, keeping: Keeping, maki
     if request.like:
         reference = load_teacher(request.like, making.device, teacher.world, "--like takes a teacher")
     stages = plan(request, job, teacher.model.schedule.T, start)
+    going_on = claim_states(stages, keeping)
     check_job(job, min(stage.config.t_init for stage in stages))
     processes.barrier()  # every process has read the files before one writes
+    if not going_on:
+        clean_all(stages)
+        if keeping.resume:
+            print(f"{keeping.out} is finished; what was left of its saved states is removed")
+            processes.shutdown()
+            return
 
     data, provenance = task.data()
     if request.stages and keeping.keep == "best":
@@ -101,9 +108,23 @@ def distil(request: Distillation, evaluation: Evaluation, keeping: Keeping, maki
             last = {**provenance, "kept": "last", "kept_step": runs[-1].step}
             finish(job, Path(request.out_last), runs, loop.checkpoint(runs[-1].result, last))
         finish(job, keeping.out, runs, student)
-        for stage in stages:
-            clean(stage.state)
+    clean_all(stages)
     processes.shutdown()
+
+
+def claim_states(stages: list[Stage], keeping: Keeping) -> bool:
+    """Give each stage the configuration of its saved state; False if a kill left states of a finished run."""
+    if finished([stage.state for stage in stages]):
+        return False
+    for stage in stages:
+        stage.config = resumed(stage.config, claim(stage.state, keeping.resume))
+    return True
+
+
+def clean_all(stages: list[Stage]) -> None:
+    """Remove the states of all stages, in order, which `finished` relies on."""
+    for stage in stages if processes.is_main() else ():
+        clean(stage.state)
 
 
 def load_start(request: Distillation, teacher: Checkpoint, device: str) -> Checkpoint | None:
@@ -121,7 +142,7 @@ def load_start(request: Distillation, teacher: Checkpoint, device: str) -> Check
 
 
 def plan(request: Distillation, job: Job, T: int, start: Checkpoint | None) -> list[Stage]:
-    """The stages asked for, in order, each with its configuration or the one of its saved state."""
+    """The stages asked for, in order, each with its configuration."""
     from dlmone_lite.distill import DistillConfig
     from dlmone_lite.variants.warm_start import WarmStartConfig
 
@@ -140,8 +161,6 @@ def plan(request: Distillation, job: Job, T: int, start: Checkpoint | None) -> l
     if request.stages == 2:
         changes = {"seed": seed + 1, **changes_of(request.second, base)}
         stages.append(Stage(2, changed(one, changes, T), state_of(out, ".stage2")))
-    for stage in stages:
-        stage.config = resumed(stage.config, claim(stage.state, job.keeping.resume))
     return stages
 
 

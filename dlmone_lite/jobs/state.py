@@ -1,17 +1,21 @@
-"""What keeps a training run safe: a deferred Ctrl-C, and rules for its saved state."""
+"""What keeps a training run safe: a deferred Ctrl-C, one run at a time, and rules for its saved state."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dlmone_lite.errors import InputError
+from dlmone_lite.files import clear_half_files, hidden
+from dlmone_lite.training import processes
 
 Config = TypeVar("Config")
 
@@ -41,8 +45,29 @@ class Stopper:
         os.write(2, note)  # print may not be re-entered
 
 
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Keep other runs from `out` while the block lasts; InputError if one is at work on it."""
+    if not processes.is_main():
+        yield
+        return
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(hidden(out, "lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(f"another run is at work on {out}; wait for it, or choose another --out") from error
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
 def claim(state: Path, resume: bool) -> dict[str, Any] | None:
     """The saved configuration under --resume, None without a state; an unfinished run is not overwritten."""
+    clear_half_files(state)
     if not state.is_file():
         if resume:
             print(f"note: there is no {state}; starting anew", file=sys.stderr)
@@ -83,3 +108,12 @@ def clean(state: Path) -> None:
     """Remove the training state of a finished run."""
     for path in (state, best_of(state)):
         path.unlink(missing_ok=True)
+
+
+def finished(states: Sequence[Path]) -> bool:
+    """Whether a kill left states of a run of several stages that had ended.
+
+    The first state is removed first, and only when everything is written; it is never missing before.
+    """
+    there = [state.is_file() for state in states]
+    return any(there) and not there[0]

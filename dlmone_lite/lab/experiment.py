@@ -21,7 +21,7 @@ from dlmone_lite.checkpoints import zoo
 from dlmone_lite.checkpoints.checkpoint import Checkpoint, load, save
 from dlmone_lite.corpora.pocket import GRAMMAR, POCKET, SHIPPED, lab_codec, lab_data, lab_world
 from dlmone_lite.distill import DistillConfig, DistillRun
-from dlmone_lite.errors import InputError
+from dlmone_lite.errors import Diverged, InputError
 from dlmone_lite.evaluation.bayes_floor import ExactModel
 from dlmone_lite.evaluation.degeneration import margin, signs
 from dlmone_lite.evaluation.measure import field_scores, held_out_sources
@@ -34,7 +34,6 @@ from dlmone_lite.teacher import TeacherConfig, TeacherRun
 from dlmone_lite.text import Codec
 from dlmone_lite.training.run import Run
 from dlmone_lite.training.seeds import seed_weights
-from dlmone_lite.training.update import Diverged
 from dlmone_lite.variants.warm_start import WarmStartConfig, WarmStartRun
 
 SHAPE = ModelConfig(embed_dim=16, width=48, depth=3, heads=4)

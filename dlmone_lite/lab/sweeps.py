@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from dlmone_lite.corpora.pocket import POCKET
 from dlmone_lite.errors import InputError, nearest
@@ -223,12 +224,26 @@ def execute(
     context = multiprocessing.get_context("spawn")  # a forked torch may hang
     with context.Pool(jobs, initializer=_one_thread) as pool, path.open("a", encoding="utf-8") as file:
         for record in pool.imap_unordered(partial(make, folder), missing):
-            file.write(json.dumps(record, allow_nan=False) + "\n")
-            file.flush()
+            append(file, record)
             records.append(record)
             if progress:
                 progress(record, len(records), len(done) + len(missing))
     return records
+
+
+def append(file: TextIO, record: Record) -> None:
+    """Write a record as a line; where the disk is full, keep it elsewhere and say where."""
+    line = json.dumps(record, allow_nan=False) + "\n"
+    try:
+        file.write(line)
+        file.flush()
+    except OSError as error:
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl", delete=False) as kept:
+            kept.write(line)
+        raise InputError(
+            f"{file.name} cannot be written ({error.strerror}); the finished run is in {kept.name}: "
+            "free some space, append that line, and give the same command again"
+        ) from error
 
 
 def _one_thread() -> None:

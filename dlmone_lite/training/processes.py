@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TIMEOUT = timedelta(hours=2)  # of an exchange, because the others wait while the first process evaluates
+LAUNCHER = "DLMONE_LAUNCHER"  # the number of the process that started the others, for them
 STOPPED = 130  # the exit code of a process that Ctrl-C asked to save and stop
 
 
@@ -36,6 +37,7 @@ def launch(argv: Sequence[str], processes: int) -> int:
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(processes)}
     cores = max(1, (os.cpu_count() or 1) // processes)
     shared["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(cores))
+    shared[LAUNCHER] = str(os.getpid())
     started = [
         subprocess.Popen(
             [sys.executable, "-m", "dlmone_lite", *argv],
@@ -43,14 +45,16 @@ def launch(argv: Sequence[str], processes: int) -> int:
         )
         for rank in range(processes)
     ]
-    before = signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the processes themselves, which save and stop
+    # Ctrl-C reaches the processes themselves, which save and stop; a SIGTERM is handed on to them.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stopped = signal.signal(signal.SIGTERM, lambda *_: [process.terminate() for process in started])
     try:
         while None in (codes := [process.poll() for process in started]) and not any(codes):
             time.sleep(0.2)
         failed = next((code for code in codes if code), 0)
         if failed not in (0, STOPPED):  # the others would wait for the failed one forever
+            if failed < 0:
+                print(f"error: a process was ended by signal {-failed}; go on with --resume", file=sys.stderr)
             for process in started:
                 process.terminate()
         until = None if failed in (0, STOPPED) else time.monotonic() + 15
@@ -58,6 +62,7 @@ def launch(argv: Sequence[str], processes: int) -> int:
             _ended(process, until and until - time.monotonic())
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, stopped)
     return failed if failed >= 0 else 1
 
 
@@ -77,9 +82,28 @@ def _group() -> Any:
     return dist if dist.is_available() and dist.is_initialized() else None
 
 
+def one_of_several() -> bool:
+    """Whether --processes or torchrun started this process with others; one variable alone says nothing."""
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    return all(name in os.environ for name in names) and os.environ["WORLD_SIZE"] != "1"
+
+
+def orphaned() -> bool:
+    """Whether the process that started this one is gone."""
+    return os.environ.get(LAUNCHER, str(os.getppid())) != str(os.getppid())
+
+
+def is_exchange(error: RuntimeError) -> bool:
+    """Whether an error comes from an exchange with another process."""
+    text = f"{type(error).__name__} {error}".lower()
+    return any(
+        word in text for word in ("gloo", "nccl", "connection", "distbackend", "distnetwork", "socket")
+    )
+
+
 def init(device: str) -> str:
     """Join the process group if this is one of several processes; return its device (`cuda`: a GPU each)."""
-    if "LOCAL_RANK" not in os.environ or _group():
+    if not one_of_several() or _group():
         return device
     import torch
 

@@ -9,16 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dlmone_lite.errors import InputError
+from dlmone_lite.errors import Diverged, InputError
 from dlmone_lite.training import processes
 
 MicroBatch = tuple[
     float, Tensor, dict[str, Tensor]
 ]  # its share of the batch, its loss, the loss's named terms
-
-
-class Diverged(RuntimeError):
-    """A loss or gradient became NaN or infinite; the update was not applied."""
 
 
 @dataclass

@@ -190,6 +190,7 @@ def test_students_are_compared_with_the_teacher_that_is_named(capsys, corpus, tm
         for more in ([], ["--like", one], ["--like", other])
     ]
     assert said[0] == said[1] != said[2]
+    argv[-1] = tmp_path / "other-student.safetensors"
     assert "--like takes a teacher" in pets.fail(capsys, *argv, "--like", student)
 
 

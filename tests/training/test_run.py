@@ -16,12 +16,11 @@ from torch import nn
 
 from dlmone_lite.checkpoints import checkpoint
 from dlmone_lite.distill import DistillConfig, DistillRun
-from dlmone_lite.errors import InputError
+from dlmone_lite.errors import Diverged, InputError
 from dlmone_lite.files import ROOT
 from dlmone_lite.teacher import TeacherConfig, TeacherRun
 from dlmone_lite.training.run import EMA, lr_at
 from dlmone_lite.training.seeds import generator_at, randn, seed_weights
-from dlmone_lite.training.update import Diverged
 
 TESTS = Path(__file__).resolve().parent
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from dlmone_lite.errors import InputError
-from dlmone_lite.training.update import Diverged, LossScale, micro_batches, optimiser_step, weighted
+from dlmone_lite.errors import Diverged, InputError
+from dlmone_lite.training.update import LossScale, micro_batches, optimiser_step, weighted
 
 
 def test_a_step_clips_and_steps():
