@@ -41,6 +41,7 @@ HEAVY = {"datasets", "transformers", "tokenizers", "matplotlib", "pandas", "nltk
 COME_WITH = {"IPython": "ipykernel", "numpy": "matplotlib", "huggingface_hub": "datasets"}
 COME_WITH |= {
     "regex": "nltk",
+    "filelock": "torch",
     "jupyter_client": "ipykernel",
     "jupyter_core": "ipykernel",
     "packaging": "matplotlib",

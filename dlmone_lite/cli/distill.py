@@ -9,6 +9,7 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.jobs.records import Changes, Distillation, Source
 from dlmone_lite.jobs.settings import listing, output
 from dlmone_lite.jobs.stages import distil
+from dlmone_lite.jobs.state import alone
 
 EXAMPLES = """--teacher paraphrase-teacher --out runs/student.safetensors --set mu=1.0 b_d=0.5 b_g=0.5
 --teacher paraphrase-teacher --stages 2 --steps2 1000 --set2 mu=0.5 b_d=0.9 b_g=0.1 --out two.safetensors"""
@@ -63,7 +64,8 @@ def run(args: argparse.Namespace) -> int | None:
     out, device = output(args.out), options.join_processes(args)
     for other in filter(None, (args.out_stage1, args.out_last)):
         output(other)
-    distil(request_of(args), *options.training_records(args, out, device, args.keep))
+    with alone(out):
+        distil(request_of(args), *options.training_records(args, out, device, args.keep))
     return None
 
 

@@ -8,6 +8,7 @@ from dlmone_lite.cli import options
 from dlmone_lite.errors import InputError
 from dlmone_lite.jobs.records import Changes, Source
 from dlmone_lite.jobs.settings import listing, output
+from dlmone_lite.jobs.state import alone
 from dlmone_lite.jobs.teachers import sharpen_teacher
 
 EXAMPLES = """--teacher runs/qqp-teacher.safetensors --corpus folder/qqp --out runs/qqp-sharp.safetensors
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int | None:
     options.check_keep(args)
     out, device = output(args.out), options.join_processes(args)
     source = Source(args.teacher, args.world, args.corpus)
-    sharpen_teacher(
-        source, Changes(args.steps, args.set), *options.training_records(args, out, device, args.keep)
-    )
+    records = options.training_records(args, out, device, args.keep)
+    with alone(out):
+        sharpen_teacher(source, Changes(args.steps, args.set), *records)
     return None

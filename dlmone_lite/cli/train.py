@@ -8,6 +8,7 @@ from dataclasses import replace
 from dlmone_lite.cli import options
 from dlmone_lite.jobs.records import Changes, Job
 from dlmone_lite.jobs.settings import listing, output, shape_of
+from dlmone_lite.jobs.state import alone
 from dlmone_lite.jobs.task import new_task
 from dlmone_lite.jobs.teachers import train_teacher
 
@@ -62,5 +63,6 @@ def run(args: argparse.Namespace) -> int | None:
     task = new_task(args.world, args.corpus, shape, args.pieces, args.tokenizer, accents)
     out = output(args.out or f"runs/{task.name}-teacher.safetensors")
     job = Job(task, *options.training_records(args, out, device))
-    train_teacher(job, sized(shape, task.codec), recipe, Changes(args.steps, args.set), args.preset)
+    with alone(out):
+        train_teacher(job, sized(shape, task.codec), recipe, Changes(args.steps, args.set), args.preset)
     return None

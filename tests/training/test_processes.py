@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,10 +15,12 @@ import pets
 import pytest
 import torch
 
+from dlmone_lite.__main__ import main
 from dlmone_lite.checkpoints.checkpoint import load
 from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import ROOT, read_tensors
+from dlmone_lite.jobs.state import state_of
 from dlmone_lite.training import processes
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -232,7 +236,8 @@ def test_a_batch_is_shared_evenly_or_not_at_all(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"LOCAL_RANK": "0", "WORLD_SIZE": "2"}.items():
+    several = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "here", "MASTER_PORT": "1"}
+    for name, value in several.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InputError, match=r"2 processes, but 1 GPU\(s\): start as many, or add --device cpu"):
@@ -248,3 +253,63 @@ def test_a_process_that_hangs_is_ended() -> None:
     began = time.monotonic()
     processes._ended(process, 0.3)
     assert process.returncode == -9 and 0.3 <= time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("names", [["RANK"], ["RANK", "LOCAL_RANK"], ["RANK", "LOCAL_RANK", "WORLD_SIZE"]])
+def test_variables_left_over_make_no_processes(
+    names: list[str], monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    for name in names:
+        monkeypatch.setenv(name, "1")
+    assert not processes.one_of_several() and processes.init("cpu") == "cpu"
+    assert main(["world", "parafrase"]) == 2 and "error: " in capsys.readouterr().err
+
+
+def alive(text: str) -> list[int]:
+    """The processes whose command line holds `text`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if text.encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").is_file(), reason="needs /proc")
+@pytest.mark.parametrize("how", ["launcher killed", "launcher terminated", "child killed"])
+def test_nothing_goes_on_when_a_process_ends(how: str, folder: Path, tmp_path: Path) -> None:
+    out, log = tmp_path / "t.safetensors", tmp_path / "l.jsonl"
+    argv = ["train", "--world", folder / "pets.grammar", "--out", out, "--log", log, "--steps", 100_000]
+    argv += [
+        *pets.TINY,
+        *pets.FAST,
+        *pets.EVALUATION,
+        "--eval-steps",
+        2,
+        "--processes",
+        2,
+        "--save-every",
+        20,
+    ]
+    launcher = subprocess.Popen(
+        [sys.executable, "-m", "dlmone_lite", *map(str, argv)], stderr=subprocess.PIPE, text=True
+    )
+    until = time.monotonic() + 60
+    while not (log.is_file() and len(log.read_bytes().splitlines()) > 30) and time.monotonic() < until:
+        time.sleep(0.2)
+    children = [pid for pid in alive(str(out)) if pid != launcher.pid]
+    assert len(children) == 2
+    if how == "child killed":
+        os.kill(children[0], signal.SIGKILL)
+    else:
+        launcher.send_signal(signal.SIGKILL if how == "launcher killed" else signal.SIGTERM)
+    error = launcher.communicate(timeout=60)[1]
+    until = time.monotonic() + 30
+    while alive(str(out)) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not alive(str(out)) and "Traceback" not in error
+    step = json.loads(read_tensors(state_of(out))[1]["training_state"])["step"]
+    last = json.loads(log.read_text().splitlines()[-1])["step"]
+    assert step % 20 == 0 if how == "child killed" else step == last
+    if how == "child killed":
+        assert "a process was ended by signal 9; go on with --resume" in error and launcher.returncode == 1
