@@ -120,6 +120,7 @@ OUTPUTS = ("out", "out_stage1", "out_last", "output", "json", "log")
 INPUTS = (
     "checkpoint",
     "teacher",
+    "student",
     "start",
     "like",
     "input",

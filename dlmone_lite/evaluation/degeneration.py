@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 
 import torch
@@ -36,10 +36,15 @@ class Signs:
     discriminator: float = math.nan  # its loss, ln 2 at chance
     lag: float = math.nan  # how far psi is behind the student, see `psi_lag`
     regret: float = math.nan  # the same
+    error: Mapping[str, float] = field(
+        default_factory=dict
+    )  # of a sign, see `error_of`; 0 if it is not there
 
     def as_dict(self) -> dict[str, float]:
         """The measured signs, without those that are nan, which JSON does not have."""
-        return {name: value for name, value in asdict(self).items() if not math.isnan(value)}
+        values = asdict(self)
+        del values["error"]
+        return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,8 @@ class Finding:
 def diagnose(current: Signs, usual: Signs) -> list[Finding]:
     """The failures that `current` shows, in the order of `RULES`; the first is the diagnosis.
 
-    A rule whose sign or usual value is nan never fires.
+    A rule whose sign or usual value is nan never fires, and none does by a chance of few samples: a sign has
+    to be beyond its limit by more than the errors of both.
     """
     judged = not math.isnan(current.discriminator)
     findings = []
@@ -107,7 +113,8 @@ def diagnose(current: Signs, usual: Signs) -> list[Finding]:
         if rule.judged not in (None, judged):
             continue
         value, limit = getattr(current, rule.sign), rule.limit(usual)
-        if (value > limit) if rule.above else (value < limit):  # a comparison with nan is False
+        error = math.hypot(current.error.get(rule.sign, 0.0), rule.factor * usual.error.get(rule.sign, 0.0))
+        if (value > limit + error) if rule.above else (value < limit - error):  # not if one is nan
             findings.append(Finding(mechanism, rule.sign, value, limit))
     return findings
 
@@ -190,13 +197,26 @@ def signs(texts: Sequence[Sequence[str]], sources: Sequence[str], **others: floa
     """
     if len(texts) != len(sources) or len(sources) < 2 or not all(len(own) > 1 for own in texts):
         raise InputError("signs need two or more sources, with two or more outputs each")
-    pairs = [(text, source) for own, source in zip(texts, sources, strict=True) for text in own]
-    return Signs(
-        repetition=fmean(repeats(text) for text, _ in pairs),
-        empty=fmean(broken_off(text) for text, _ in pairs),
-        copy=fmean(text.split() == source.split() for text, source in pairs),
-        grip=grip(texts, sources),
-        variety=fmean(variety(own) for own in texts),
-        modes=fmean(variety(own, least=2) for own in texts),
-        **others,
-    )
+    by_source = {
+        "repetition": [fmean(map(repeats, own)) for own in texts],
+        "empty": [fmean(map(broken_off, own)) for own in texts],
+        "copy": [
+            fmean(text.split() == source.split() for text in own) for own, source in zip(texts, sources)
+        ],
+        "variety": [variety(own) for own in texts],
+        "modes": [variety(own, least=2) for own in texts],
+    }
+    means = {name: fmean(values) for name, values in by_source.items()}
+    error = {name: error_of(values, len(texts[0])) for name, values in by_source.items()}
+    return Signs(**means, grip=grip(texts, sources), error={**error, "grip": 1 / len(texts)}, **others)
+
+
+def error_of(values: Sequence[float], samples: int) -> float:
+    """How far the mean of a sign over sources may be off by chance, at about 99 %.
+
+    values: the sign of each source, from `samples` outputs. Few sources may agree by chance, so one more is
+    imagined that differs as much as one output of it can make.
+    """
+    n = len(values)
+    spread = sum((value - fmean(values)) ** 2 for value in values) + 1 / samples
+    return 2.6 * (1 + 2 / n) * math.sqrt(spread / n / n)

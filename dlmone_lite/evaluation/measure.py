@@ -50,7 +50,8 @@ def measure(
         rng = torch.Generator().manual_seed(seed)
         x = generate_batch(checkpoint, batch, steps=steps, generator=rng).float()
         margin = degeneration.margin(x[batch.target], checkpoint.model.embedding())
-        result["signs"] = degeneration.signs(texts, chosen, margin=margin).as_dict()
+        found = degeneration.signs(texts, chosen, margin=margin)
+        result["signs"] = {**found.as_dict(), "error": dict(found.error)}
     return result
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
 import torch
 from tiny import random_table
 
+from dlmone_lite.corpora.world import World
 from dlmone_lite.errors import InputError
 from dlmone_lite.evaluation.degeneration import (
     ADVICE,
@@ -129,3 +131,26 @@ def test_the_usual_margin_is_that_of_the_first_check_without_a_finding() -> None
     assert warning.check(USUAL) == [] and warning.usual.margin == USUAL.margin
     assert [f.mechanism for f in warning.check(replace(USUAL, margin=0.4))] == ["strong adversary"]
     assert warning.usual.margin == USUAL.margin
+
+
+@pytest.mark.parametrize(("sources", "samples"), [(2, 2), (4, 3), (8, 3), (16, 4)])
+def test_the_truth_itself_raises_no_alarm_from_few_samples(sources: int, samples: int) -> None:
+    """Two draws of the exact distribution, compared; at most one alarm in forty."""
+    world, alarms = World.load("paraphrase"), 0
+    for seed in range(40):
+        rng = random.Random(seed)
+        chosen = rng.sample(sorted(world.split_sources("valid")), sources)
+        one, two = ([[world.sample(s, rng) for _ in range(samples)] for s in chosen] for _ in range(2))
+        alarms += bool(diagnose(signs(one, chosen), signs(two, chosen)))
+    assert alarms <= 1
+
+
+def test_enough_samples_find_a_collapse() -> None:
+    world = World.load("paraphrase")
+    for seed in range(10):
+        rng = random.Random(seed)
+        chosen = rng.sample(sorted(world.split_sources("valid")), 32)
+        right = [[world.sample(s, rng) for _ in range(16)] for s in chosen]
+        one_each = [[world.sample(s, rng)] * 16 for s in chosen]
+        found = diagnose(signs(one_each, chosen), signs(right, chosen))
+        assert [finding.mechanism for finding in found] == ["mode collapse"]
