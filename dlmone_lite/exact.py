@@ -16,6 +16,8 @@ from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Batch, Codec
 from dlmone_lite.tweedie import x0_to_score
 
+Support = Callable[[str], Mapping[str, float]]  # a source -> its exact {target: probability}
+
 
 class GaussianMixture:
     """sum_k p_k N(y_k, std^2 I): means (K, D), log_p (K,). `std = 0` is a finite set of points."""
@@ -58,25 +60,19 @@ class GaussianMixture:
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """n clean points (n, D)."""
         k = torch.multinomial(self.log_p.exp(), n, replacement=True, generator=generator)
-        return self.means[k] + self.std * torch.randn(
-            (n, self.means.shape[1]), generator=generator, dtype=self.means.dtype
-        )
+        noise = torch.randn((n, self.means.shape[1]), generator=generator, dtype=self.means.dtype)
+        return self.means[k] + self.std * noise
 
 
 class ExactDenoiser:
     """The perfect teacher of a world: `denoiser(x_t, t, batch) -> E[x0 | x_t, source]`, no training.
 
-    `support` maps a source sentence to its exact {target: probability} (`World.support`). `sigma_0` is the
-    standard deviation of noise that the embeddings themselves carry (DiffuSeq's x0 = Emb + sigma_0 noise).
+    `support` is a world's (`World.support`). `sigma_0` is the standard deviation of noise that the embeddings
+    themselves carry (DiffuSeq's x0 = Emb + sigma_0 noise).
     """
 
     def __init__(
-        self,
-        support: Callable[[str], Mapping[str, float]],
-        codec: Codec,
-        embedding: Tensor,
-        schedule: Schedule,
-        sigma_0: float = 0.0,
+        self, support: Support, codec: Codec, embedding: Tensor, schedule: Schedule, sigma_0: float = 0.0
     ):
         self.support, self.codec, self.schedule, self.sigma_0 = support, codec, schedule, sigma_0
         self.embedding = embedding.detach()

@@ -37,29 +37,18 @@ class ModelConfig:
     network: str = "prenorm"  # `Denoiser` below, or "bert": DiffuSeq's network, `variants/bert.py`
 
     def __post_init__(self):
-        if self.network not in ("prenorm", "bert"):
-            raise InputError(f"unknown network {self.network!r}; known: prenorm, bert")
-        if self.output not in ("linear", "softmax"):
-            raise InputError(f"unknown output {self.output!r}; known: linear, softmax")
-        if self.discriminator not in ("head", "mean"):
-            raise InputError(f"unknown discriminator {self.discriminator!r}; known: head, mean")
+        known = {"network": ("prenorm", "bert"), "output": ("linear", "softmax")}
+        known["discriminator"] = ("head", "mean")
+        for name, values in known.items():
+            if (value := getattr(self, name)) not in values:
+                raise InputError(f"unknown {name} {value!r}; known: {', '.join(values)}")
 
 
+BERT_BASE = {"width": 768, "depth": 12, "heads": 12, "dropout": 0.1, "rope": 0.0, "network": "bert"}
 PRESETS = {
     "classroom": ModelConfig(),
     "lite": ModelConfig(length=64, source_length=32, embed_dim=64, width=256, depth=5),
-    "paper": ModelConfig(
-        length=128,
-        source_length=64,
-        embed_dim=128,
-        width=768,
-        depth=12,
-        heads=12,
-        dropout=0.1,
-        rope=0.0,
-        discriminator="mean",
-        network="bert",
-    ),
+    "paper": ModelConfig(length=128, source_length=64, embed_dim=128, discriminator="mean", **BERT_BASE),
 }
 
 
@@ -71,11 +60,8 @@ def preset(name: str, **changes: int | float | str | bool) -> ModelConfig:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """Full attention over q, k, v (B, heads, L, W / heads).
-
-    It is written out for a CPU in half precision, where torch's fused kernel is slower at these lengths.
-    """
-    if q.device.type == "cpu" and q.dtype.itemsize == 2:
+    """Full attention over q, k, v (B, heads, L, W / heads)."""
+    if q.device.type == "cpu" and q.dtype.itemsize == 2:  # torch's fused kernel is slower at these lengths
         weights = ((q * q.shape[-1] ** -0.5) @ k.mT).softmax(-1)
         return F.dropout(weights, dropout) @ v
     return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
@@ -146,13 +132,11 @@ class Denoiser(nn.Module):
         self.position = nn.Parameter(torch.randn(config.length, W))
         self.up = nn.Linear(D, W)
         self.time = nn.Sequential(nn.Linear(64, W), nn.SiLU(), nn.Linear(W, W))
-        self.blocks = nn.ModuleList(
-            Block(W, config.heads, config.expand, config.dropout) for _ in range(config.depth)
-        )
+        sizes = W, config.heads, config.expand, config.dropout
+        self.blocks = nn.ModuleList(Block(*sizes) for _ in range(config.depth))
         self.norm, self.down = nn.LayerNorm(W), nn.Linear(W, D)
 
-        # Rotary positions, which restart at the target block, so that target position i is the same
-        # everywhere.
+        # Rotary positions restart at the target block, so that target position i is the same everywhere.
         angles = None
         if config.rope:
             place = torch.arange(config.length)

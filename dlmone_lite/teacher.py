@@ -24,8 +24,7 @@ from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_ste
 
 @dataclass
 class TeacherConfig:
-    """One teacher run. The defaults are the classroom recipe; `DIFFUSEQ` below is nearest to the published
-    one.
+    """One teacher run, by default the classroom recipe; `DIFFUSEQ` below is nearest to the published one.
 
     target: "sample" regresses on the x0 that was noised (DiffuSeq); "stable" on its posterior mean among all
     references of the same source in the training set, which has the same minimiser and far less variance
@@ -65,32 +64,17 @@ class TeacherConfig:
             if (value := getattr(self, name)) not in values:
                 raise InputError(f"unknown {name} {value!r}; known: {', '.join(values)}")
 
-    @property
-    def weights(self) -> dict[str, float]:
-        """Weights of the loss's terms."""
-        return {"denoising": 1.0, "rounding": self.rounding, "prior": self.prior}
 
-
+PUBLISHED_LOSS = {"target": "sample", "t_sampling": "loss-aware", "sigma_0": 0.121}
 DIFFUSEQ = TeacherConfig(
-    optimiser="adamw",
-    lr=1e-4,
-    lr_shape="linear",
-    weight_decay=0.0,
-    ema=0.9999,
-    target="sample",
-    loss="mse",
-    t_sampling="loss-aware",
-    sigma_0=0.121,
+    optimiser="adamw", lr=1e-4, lr_shape="linear", weight_decay=0.0, ema=0.9999, **PUBLISHED_LOSS
 )
-
 RECIPES = {"classroom": TeacherConfig(), "lite": TeacherConfig(t_sampling="uniform"), "paper": DIFFUSEQ}
 
 
 class TimeSampler(nn.Module):
-    """Draws t for each row, with an importance weight: of mean 1 under "loss-aware", and 1 otherwise.
-
-    It is a module so that the recorded losses are saved and restored with a run. They stay on the CPU.
-    """
+    """Draws t for each row, with an importance weight: of mean 1 under "loss-aware", and 1 otherwise. A
+    module, because the recorded losses are saved with a run; they stay on the CPU."""
 
     def __init__(self, config: TeacherConfig, T: int, history: int = 10, bins: int = 100):
         super().__init__()
@@ -99,7 +83,7 @@ class TimeSampler(nn.Module):
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """t (n,) in 1..T and weights (n,)."""
-        kind, one = self.config.t_sampling, torch.ones(n)
+        kind = self.config.t_sampling
         if kind == "loss-aware":  # p(bin) ~ sqrt(E[loss^2]), mixed with .1 % uniform (Nichol & Dhariwal 2021)
             p = self.losses.square().mean(1).sqrt()
             p = 0.999 * p / p.sum() + 0.001 / self.bins
@@ -110,7 +94,7 @@ class TimeSampler(nn.Module):
         if kind == "late":
             late = torch.randint(self.config.late_from, self.T + 1, (n,), generator=generator)
             t = torch.where(torch.rand(n, generator=generator) < self.config.late_share, late, t)
-        return t, one
+        return t, torch.ones(n)
 
     def record(self, t: Tensor, losses: Tensor) -> None:
         """Record the losses (n,) at t (n,) for "loss-aware"."""
@@ -223,6 +207,7 @@ class TeacherRun(Run):
         own = processes.own_rows(len(index))
         batch, *rest = self.data.rows(index[own])
         rest += [t[own], noise[own], importance[own]]
+        weights = {"denoising": 1.0, "rounding": c.rounding, "prior": c.prior}
         unweighted: list[Tensor] = []
 
         def losses() -> Iterator[MicroBatch]:
@@ -233,7 +218,7 @@ class TeacherRun(Run):
                 unweighted.append(terms["denoising"].detach())
                 terms["denoising"] = terms["denoising"] * weight
                 means = {name: term.mean() for name, term in terms.items()}
-                yield share, weighted(means, c.weights), means
+                yield share, weighted(means, weights), means
 
         rates = {"adamw": self.lr(), "muon": c.lr_muon * self.lr_factor()}
         optimisers = {optimiser: rates[name] for name, optimiser in self.optimisers.items()}
