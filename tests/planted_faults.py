@@ -381,7 +381,7 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
     ),
     "variants/sharpen.py": (
         ["tests/variants/test_sharpen.py"],
-        [("unclamped sentences", "c.nfe, phi.clamp)", "c.nfe, None)")],
+        [("unclamped sentences", "clamp=phi.clamp)", "clamp=None)")],
     ),
     "jobs/corpus_task.py": (
         ["tests/corpora/test_real_text.py", "tests/cli/test_cli.py", "tests/jobs/test_task.py"],

@@ -62,9 +62,8 @@ class BertDenoiser(Denoiser):
         self.up = nn.Sequential(nn.Linear(D, W), nn.Tanh(), nn.Linear(W, W))
         self.time = nn.Sequential(nn.Linear(D, 4 * D), nn.SiLU(), nn.Linear(4 * D, W))
         self.norm = nn.LayerNorm(W, EPS)
-        self.blocks = nn.ModuleList(
-            BertBlock(W, config.heads, config.expand, config.dropout) for _ in range(config.depth)
-        )
+        sizes = W, config.heads, config.expand, config.dropout
+        self.blocks = nn.ModuleList(BertBlock(*sizes) for _ in range(config.depth))
         self.down = nn.Sequential(nn.Linear(W, W), nn.Tanh(), nn.Linear(W, D))
         nn.init.normal_(self.position, std=0.02)
         for block in self.blocks:  # BERT's initialisation; that DiffuSeq's is the same is a reconstruction
@@ -90,10 +89,6 @@ class BertDenoiser(Denoiser):
             h = block(h)
         return self.blocks[-1].last_sum(h)
 
-    def features(self, h: Tensor) -> Tensor:
-        """The encoder's output (B, L, W) from `hidden`."""
-        return self.blocks[-1].norm2(h)
-
     def logits(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """Word logits (B, L, V) of the estimate, by the rounding head."""
         return self.rounding_logits(self.x0_from_hidden(x_t, t, h))
@@ -104,7 +99,7 @@ class BertDenoiser(Denoiser):
 
     def x0_from_hidden(self, x_t: Tensor, t: Tensor, h: Tensor) -> Tensor:
         """x0_hat (B, L, D) from `hidden`."""
-        return self.down(self.features(h)).to(x_t.dtype)
+        return self.down(self.blocks[-1].norm2(h)).to(x_t.dtype)
 
 
 def sinusoids(t: Tensor, width: int) -> Tensor:

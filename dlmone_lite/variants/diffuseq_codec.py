@@ -18,9 +18,8 @@ CLS = "[CLS]"
 class DiffuSeqCodec(Codec):
     """Pairs <-> batches: `[CLS] src [SEP] [SEP] [CLS] trg [SEP] [PAD]..` in `target_length` positions.
 
-    The target begins where the source ends: each position from its [CLS] on is target, [PAD] too. The source
-    has no block, so `source_length` is 0. DiffuSeq truncates long pairs. Here `encode` refuses them, and
-    `corpora.real_text.fitting` leaves them out and counts them.
+    Each position from the target's [CLS] on is target, [PAD] too, and `source_length` is 0. Long pairs, which
+    DiffuSeq truncates, `encode` refuses, and `corpora.real_text.fitting` leaves out and counts.
     """
 
     def __post_init__(self) -> None:

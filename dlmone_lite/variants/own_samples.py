@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dlmone_lite.model import Denoiser
-from dlmone_lite.sample import Trace, ancestral
+from dlmone_lite.sample import ancestral
 from dlmone_lite.text import Batch
 from dlmone_lite.training import processes
 from dlmone_lite.training.run import Run
@@ -20,13 +20,15 @@ Sample = Callable[[Batch, torch.Generator], Sequence[Tensor]]  # sources (s, L) 
 
 @torch.no_grad()
 def fill(
-    run: Run, filled: Tensor, batch: Batch, chunk: int, sample: Sample, append: Callable[..., None]
+    run: Run, filled: Tensor, batch: Batch, sample: Sample, append: Callable[..., None]
 ) -> Iterator[tuple[int, int]]:
     """Sample sentences for the sources of `batch` (S, L); yield (sources done, S) after every round.
 
-    In one round each process samples `chunk` sources; `append` stores the gathered results and counts them in
-    `filled`. The seed of a chunk depends on its first source alone, so a resumed run draws the same.
+    In one round each process samples one chunk of sources, of about `run.rows_per_call` sentences; `append`
+    stores the gathered results and counts them in `filled`. The seed of a chunk depends on its first source
+    alone, so a resumed run draws the same.
     """
+    chunk = max(1, run.rows_per_call // run.config.samples)
     while int(filled) < len(batch):
         began = time.perf_counter()
         start = int(filled) + processes.rank() * chunk
@@ -39,23 +41,14 @@ def fill(
         yield int(filled), len(batch)
 
 
-def teacher_sentences(
-    run: Run,
-    phi: Denoiser,
-    batch: Batch,
-    samples: int,
-    generator: torch.Generator,
-    steps: int | Sequence[int],
-    clamp: Callable[[Tensor], Tensor] | None = None,
-    trace: Trace | None = None,
-) -> Tensor:
-    """n = `samples` sentences for each source of `batch` (s, L), by ancestral sampling -> ids (s, n, L)."""
+def teacher_sentences(run: Run, batch: Batch, generator: torch.Generator, **sampling: Any) -> Tensor:
+    """n = `run.config.samples` sentences of the teacher `run.phi` for each source of `batch` (s, L) -> ids
+    (s, n, L); `sampling` holds steps, clamp and trace of `ancestral`."""
+    phi, samples = run.phi, run.config.samples
     batch = batch.repeat(samples).to(run.device)
     clean, generator = phi.embed(batch.ids), on_device(generator, run.device)
     with run.autocast():
-        x = ancestral(
-            phi, phi.schedule, batch, clean, steps=steps, generator=generator, clamp=clamp, trace=trace
-        )
+        x = ancestral(phi, phi.schedule, batch, clean, generator=generator, **sampling)
     ids = batch.ids.clone()
     ids[batch.target] = phi.round(x.float()[batch.target])
     return ids.view(-1, samples, ids.shape[-1])

@@ -27,20 +27,17 @@ CHUNK = 4096  # sources whose sentences are embedded together
 
 
 class Pool(nn.Module):
-    """The teacher's sentences for each of S sources: up to n different ones, their shares and their order.
+    """The teacher's sentences for each of S sources, rows (S,) of the data: up to n different ones, ids
+    (S, n, L_t), their shares and their order. A module, because it is saved with a run.
 
-    Counting n samples gives shares too rough to regress on, because small ones blur into their neighbours.
-    The teacher's x0_hat gives better ones: at every t its average over x_t is E[x0 | source], and the shares
-    are the weights with which the sentences add up to that mean (`shares`). At t = T every x0_hat is equal,
-    but there the teacher is at its weakest; at small t the average amounts to counting; early in the path
-    few samples give a good mean, because no sentence is decided yet.
+    Counting n samples gives shares too rough to regress on. The teacher's x0_hat gives better ones: at every
+    t its average over x_t is E[x0 | source], and the shares are the weights with which the sentences add up
+    to that mean (`shares`). At t = T the teacher is at its weakest, and at small t the average amounts to
+    counting; early in the path few samples give a good mean, because no sentence is decided yet.
 
     The sentences are ordered along one direction r (D,), on which sentences of the same source differ most:
     the first principal axis of their summed embeddings around each source's mean. A standard normal number
     selects the sentence at its quantile: the optimal transport between the two projections.
-
-    The pool is a module because it is saved and restored with a run. rows (S,) are rows of the data,
-    ids (S, n, L_t).
     """
 
     def __init__(self, rows: Tensor, samples: int, length: int, embed_dim: int):
@@ -57,13 +54,16 @@ class Pool(nn.Module):
         return int(self.filled) == len(self.rows)
 
     def append(self, ids: Tensor, mean: Tensor, embedding: Tensor) -> None:
-        """Store samples ids (s, n, L_t) of the next s sources, whose E[x0 | source] is mean (s, L_t, D)."""
+        """Store samples ids (s, n, L_t) of the next s sources, whose E[x0 | source] is mean (s, L_t, D), and
+        order all sentences when the pool is full; embedding (V, D)."""
         same = (ids[:, :, None] == ids[:, None]).all(-1)  # (s, n, n)
         first = same.float().argmax(-1) == torch.arange(ids.shape[1], device=ids.device)
         here = slice(int(self.filled), int(self.filled) + len(ids))
         self.ids[here] = ids
         self.share[here] = shares(mean.flatten(1), embedding[ids].flatten(2), first)
         self.filled += len(ids)
+        if self.full:
+            self.order_sentences(embedding)
 
     def order_sentences(self, embedding: Tensor) -> None:
         """Compute the direction and sort each source's sentences along it; embedding (V, D)."""

@@ -46,10 +46,10 @@ class SharpenConfig(TeacherConfig):
 
 
 class OwnSentences(nn.Module):
-    """The training pairs of sharpening: n sentences ids (S, n, L) for each of S sources, rows (S,) of `data`.
+    """The training pairs of sharpening, in place of `PairedText`: n sentences ids (S, n, L) for each of S
+    sources, rows (S,) of `data`. They stay on the CPU. A module, because it is saved with the run."""
 
-    They replace `PairedText` and stay on the CPU like it. A module, because it is saved with the run.
-    """
+    draw = PairedText.draw
 
     def __init__(self, data: PairedText, rows: Tensor, samples: int):
         super().__init__()
@@ -72,10 +72,6 @@ class OwnSentences(nn.Module):
     def __len__(self) -> int:
         return self.ids.shape[0] * self.ids.shape[1]
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """n random sentence numbers."""
-        return torch.randint(len(self), (n,), generator=generator)
-
     def rows(self, index: Tensor) -> tuple[Batch, Tensor, Tensor]:
         """(batch (B, L), references (B, n, L_t), log_share (B, n)) of the sentences `index`."""
         samples = self.ids.shape[1]
@@ -86,10 +82,8 @@ class OwnSentences(nn.Module):
 
 
 class SharpenRun(TeacherRun):
-    """Train a copy of `teacher` further on its own clamped sentences; iterate for `Step`s after `prepare`.
-
-    `.result` is the averaged (EMA) sharpened teacher. Of `data` only the sources are used.
-    """
+    """Train a copy of `teacher` on its own clamped sentences for the sources of `data`; iterate for `Step`s
+    after `prepare`. `.result` is the averaged (EMA) sharpened teacher."""
 
     kind = "sharpen"
     rows_per_call = 512  # of the teacher's sampling
@@ -110,10 +104,9 @@ class SharpenRun(TeacherRun):
         c, phi, own = self.config, self.phi, self.sentences
 
         def sample(batch: Batch, generator: torch.Generator) -> tuple[Tensor]:
-            return (teacher_sentences(self, phi, batch, c.samples, generator, c.nfe, phi.clamp),)
+            return (teacher_sentences(self, batch, generator, steps=c.nfe, clamp=phi.clamp),)
 
-        chunk = max(1, self.rows_per_call // c.samples)
-        yield from fill(self, own.filled, own.batch, chunk, sample, own.append)
+        yield from fill(self, own.filled, own.batch, sample, own.append)
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         if not self.sentences.full:

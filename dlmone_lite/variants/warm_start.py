@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -32,11 +33,9 @@ class WarmStartConfig:
     """One warm start: `steps` updates of ||G(sigma z, t_init) - x||^2, where z selects the sentence x.
 
     A share `keep` of the rows trains denoising, ||G(alpha_t x + sigma_t z, t) - x||^2 at lower t, because
-    sampling in more than one step needs it and the student would forget it otherwise.
-
-    First the teacher samples `samples` sentences for each of `sources` training sources (0: all), in `nfe`
-    ancestral steps, evenly in log SNR; `clamp` rounds every x0_hat to its nearest embeddings. The sentences'
-    shares are fitted to the teacher's mean x0_hat at step number `share_step`.
+    sampling in more than one step needs it. First the teacher samples `samples` sentences for each of
+    `sources` training sources (0: all), in `nfe` ancestral steps, evenly in log SNR, clamped or not. Their
+    shares are fitted to its mean x0_hat at step number `share_step`.
     """
 
     steps: int = 4000
@@ -61,11 +60,9 @@ class WarmStartConfig:
 
 
 class WarmStartRun(Run):
-    """Fit a copy of `teacher` to its own sentences; iterate for `Step`s after `prepare`.
-
-    `.result` is the averaged (EMA) student. The score that selects a sentence is the noise of the first
-    target position along the pool's direction.
-    """
+    """Fit a copy of `teacher` to its own sentences; iterate for `Step`s after `prepare`. `.result` is the
+    averaged (EMA) student. A sentence is selected by the first target position's noise along the pool's
+    direction."""
 
     kind = "warm-start"
     rows_per_call = 512  # of the teacher's sampling
@@ -91,20 +88,12 @@ class WarmStartRun(Run):
 
     def prepare(self) -> Iterator[tuple[int, int]]:
         """Fill the pool with the teacher's samples, then order it; yield (sources done, sources in all)."""
-        embedding = self.phi.embedding()
-
-        def append(ids: Tensor, mean: Tensor) -> None:
-            self.pool.append(ids, mean, embedding)
-            if self.pool.full:
-                self.pool.order_sentences(embedding)
-
+        append = partial(self.pool.append, embedding=self.phi.embedding())
         batch = self.data.batch[self.pool.rows.cpu()]
-        chunk = max(1, self.rows_per_call // self.config.samples)
-        yield from fill(self, self.pool.filled, batch, chunk, self.teacher_samples, append)
+        yield from fill(self, self.pool.filled, batch, self.teacher_samples, append)
 
     def teacher_samples(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The teacher's sentences for s sources, ids (s, n, L_t), and its mean x0_hat (s, L_t, D) at step
-        number `share_step`."""
+        """The teacher's sentences, ids (s, n, L_t), and its mean x0_hat (s, L_t, D) at step `share_step`."""
         c, cut = self.config, self.data.codec.source_length
         times, means = snr_timesteps(self.phi.schedule, c.nfe), []
 
@@ -113,7 +102,7 @@ class WarmStartRun(Run):
                 means.append(x0_hat[:, cut:].float().unflatten(0, (-1, c.samples)).mean(1))
 
         clamp = self.phi.clamp if c.clamp else None
-        ids = teacher_sentences(self, self.phi, batch, c.samples, generator, times, clamp, read_mean)
+        ids = teacher_sentences(self, batch, generator, steps=times, clamp=clamp, trace=read_mean)
         return ids[..., cut:], means[0]
 
     @torch.no_grad()

@@ -53,9 +53,8 @@ def test_a_mean_outside_the_hull_gives_the_nearest_point():
 def test_noise_picks_each_sentence_as_often_as_it_should(codec, pairs, tmp_path):
     """The pushforward of a standard normal number is the world's exact conditional distribution."""
     world = make_world(tmp_path)
-    pool, embedding = true_pool(codec, pairs, world, codec.sources(pairs.batch))
+    pool, _ = true_pool(codec, pairs, world, codec.sources(pairs.batch))
     assert pool.full
-    pool.order_sentences(embedding)
     score = torch.special.ndtri((torch.arange(4000) + 0.5) / 4000)
     for i, row in enumerate(pool.rows.tolist()):
         picked = codec.decode(
@@ -74,7 +73,6 @@ def test_noise_picks_each_sentence_as_often_as_it_should(codec, pairs, tmp_path)
 
 def test_sentences_stand_in_order_along_the_main_axis(codec, pairs, tmp_path):
     pool, embedding = true_pool(codec, pairs, make_world(tmp_path), codec.sources(pairs.batch))
-    pool.order_sentences(embedding)
     place = embedding[pool.ids].sum(2) @ pool.direction
     assert (place.diff(dim=1) >= 0).all() and float(pool.direction.norm()) == pytest.approx(1)
     sums, weight = embedding[pool.ids].sum(2), pool.share[..., None]
@@ -89,7 +87,6 @@ def test_sentences_stand_in_order_along_the_main_axis(codec, pairs, tmp_path):
 
 def test_reading_again_keeps_sentences_and_order(codec, pairs, tmp_path):
     pool, embedding = true_pool(codec, pairs, make_world(tmp_path), codec.sources(pairs.batch))
-    pool.order_sentences(embedding)
     ids, before = pool.ids.clone(), pool.share.clone()
     other = before.flip(1) * (before > 0)
     other = other / other.sum(1, keepdim=True)
