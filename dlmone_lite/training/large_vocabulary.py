@@ -28,11 +28,10 @@ def surprise(x: Tensor, table: Tensor, bias: Tensor | None, ids: Tensor) -> Tens
 class Surprise(torch.autograd.Function):
     """`surprise` for many rows and words, in parts, with products in `dtype`.
 
-    The logits of 64 x 32 positions and 8192 words would fill 64 MB several times over. So they are computed
-    in parts, and only their gradient is kept, in `dtype`: the softmax, less one at the right word. That entry
-    is computed as minus the sum of the others, which is precise even if the right word has nearly all
-    probability. A probability below what `dtype` can hold counts as the smallest, so a loss is at most 87, in
-    float16 16.6.
+    The logits of 64 x 32 positions and 8192 words would fill 64 MB several times over. So only their gradient
+    is kept, in `dtype`: the softmax, less one at the right word. That entry is minus the sum of the others,
+    which is precise even if the right word has nearly all probability. A probability below what `dtype` can
+    hold counts as the smallest, so a loss is at most 87, in float16 16.6.
     """
 
     @staticmethod
@@ -77,8 +76,7 @@ def nearest_row(x: Tensor, table: Tensor, equal_norms: bool = False) -> Tensor:
     """The number of the row of the table (V, D) nearest to each x (..., D) -> (...).
 
     With `equal_norms` of all rows it is the row of the largest product. Products are in the table's
-    precision, because near rows differ in the last digits. A CPU skips positions that are certainly row 0,
-    the [PAD] that fills every sentence.
+    precision, because near rows differ in the last digits. A CPU skips what is surely row 0, [PAD].
     """
     flat = x.reshape(-1, x.shape[-1]).to(table.dtype)
     with torch.autocast(x.device.type, enabled=False):
@@ -92,10 +90,8 @@ def nearest_row(x: Tensor, table: Tensor, equal_norms: bool = False) -> Tensor:
 
 
 def surely_first(x: Tensor, table: Tensor) -> Tensor:
-    """Whether x (N, D) lies within half the distance from row 0 to the row next to it -> (N,).
-
-    By the triangle inequality row 0 is then the nearest.
-    """
+    """Whether x (N, D) lies within half the distance from row 0 to its neighbour, so that by the triangle
+    inequality row 0 is the nearest -> (N,)."""
     distance = (table[1:] - table[0]).square().sum(-1).amin()
     return (x - table[0]).square().sum(-1) < 0.249 * distance  # a quarter, less a margin for rounding errors
 
@@ -119,10 +115,8 @@ def best(x: Tensor, table: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def largest(scores: Tensor) -> Tensor:
-    """argmax over the first dimension of (V, N), V a multiple of BLOCK -> (N,).
-
-    It takes two steps, because a CPU computes a maximum much faster than its position.
-    """
+    """argmax over the first dimension of (V, N), V a multiple of BLOCK -> (N,); in two steps, because a CPU
+    computes a maximum much faster than its position."""
     blocks = scores.unflatten(0, (BLOCK, -1))
     best = blocks.amax(0).argmax(0)  # (N,), the block
     inside = blocks[:, best, torch.arange(len(best), device=best.device)].argmax(0)

@@ -15,12 +15,10 @@ A, B, C = 3.4445, -4.7750, 2.0315
 
 
 def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32, iterations: int = 5) -> Tensor:
-    """Approximate the nearest semi-orthogonal matrices (N, a, b) by a quintic Newton-Schulz iteration in
-    `dtype`.
+    """The nearest semi-orthogonal matrices (N, a, b), roughly: quintic Newton-Schulz iterations in `dtype`.
 
     With the coefficients of Jordan et al. 2024, singular values end between about .7 and 1.2, which suffices.
-    Wide matrices take two iterations at once, in half precision three (see `_iterated`), but not all five,
-    because the rounding errors add up.
+    Wide matrices take two iterations at once, in half precision three, but not five: rounding errors add up.
     """
     tall = matrices.shape[1] > matrices.shape[2]
     x = (matrices.mT if tall else matrices).contiguous()
@@ -91,19 +89,13 @@ def build_optimisers(
     muon: bool,
     betas: tuple[float, float],
     momentum: float = 0.95,
-    weight_decay: float | None = None,
+    weight_decay: float = 0.0,
 ) -> tuple[torch.optim.Optimizer, Muon | None]:
-    """(Adam, Muon or None) for the trainable weights of a network; learning rates are set at each update.
-
-    With `muon`, the matrices of `network.blocks` are Muon's and all else is Adam's. A number as
-    `weight_decay` makes it AdamW.
-    """
+    """(AdamW, Muon or None) for the trainable weights of a network; learning rates are set at each update.
+    With `muon`, the matrices of `network.blocks` are Muon's. AdamW without `weight_decay` is Adam."""
     matrices = [p for p in network.blocks.parameters() if p.ndim == 2] if muon else []
     taken = {id(p) for p in matrices}
     rest = [p for p in network.parameters() if p.requires_grad and id(p) not in taken]
 
-    if weight_decay is None:
-        adam = torch.optim.Adam(rest, betas=betas, fused=True)
-    else:
-        adam = torch.optim.AdamW(rest, betas=betas, weight_decay=weight_decay, fused=True)
-    return adam, Muon(matrices, momentum=momentum, weight_decay=weight_decay or 0.0) if muon else None
+    adam = torch.optim.AdamW(rest, betas=betas, weight_decay=weight_decay, fused=True)
+    return adam, Muon(matrices, momentum=momentum, weight_decay=weight_decay) if muon else None

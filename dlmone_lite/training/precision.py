@@ -23,7 +23,7 @@ def candidate_precisions(device: torch.device) -> list[str]:
     return [name for name in PRECISIONS if name != "float16" or device.type != "cpu"]
 
 
-def fastest_precision(device: torch.device, width: int = 256) -> torch.dtype:
+def fastest_precision(device: torch.device, width: int = 256) -> str:
     """Measure which precision multiplies clearly faster than float32: bfloat16, float16, or else float32.
 
     A GPU is measured on the feed-forward layer of a network of that width, because with narrow layers it
@@ -42,14 +42,13 @@ def fastest_precision(device: torch.device, width: int = 256) -> torch.dtype:
             float(z[0, 0])
         seconds[name] = time.perf_counter() - began
     fast = (name for name, took in seconds.items() if took < 0.6 * seconds["float32"])
-    return PRECISIONS[next(fast, "float32")]
+    return next(fast, "float32")
 
 
 def resolve_precision(name: str, device: torch.device, width: int = 256) -> str:
     """`name` itself, or for "auto" the faster precision for networks of that width; InputError if unknown."""
     if name == "auto":
-        fast = fastest_precision(device, width)
-        return next(name for name, dtype in PRECISIONS.items() if dtype == fast)
+        return fastest_precision(device, width)
     if name not in PRECISIONS:
         raise InputError(f"unknown precision {name!r}; known: auto, {', '.join(PRECISIONS)}")
     return name
@@ -61,10 +60,8 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def compile_blocks(networks: Iterable[nn.Module], backend: str = "inductor") -> None:
-    """Compile the blocks of these networks in place; weights and saved states stay as they are.
-
-    The first call then takes a minute. Raises InputError where no compiler is installed.
-    """
+    """Compile the blocks of these networks in place, at their first call, which then takes a minute; weights
+    and saved states stay as they are. InputError where no compiler is installed."""
     for network in networks:
         on_gpu = next(network.parameters()).is_cuda
         known = ("cc", "gcc", "clang") if on_gpu else ("c++", "g++", "clang++", "cl")
@@ -78,13 +75,10 @@ def compile_blocks(networks: Iterable[nn.Module], backend: str = "inductor") -> 
 @cache
 def reuse_memory() -> None:
     """Let glibc keep freed memory, because returning it at every step and asking for it again is slow."""
-    if sys.platform == "linux":
-        try:
-            mallopt = ctypes.CDLL(None).mallopt
-        except AttributeError:  # another C library
-            return
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(library, "mallopt"):
         for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-            mallopt(option, 2**31 - 1)
+            library.mallopt(option, 2**31 - 1)
 
 
 def pick_device(name: str | None = None) -> str:

@@ -19,20 +19,15 @@ def randn(shape: Sequence[int], generator: torch.Generator, device: torch.device
 
 
 def on_device(generator: torch.Generator, device: torch.device) -> torch.Generator:
-    """`generator` itself on a CPU; on a GPU a generator there, seeded by it.
-
-    A GPU draws its own numbers because it would wait long for a CPU to draw as many. All CPUs draw the same
-    numbers, and so do GPUs of one kind.
-    """
+    """`generator` itself on a CPU; on a GPU, which would wait long for a CPU's draws, one there seeded by it.
+    All CPUs draw the same numbers, and so do GPUs of one kind."""
     if device.type == "cpu":
         return generator
     return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
 
 
 def seed_weights(seed: int) -> None:
-    """Seed torch's global generator for a network's initial weights, apart from every seed that draws noise.
-
-    With the same seed, the first noise would be the very numbers of the first embeddings. The offset lies in
-    the lowest 32 bits, because torch's CPU generator uses no others.
-    """
+    """Seed torch's global generator for a network's initial weights, apart from every seed that draws noise:
+    else the first noise would be the first embeddings. The offset lies in the lowest 32 bits, because torch's
+    CPU generator uses no others."""
     torch.manual_seed(generator_at(seed, 3_000_000_019).initial_seed())
