@@ -16,28 +16,22 @@ from dlmone_lite.variants.bert import BertDenoiser
 from dlmone_lite.variants.diffuseq_codec import LAYOUTS
 
 FORMAT = "dlmone_lite 1"
-VOCABULARIES = {
-    "words": Vocabulary,
-    "pieces": WordPieces,
-    "accented pieces": partial(WordPieces, accents=True),
-}
+VOCABULARIES = {"words": Vocabulary, "pieces": WordPieces}
+VOCABULARIES["accented pieces"] = partial(WordPieces, accents=True)
 
 
 @dataclass
 class Checkpoint:
-    """A network with everything that its use needs.
-
-    role is "teacher" or "student"; sampling holds the sampler's settings (a student's t_init, clamp 0 of a
-    sharpened teacher, which is evaluated without it); provenance records command, seed, steps, device,
-    versions, data hash and metrics.
-    """
+    """A network with everything that its use needs."""
 
     model: Denoiser
     codec: Codec
     world: str
-    role: str
-    sampling: dict[str, int] = field(default_factory=dict)
-    provenance: dict = field(default_factory=dict)
+    role: str  # "teacher" or "student"
+    sampling: dict[str, int] = field(
+        default_factory=dict
+    )  # a student's t_init, a sharpened teacher's clamp 0
+    provenance: dict = field(default_factory=dict)  # command, seed, steps, device, versions, hash, metrics
 
 
 def save(path: str | Path, checkpoint: Checkpoint, half: bool = False) -> None:
@@ -67,9 +61,8 @@ def load(path: str | Path, device: str = "cpu") -> Checkpoint:
     try:
         model = network(ModelConfig(**json.loads(metadata["config"])))
         model.load_state_dict(tensors)
-        vocabulary = VOCABULARIES[metadata.get("vocabulary_kind", "words")](
-            json.loads(metadata["vocabulary"])
-        )
+        kind = VOCABULARIES[metadata.get("vocabulary_kind", "words")]
+        vocabulary = kind(json.loads(metadata["vocabulary"]))
         codec = LAYOUTS[metadata.get("layout", "aligned")](vocabulary, **json.loads(metadata["codec"]))
         sampling, provenance = json.loads(metadata["sampling"]), json.loads(metadata["provenance"])
         world, role = metadata["world"], metadata["role"]

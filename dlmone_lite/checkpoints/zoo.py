@@ -31,10 +31,8 @@ def path_of(name: str) -> Path:
     """The file of a shipped checkpoint; InputError if it is unknown, missing or changed."""
     expected = hashes()
     if name + SUFFIX not in expected:
-        shipped = ", ".join(names()) or "none"
-        raise InputError(
-            f"there is no checkpoint {name!r}{nearest(name, names())}; shipped: {shipped}, or give a file"
-        )
+        shipped, like = ", ".join(names()) or "none", nearest(name, names())
+        raise InputError(f"there is no checkpoint {name!r}{like}; shipped: {shipped}, or give a file")
     path = FOLDER / (name + SUFFIX)
     if not path.is_file():
         raise InputError(f"{path} is missing; restore it with: git checkout -- {path}")
@@ -68,11 +66,10 @@ def course(name: str | None = None, device: str = "cpu") -> tuple[World, Checkpo
         network = f"{chosen.name}-{role}"
         file = f"runs/{network}{SUFFIX}"
         if network not in names() and not (ROOT / file).is_file():
-            command = f"train --world {grammar}"
+            command = f"train --world {grammar} --out {file}"
             if role == "student":
-                command = f"distill --world {grammar} --teacher runs/{chosen.name}-teacher{SUFFIX}"
-            raise InputError(
-                f"{file} is not there yet; make it with: python -m dlmone_lite {command} --out {file}"
-            )
+                teacher = f"runs/{chosen.name}-teacher{SUFFIX}"
+                command = f"distill --world {grammar} --teacher {teacher} --out {file}"
+            raise InputError(f"{file} is not there yet; make it with: python -m dlmone_lite {command}")
         networks.append(load(network if network in names() else ROOT / file, device, chosen.name))
     return chosen, *networks

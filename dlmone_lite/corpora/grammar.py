@@ -60,14 +60,6 @@ class Grammar:
         name = token[1:-1]
         return self.slots[name] if name in self.slots else list(self.words[name])
 
-    def vocabulary(self) -> list[str]:
-        """All words of all sentences, sorted."""
-        words: set[str] = set()
-        for template in self.templates():
-            for token in template.tokens:
-                words.update(" ".join(self.choices(token)).split())
-        return sorted(words)
-
     def templates(self) -> list[Template]:
         """All source and target templates."""
         return [template for frame in self.frames.values() for template in frame.sources + frame.targets]
@@ -92,11 +84,7 @@ class _Reader:
     def __init__(self, path: str | Path) -> None:
         self.path = path
         self.grammar = grammar = Grammar()
-        self.tables: dict[str, dict] = {
-            "slot": grammar.slots,
-            "words": grammar.words,
-            "frame": grammar.frames,
-        }
+        self.tables = {"slot": grammar.slots, "words": grammar.words, "frame": grammar.frames}
         self.block: tuple[str, str] | None = None  # (keyword, name), to which indented lines belong
         self.seen: dict[tuple[str, ...], int] = {}  # definition -> its line, to refuse a second one
 
@@ -132,7 +120,6 @@ class _Reader:
         if keyword in BLOCKS:
             kind = "frame" if keyword == "frame" else "slot or words"  # {name} must mean one thing
             self.once(number, ("name", kind, rest), f'a second {kind} "{rest}"', "rename or merge them")
-            self.seen["block", keyword, rest] = number
             self.block = (keyword, rest)
             self.tables[keyword][rest] = {"slot": [], "words": {}, "frame": Frame(rest, number)}[keyword]
             return
@@ -209,7 +196,7 @@ class _Reader:
         for keyword in ("slot", "words"):
             for name, fillers in self.tables[keyword].items():
                 if not fillers:
-                    line = self.seen["block", keyword, name]
+                    line = self.seen["name", "slot or words", name]
                     self.fail(line, f'{keyword} "{name}" has no filler', "write one below it, indented")
         for frame in self.grammar.frames.values():
             for side, templates in (("source", frame.sources), ("target", frame.targets)):

@@ -38,10 +38,8 @@ class Meaning:
 
 
 class World:
-    """A grammar with its exact probabilities p(source | meaning) and p(target | source).
-
-    Meanings are equally likely a priori, which matters only where two of them share a source.
-    """
+    """A grammar with its exact probabilities p(source | meaning) and p(target | source). Meanings are equally
+    likely a priori, which matters only where two of them share a source."""
 
     def __init__(self, grammar: Grammar, path: str | Path) -> None:
         self.grammar, self.path = grammar, Path(path)
@@ -191,10 +189,8 @@ class World:
         return "".join(json.dumps({"src": source, "trg": target}) + "\n" for source, target in pairs)
 
     def write_splits(self, folder: str | Path | None = None, pairs: int = 48_000, seed: int = 0) -> Path:
-        """Write the JSONL of train (`pairs` rows), valid and test; return their folder (`self.folder`).
-
-        A split that exists as a .gz file stays compressed.
-        """
+        """Write the JSONL of train (`pairs` rows), valid and test; return their folder (`self.folder`). A
+        split that exists as a .gz file stays compressed."""
         folder = Path(folder) if folder is not None else self.folder
         texts = {split: self.split_text(split, pairs if split == "train" else None, seed) for split in SPLITS}
         for split, text in texts.items():
@@ -204,7 +200,11 @@ class World:
 
     def vocabulary(self) -> list[str]:
         """All words of all sources and targets, sorted."""
-        return self.grammar.vocabulary()
+        words: set[str] = set()
+        for template in self.grammar.templates():
+            for token in template.tokens:
+                words.update(" ".join(self.grammar.choices(token)).split())
+        return sorted(words)
 
 
 def _checked(split: str) -> str:

@@ -15,10 +15,8 @@ RAREST = 0.02  # 256 samples hardly ever contain a target below this probability
 
 
 def describe(world: World) -> dict[str, Any]:
-    """Sizes: sources and meanings per split, words, right targets per source, lengths in words.
-
-    `targets_per_source` and the lengths hold min, median and max over all sources and their right targets.
-    """
+    """Sizes: sources and meanings per split, words, and min, median and max of the right targets per source
+    and of the sources' and right targets' lengths in words."""
     meanings = Counter(world.split_of(meaning) for meaning in world.meanings())
     sources = {split: world.split_sources(split) for split in SPLITS}
     supports = {source: world.support(source) for split in SPLITS for source in sources[split]}
@@ -48,20 +46,17 @@ def warnings(world: World) -> list[str]:
 
 def _frame_warnings(world: World) -> list[str]:
     """Frames with too few, too many or too rare right targets, by the worst meaning of each."""
-    sizes: dict[str, set[int]] = {}
-    rarest: dict[str, tuple[float, str]] = {}
+    supports: dict[str, list[dict[str, float]]] = {}
     for meaning in world.meanings():
-        targets = world.targets(meaning)
-        sizes.setdefault(meaning.frame, set()).add(len(targets))
-        target, p = list(targets.items())[-1]
-        rarest[meaning.frame] = min(rarest.get(meaning.frame, (1.0, "")), (p, target))
+        supports.setdefault(meaning.frame, []).append(world.targets(meaning))
     lines = []
-    for frame, counts in sizes.items():
+    for frame, by_meaning in supports.items():
+        counts = [len(targets) for targets in by_meaning]
         if min(counts) < SUPPORT[0]:
             lines.append(f"frame {frame}: {min(counts)} right targets, under {SUPPORT[0]}; add targets")
         if max(counts) > SUPPORT[1]:
             lines.append(f"frame {frame}: {max(counts)} right targets, over {SUPPORT[1]}; remove some")
-        p, target = rarest[frame]
+        p, target = min((min(targets.values()), list(targets)[-1]) for targets in by_meaning)
         if p < RAREST:
             lines.append(f'frame {frame}: "{target}" has p {p:.3f}, under {RAREST}; raise its weight')
     return lines
