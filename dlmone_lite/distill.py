@@ -31,6 +31,7 @@ from dlmone_lite.text import Batch, to_device
 from dlmone_lite.training import processes
 from dlmone_lite.training.optimisers import build_optimisers
 from dlmone_lite.training.precision import compile_blocks
+from dlmone_lite.training.ranges import check
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import randn
 from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_step, weighted
@@ -75,6 +76,9 @@ class DistillConfig:
     precision: str = "auto"
     compile: bool = False  # the blocks by torch.compile: slow to start, then faster
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check(self, optimiser=("adam", "muon"))
 
     @property
     def psi_weights(self) -> dict[str, float]:

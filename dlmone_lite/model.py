@@ -13,6 +13,7 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Batch, Codec
 from dlmone_lite.training.large_vocabulary import nearest_row
+from dlmone_lite.training.ranges import check, check_memory
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,11 @@ class ModelConfig:
 
     def __post_init__(self):
         known = {"network": ("prenorm", "bert"), "output": ("linear", "softmax")}
-        known["discriminator"] = ("head", "mean")
-        for name, values in known.items():
-            if (value := getattr(self, name)) not in values:
-                raise InputError(f"unknown {name} {value!r}; known: {', '.join(values)}")
+        check(self, **known, discriminator=("head", "mean"))
+        if self.width % self.heads:
+            raise InputError(f"width {self.width} is no multiple of heads {self.heads}; choose one that is")
+        weights = (4 + 2 * self.expand) * self.depth * self.width**2 + self.vocab_size * self.embed_dim
+        check_memory(4 * weights, "a network of this shape", "choose a smaller width or depth")
 
 
 BERT_BASE = {"width": 768, "depth": 12, "heads": 12, "dropout": 0.1, "rope": 0.0, "network": "bert"}

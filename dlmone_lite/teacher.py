@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from dlmone_lite.corpora.pairs import PairedText
-from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.rounding import clean_rounding_loss, rounding_loss
 from dlmone_lite.sample import anchor
@@ -17,6 +16,7 @@ from dlmone_lite.text import Batch, to_device
 from dlmone_lite.training import processes
 from dlmone_lite.training.optimisers import build_optimisers
 from dlmone_lite.training.precision import compile_blocks
+from dlmone_lite.training.ranges import check
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import randn
 from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_step, weighted
@@ -59,10 +59,7 @@ class TeacherConfig:
 
     def __post_init__(self) -> None:
         known = {"optimiser": ("muon", "adamw"), "target": ("stable", "sample"), "loss": ("mse", "ce")}
-        known["t_sampling"] = ("uniform", "loss-aware", "late")
-        for name, values in known.items():
-            if (value := getattr(self, name)) not in values:
-                raise InputError(f"unknown {name} {value!r}; known: {', '.join(values)}")
+        check(self, **known, t_sampling=("uniform", "loss-aware", "late"))
 
 
 PUBLISHED_LOSS = {"target": "sample", "t_sampling": "loss-aware", "sigma_0": 0.121}

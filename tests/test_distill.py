@@ -330,7 +330,7 @@ def test_learning_rates_of_both_networks(codec, pairs):
     used = {name: optimiser.param_groups[0]["lr"] for name, optimiser in run.optimisers.items()}
     rates = {"theta": 1e-3, "psi": 4e-4, "theta_muon": 0.02, "psi_muon": 0.008}
     assert used == pytest.approx({name: rate * (1 - 2 / 6) for name, rate in rates.items()})
-    with pytest.raises(InputError, match="unknown optimiser 'sgd'; known: muon, adam"):
+    with pytest.raises(InputError, match="unknown optimiser 'sgd'; known: adam, muon"):
         make_run(codec, pairs, optimiser="sgd")
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -61,13 +59,14 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 def compile_blocks(networks: Iterable[nn.Module], backend: str = "inductor") -> None:
     """Compile the blocks of these networks in place, at their first call, which then takes a minute; weights
-    and saved states stay as they are. InputError where no compiler is installed."""
+    and saved states stay as they are. InputError where no compiler works."""
     for network in networks:
-        on_gpu = next(network.parameters()).is_cuda
-        known = ("cc", "gcc", "clang") if on_gpu else ("c++", "g++", "clang++", "cl")
-        own, language = os.environ.get("CC" if on_gpu else "CXX", ""), "C" if on_gpu else "C++"
-        if not any(map(shutil.which, (own, *known))):
-            raise InputError(f"compile=true needs a {language} compiler, and none was found; leave it out")
+        number = next(network.parameters()).new_ones(2)
+        try:
+            torch.compile(torch.sin, backend=backend)(number)
+        except Exception as error:  # a broken compiler fails in many ways, most of them a hundred lines long
+            why = str(error).strip().split("\n")[0][:200]
+            raise InputError(f"compile=true needs a compiler that works ({why}); leave it out") from error
         for block in network.blocks:
             block.compile(backend=backend)
 

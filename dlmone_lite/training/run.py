@@ -19,6 +19,7 @@ from dlmone_lite.files import read_tensors, write_tensors
 from dlmone_lite.training import processes
 from dlmone_lite.training.optimisers import Muon
 from dlmone_lite.training.precision import PRECISIONS, autocast, resolve_precision, reuse_memory
+from dlmone_lite.training.ranges import check_memory
 from dlmone_lite.training.seeds import generator_at
 from dlmone_lite.training.update import LossScale
 
@@ -79,6 +80,11 @@ class Run:
         self.origin: dict[str, str] = {}  # hashes of what the run starts from; a state with others is refused
         self.device = next(next(iter(modules.values())).parameters()).device
         shapes = [module.config for module in modules.values() if hasattr(module, "words")]
+
+        rows = getattr(config, "micro_batch", 0) or config.batch_size
+        needed = max((40 * rows * shape.length * shape.depth * shape.width for shape in shapes), default=0)
+        if self.device.type == "cpu":
+            check_memory(needed, f"a batch of {rows} rows", "choose a smaller batch_size, or set micro_batch")
 
         # "auto" measures speed, and several processes must agree on the outcome: the first one decides.
         width = max((shape.width for shape in shapes), default=256)

@@ -21,6 +21,7 @@ from dlmone_lite.model import Denoiser
 from dlmone_lite.sample import anchor, snr_timesteps
 from dlmone_lite.text import Batch, to_device
 from dlmone_lite.training.optimisers import build_optimisers
+from dlmone_lite.training.ranges import check
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import generator_at, randn
 from dlmone_lite.training.update import optimiser_step
@@ -57,6 +58,9 @@ class WarmStartConfig:
     t_init: int = 1490
     precision: str = "auto"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class WarmStartRun(Run):

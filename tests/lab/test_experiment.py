@@ -114,7 +114,7 @@ def test_the_exact_teacher_gives_the_target_scores(tmp_path: Path) -> None:
 
 
 def test_a_diverged_run_still_leaves_its_record(tmp_path: Path) -> None:
-    record, _ = run_experiment(Spec("try", "nan", ({"lr": float("inf")},)), tmp_path)
+    record, _ = run_experiment(Spec("try", "nan", ({"lr": 1000.0, "b_g": 1e6},)), tmp_path)
     assert "at step" in record["diverged"] and record["final"]
 
 
