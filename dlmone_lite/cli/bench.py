@@ -29,16 +29,14 @@ EXAMPLES = """--preset lite
 --teacher paraphrase-teacher --student paraphrase-student --json speed.json
 --teacher runs/teacher.safetensors --student runs/student.safetensors --steps 256 --repeats 5 --device cuda
 --teacher qqp-teacher --student qqp-student --corpus folder/qqp"""
-MORE = """
-With --teacher and --student, each time runs from strings to strings: encoding, sampling, rounding, decoding.
-Some untimed calls of the student come first, for the teacher's many are warm, too.
-Both run in their fastest form: no clamping, no gradients, and in the precision (float32 or half) that a
-short run at that batch finds faster. Median over the repeats; on a CPU the teacher's 2000 steps for 64
-sentences take minutes. Without them, whole training updates of a new network at the preset's size on random
-words, in positions a second, with the share that its matrix products have of this machine's fastest; the
-same loss in float32 over torch.nn.TransformerEncoder and transformers' BertModel; rows written a second
-from noise to embeddings, at each number of network evaluations; and the memory that was needed at most.
-"""
+MORE = """With --teacher and --student, each time runs from strings to strings: encoding, sampling, rounding,
+decoding. Some untimed calls of the student come first, for the teacher's many are warm, too. Both run in
+their fastest form: no clamping, no gradients, and in the precision (float32 or half) that a short run at that
+batch finds faster. Median over the repeats; on a CPU the teacher's 2000 steps for 64 sentences take minutes.
+Without them, whole training updates of a new network at the preset's size on random words, in positions a
+second, with the share that its matrix products have of this machine's fastest; the same loss in float32 over
+torch.nn.TransformerEncoder and transformers' BertModel; rows written a second from noise to embeddings, at
+each number of network evaluations; and the memory that was needed at most."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -117,8 +115,8 @@ def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
         times = {"batch": batch, "ratio": slow / fast, "teacher_ms": teacher_ms, "student_ms": student_ms}
         precisions = {"teacher_precision": teacher_precision, "student_precision": student_precision}
         batches.append({**times, **precisions})
-    networks = {"teacher": args.teacher, "student": args.student}
-    return {**networks, "teacher_nfe": args.steps, "student_nfe": args.student_steps, "batches": batches}
+    found = {"teacher": args.teacher, "student": args.student, "teacher_nfe": args.steps}
+    return {**found, "student_nfe": args.student_steps, "batches": batches}
 
 
 def held_out(args: argparse.Namespace, teacher: Checkpoint) -> list[str]:

@@ -19,16 +19,13 @@ if TYPE_CHECKING:
 Support = dict[str, float] | None  # None of a source outside the world
 TEACHER_STEPS, STUDENT_STEPS, FULL = (1, 4, 16, 64, 256), (1, 2, 4), 2000
 COLUMNS = [("", -8), ("NFE", 5), ("ms", 8), ("valid", 6), ("distinct", 8), ("coverage", 8), ("TV", 5)]
-COLUMNS += [("sentence", -40)]
 EXAMPLES = """
 "how can i learn french in a month ?" --seed 3
 --world paraphrase --full --samples 64"""
-MORE = """
-The table gives, for each: network evaluations (NFE), milliseconds for one sentence, the sentence, and
-over K more samples how many are right (valid), how many different right ones there are and their share
-of what as many true samples would show (coverage), and the distance of their distribution to the exact
-truth (TV).
-"""
+MORE = """The table gives, for each: network evaluations (NFE), milliseconds for one sentence, the sentence,
+and over K more samples how many are right (valid), how many different right ones there are and their share of
+what as many true samples would show (coverage), and the distance of their distribution to the exact truth
+(TV)."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -62,10 +59,9 @@ def run(args: argparse.Namespace) -> None:
     source = tidy(args.sentence) if args.sentence is not None else held_out_sources(world, 1)[0]
     teacher.codec.encode([source])  # raises for an unknown word, before anything is printed
     support = exact_targets(world, source, args.samples)
-    table = Table(*COLUMNS)
+    table = Table(*COLUMNS, ("sentence", -40))
     if support is not None:
-        rng = random.Random(args.seed)
-        first, *texts = exact_draws(world, [source], args.samples + 1, rng)[0]
+        first, *texts = exact_draws(world, [source], args.samples + 1, random.Random(args.seed))[0]
         table.row("truth", "-", "-", *scores(texts, support), first)
     for checkpoint, steps in ((teacher, TEACHER_STEPS), (student, STUDENT_STEPS)):
         for nfe in (*steps, FULL) if args.full and checkpoint is teacher else steps:

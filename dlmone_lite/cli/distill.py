@@ -13,33 +13,27 @@ from dlmone_lite.jobs.state import alone
 
 EXAMPLES = """--teacher paraphrase-teacher --out runs/student.safetensors --set mu=1.0 b_d=0.5 b_g=0.5
 --teacher paraphrase-teacher --stages 2 --steps2 1000 --set2 mu=0.5 b_d=0.9 b_g=0.1 --out two.safetensors"""
-MORE = """
---warm-start N begins with N updates of a regression onto the teacher's own sentences (--set0 changes its
-settings); with --stages 0 that is all, and --start begins other runs with its student. Stage two goes on
-with the student, restarts the score estimator from the teacher, and has the settings of stage one, changed
-by --set2 (its seed is one higher). Every evaluation of a stage also looks for signs of degeneration and
-warns, with a cure to try. Ctrl-C saves and stops; --resume goes on to exactly the same numbers (on the same
-machine). Exit code 3: the loss became NaN.
-"""
+MORE = """--warm-start N begins with N updates of a regression onto the teacher's own sentences (--set0
+changes its settings); with --stages 0 that is all, and --start begins other runs with its student. Stage two
+goes on with the student, restarts the score estimator from the teacher, and has the settings of stage one,
+changed by --set2 (its seed is one higher). Every evaluation of a stage also looks for signs of degeneration
+and warns, with a cure to try. Ctrl-C saves and stops; --resume goes on to exactly the same numbers (on the
+same machine). Exit code 3: the loss became NaN."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
-    parser = options.command(
-        commands, "distill", "distil a teacher into a one-step student", EXAMPLES, run, MORE
-    )
-    options.source_options(parser, "the student to write")
-    start = "student to begin with (default: the teacher's weights)"
-    like = "the teacher that students are compared with (--teacher)"
-    stage1 = "with --stages 2: also keep stage one's student"
-    warm = "updates of a regression before stage one (none)"
+    summary = "distil a teacher into a one-step student"
+    parser = options.command(commands, "distill", summary, EXAMPLES, run, MORE)
     option = parser.add_argument
-    option("--start", metavar="NAME_OR_FILE", help=start)
-    option("--like", metavar="NAME_OR_FILE", help=like)
+    options.source_options(parser, "the student to write")
+    option("--start", metavar="NAME_OR_FILE", help="student to begin with (default: the teacher's weights)")
+    option("--like", metavar="NAME_OR_FILE", help="the teacher that students are compared with (--teacher)")
     option("--stages", type=int, choices=(0, 1, 2), default=1, help="default 1; 0: the warm start alone")
-    option("--out-stage1", metavar="FILE.safetensors", help=stage1)
+    option("--out-stage1", metavar="FILE.safetensors", help="with --stages 2: also keep stage one's student")
     option("--steps", type=options.positive, help="updates of stage one (default: see --settings)")
     option("--steps2", type=options.positive, help="updates of stage two (default: as stage one)")
+    warm = "updates of a regression before stage one (none)"
     option("--warm-start", type=options.positive, metavar="N", help=warm)
     options.settings_option(parser, "--set0", "settings of the warm start")
     options.settings_option(parser, "--set", "settings of stage one")
@@ -71,17 +65,11 @@ def run(args: argparse.Namespace) -> int | None:
 
 def request_of(args: argparse.Namespace) -> Distillation:
     """The stages and the networks that the options name."""
-    return Distillation(
-        source=Source(args.teacher, args.world, args.corpus),
-        stages=args.stages,
-        warm_start=Changes(args.warm_start, args.set0, "--set0") if args.warm_start else None,
-        first=Changes(args.steps, args.set),
-        second=Changes(args.steps2, args.set2, "--set2"),
-        start=args.start,
-        like=args.like,
-        out_stage1=args.out_stage1,
-        out_last=args.out_last,
-    )
+    source = Source(args.teacher, args.world, args.corpus)
+    warm_start = Changes(args.warm_start, args.set0, "--set0") if args.warm_start else None
+    first, second = Changes(args.steps, args.set), Changes(args.steps2, args.set2, "--set2")
+    same = {name: getattr(args, name) for name in ("stages", "start", "like", "out_stage1", "out_last")}
+    return Distillation(source=source, warm_start=warm_start, first=first, second=second, **same)
 
 
 def check_options(args: argparse.Namespace) -> None:

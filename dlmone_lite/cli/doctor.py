@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
@@ -22,12 +22,9 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.files import ROOT, check_output, read_bytes, write_json
 from dlmone_lite.jobs.provenance import command_line
 
-EXAMPLES = """
---json doctor.json"""
-MORE = """
-One line a check: ok, note (the course works all the same) or problem, and what to do. Nothing is changed
-or installed; the network is not needed and not touched. Exit code 0: no problem, 1: there is one.
-"""
+EXAMPLES = "\n--json doctor.json"
+MORE = """One line a check: ok, note (the course works all the same) or problem, and what to do. Nothing is
+changed or installed; the network is not needed and not touched. Exit code 0: no problem, 1: there is one."""
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 PATIENCE = 60.0  # seconds for another program; the first import of torch after a boot is slow
 INSTALL = "python -m pip install -r requirements.txt"
@@ -54,7 +51,7 @@ class Finding:
         return first + (f"\n{'':24} -> {' '.join(self.cure.split())}" if self.cure else "")
 
 
-Check = Callable[[], Iterator[Finding]]
+Check = Callable[[], Iterable[Finding]]
 
 
 def guarded(check: Check) -> Iterator[Finding]:
@@ -74,14 +71,18 @@ def guarded(check: Check) -> Iterator[Finding]:
         yield Finding(PROBLEM, f"the check failed with {type(error).__name__}: {error}", cure)
 
 
+def of_each(check: Callable[[str], Iterable[Finding]], names: Iterable[str], fine: str) -> list[Finding]:
+    """The findings of a check on each name; where there are none, that all is fine."""
+    findings = [finding for name in names for finding in guarded(partial(check, name))]
+    return findings or [Finding(OK, fine)]
+
+
 def restore(path: Path, text: str) -> Finding:
     """A shipped file is missing or damaged."""
     return Finding(PROBLEM, f"{path} {text}", f"restore it with: git checkout -- {path}")
 
 
-def ask(
-    program: Sequence[str], cwd: Path | None = None, env: dict[str, str] | None = None
-) -> tuple[bool, str]:
+def ask(program: Sequence[str], cwd: Path | None = None, env: dict | None = None) -> tuple[bool, str]:
     """Run another program: (True, what it printed) or (False, the last line of its error)."""
     options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
     try:
@@ -101,18 +102,19 @@ def ask(
 # ---- installed software; these checks run where everything else is broken
 
 
-def python() -> Iterator[Finding]:
+def python() -> list[Finding]:
     """Whether this Python lies in the range of pyproject.toml, which is read without any package."""
     version = platform.python_version()
     allowed = re.search(r'^requires-python = "(.+)"', PYPROJECT.read_text(encoding="utf-8"), re.M)[1]
     bounds = re.findall(r"(>=|<)\s*(\d+)\.(\d+)", allowed)
     fits = [(sys.version_info[:2] >= (int(x), int(y))) == (sign == ">=") for sign, x, y in bounds]
-    fine = Finding(OK, f"{version}, within {allowed}; {sys.executable}")
+    if fits and all(fits):
+        return [Finding(OK, f"{version}, within {allowed}; {sys.executable}")]
     cure = f"install a Python within {allowed}, make an environment with it, then: {INSTALL}"
-    yield fine if fits and all(fits) else Finding(PROBLEM, f"{version} is not within {allowed}", cure)
+    return [Finding(PROBLEM, f"{version} is not within {allowed}", cure)]
 
 
-def packages() -> Iterator[Finding]:
+def packages() -> list[Finding]:
     """Whether every package that pyproject.toml declares is installed and in its range."""
     from packaging.requirements import Requirement  # Python 3.10 has no reader of TOML
 
@@ -122,16 +124,16 @@ def packages() -> Iterator[Finding]:
         name, allowed = requirement.name, requirement.specifier
         try:
             version = metadata.version(name)
-            fits = bool(version) and allowed.contains(version, prereleases=True)
-            text = "" if fits else f"{name} {version} is not within {allowed}"
+            if version and allowed.contains(version, prereleases=True):
+                continue
+            text = f"{name} {version} is not within {allowed}"
         except metadata.PackageNotFoundError:
             text = f"{name} is not installed"
-        if text:
-            wrong.append(Finding(PROBLEM, text, f'python -m pip install "{requirement}"'))
-    yield from wrong or [Finding(OK, f"all {len(declared)} that the kit declares are installed and in range")]
+        wrong.append(Finding(PROBLEM, text, f'python -m pip install "{requirement}"'))
+    return wrong or [Finding(OK, f"all {len(declared)} that the kit declares are installed and in range")]
 
 
-def kernel() -> Iterator[Finding]:
+def kernel() -> list[Finding]:
     """Whether the notebooks' kernel starts this environment and imports this copy of the kit."""
     from jupyter_client.kernelspec import NoSuchKernel
     from jupyter_client.manager import KernelManager
@@ -141,12 +143,10 @@ def kernel() -> Iterator[Finding]:
         manager = KernelManager(kernel_name=KERNEL)
         start, spec = manager.format_kernel_cmd(), manager.kernel_spec
     except NoSuchKernel:
-        yield Finding(PROBLEM, f"Jupyter knows no kernel {KERNEL}", install)
-        return
+        return [Finding(PROBLEM, f"Jupyter knows no kernel {KERNEL}", install)]
     if "-m" not in start:
         text = f"the kernel {KERNEL} starts in an unusual way, which is not checked: {' '.join(start)}"
-        yield Finding(NOTE, text, "run `import dlmone_lite` in a notebook to see whether it works")
-        return
+        return [Finding(NOTE, text, "run `import dlmone_lite` in a notebook to see whether it works")]
 
     # Start the kernel's interpreter in the notebooks' folder, because in ROOT it would find any package.
     program = [*start[: start.index("-m")], "-c", KERNEL_TEST]
@@ -155,43 +155,40 @@ def kernel() -> Iterator[Finding]:
         cure = f"remove the folder {spec.resource_dir}, then: {install}"
         if "No module named" in answer:
             cure = f"in the kit's folder: {start[0]} -m pip install -r requirements.txt"
-        yield Finding(PROBLEM, f"the notebooks' kernel: {answer}", cure)
-        return
+        return [Finding(PROBLEM, f"the notebooks' kernel: {answer}", cure)]
     prefix, root = (Path(line).resolve() for line in answer.splitlines()[-2:])
     if (prefix, root) == (Path(sys.prefix).resolve(), ROOT):
-        yield Finding(OK, f"{KERNEL} starts {start[0]}, which finds the kit")
-        return
+        return [Finding(OK, f"{KERNEL} starts {start[0]}, which finds the kit")]
     text = f"notebooks run in another environment, or with another copy of the kit: {prefix}, {root}"
-    yield Finding(NOTE, text, f"check that one: {start[0]} -m dlmone_lite doctor")
+    return [Finding(NOTE, text, f"check that one: {start[0]} -m dlmone_lite doctor")]
 
 
-def widgets() -> Iterator[Finding]:
+def widgets() -> list[Finding]:
     """Whether sliders appear: JupyterLab finds the widget manager that comes with ipywidgets."""
     from jupyter_core.paths import jupyter_path
 
-    fine = Finding(OK, f"ipywidgets {metadata.version('ipywidgets')}, and JupyterLab finds their manager")
+    version = metadata.version("ipywidgets")
+    if any(Path(folder, MANAGER).is_file() for folder in jupyter_path("labextensions")):
+        return [Finding(OK, f"ipywidgets {version}, and JupyterLab finds their manager")]
     cure = "python -m pip install --force-reinstall --no-deps ipywidgets jupyterlab_widgets"
-    wrong = Finding(PROBLEM, "JupyterLab finds no widget manager: sliders would be missing", cure)
-    found = any(Path(folder, MANAGER).is_file() for folder in jupyter_path("labextensions"))
-    yield fine if found else wrong
+    return [Finding(PROBLEM, "JupyterLab finds no widget manager: sliders would be missing", cure)]
 
 
-def torch() -> Iterator[Finding]:
+def torch() -> list[Finding]:
     """Whether torch can be imported. Another process tries it, because a broken torch may crash."""
     program = "import torch; print(torch.__version__, torch.get_num_threads())"
     works, answer = ask([sys.executable, "-c", program])
-    if works:
-        version, threads = answer.split()[-2:]
-        yield Finding(OK, f"{version}; works with {threads} of {os.cpu_count()} cores")
-    else:
+    if not works:
         cure = f"{INSTALL}; if that does not help, add --force-reinstall"
-        yield Finding(PROBLEM, f"torch cannot be imported: {answer}", cure)
+        return [Finding(PROBLEM, f"torch cannot be imported: {answer}", cure)]
+    version, threads = answer.split()[-2:]
+    return [Finding(OK, f"{version}; works with {threads} of {os.cpu_count()} cores")]
 
 
 # ---- the kit's files and its speed; these checks import torch
 
 
-def worlds() -> Iterator[Finding]:
+def worlds() -> list[Finding]:
     """Whether each world, also one that only a shipped network names, has its grammar, splits and words."""
     from dlmone_lite.checkpoints import zoo
     from dlmone_lite.corpora.world import FOLDER, World
@@ -200,13 +197,12 @@ def worlds() -> Iterator[Finding]:
     shipped = {re.sub(r"-(teacher|student).*", "", name) for name in zoo.names()} - {*TASKS}
     names = sorted({*World.names(), *shipped})
     if not names:
-        yield Finding(PROBLEM, f"{FOLDER} holds none", f"restore them with: git checkout -- {FOLDER}")
-        return
-    wrong = [finding for name in names for finding in guarded(partial(lacking, name, name in shipped))]
-    yield from wrong or [Finding(OK, f"complete, splits and words: {', '.join(names)}")]
+        return [Finding(PROBLEM, f"{FOLDER} holds none", f"restore them with: git checkout -- {FOLDER}")]
+    fine = f"complete, splits and words: {', '.join(names)}"
+    return of_each(partial(lacking, shipped), names, fine)
 
 
-def lacking(name: str, shipped: bool) -> Iterator[Finding]:
+def lacking(shipped: set[str], name: str) -> Iterator[Finding]:
     """What a world lacks: the large split is compared by its number of rows, the others word for word.
 
     The shared vocabulary must have the words of a `shipped` world; training gives others their own.
@@ -218,39 +214,38 @@ def lacking(name: str, shipped: bool) -> Iterator[Finding]:
         return
     world = World.load(name)
     for split, pairs in PAIRS.items():
-        path, text = world.split_path(split), ""
+        path = world.split_path(split)
         if not path.is_file():
             text = "is missing"
         elif (rows := read_bytes(path).count(b"\n")) != pairs:
             text = f"has {rows} rows, not {pairs}"
         elif split != "train" and path.read_text(encoding="utf-8") != world.split_text(split):
             text = "is not what the grammar says"
-        if text:
-            cure = f"write it with: python -m dlmone_lite world {grammar} --build"
-            yield Finding(PROBLEM, f"{path} {text}", cure)
+        else:
+            continue
+        cure = f"write it with: python -m dlmone_lite world {grammar} --build"
+        yield Finding(PROBLEM, f"{path} {text}", cure)
 
     file = FOLDER / "vocabulary.txt"
     words = file.read_text(encoding="utf-8").split() if file.is_file() else []
-    if shipped and (missing := sorted({*world.vocabulary()} - {*words})):
+    if name in shipped and (missing := sorted({*world.vocabulary()} - {*words})):
         yield restore(file, f"lacks {len(missing)} words of {name}, {missing[0]!r} for one")
 
 
-def checkpoints() -> Iterator[Finding]:
+def checkpoints() -> list[Finding]:
     """Whether every shipped network has the SHA-256 that is recorded for it."""
     from dlmone_lite.checkpoints import zoo
 
-    def changed(name: str) -> Iterator[Finding]:
+    def changed(name: str) -> tuple[()]:
         zoo.path_of(name)  # raises for a file that is missing or was changed
-        yield from ()
+        return ()
 
-    names = zoo.names()
-    wrong = [finding for name in names for finding in guarded(partial(changed, name))]
-    if not names:
-        wrong = [restore(zoo.HASHES, "is missing or empty: no network is known")]
-    yield from wrong or [Finding(OK, f"all {len(names)} shipped networks are there, SHA-256 as recorded")]
+    if not (names := zoo.names()):
+        return [restore(zoo.HASHES, "is missing or empty: no network is known")]
+    return of_each(changed, names, f"all {len(names)} shipped networks are there, SHA-256 as recorded")
 
 
-def sentence() -> Iterator[Finding]:
+def sentence() -> list[Finding]:
     """The time of one sentence on the device that notebooks use, and whether its sentences are right."""
     from dlmone_lite.checkpoints import zoo
     from dlmone_lite.corpora.world import World
@@ -271,19 +266,15 @@ def sentence() -> Iterator[Finding]:
     except RuntimeError as error:
         if device == "cpu":
             raise
-        yield Finding(PROBLEM, f"torch sees a GPU, but it does not work: {error}", hide)
-        return
+        return [Finding(PROBLEM, f"torch sees a GPU, but it does not work: {error}", hide)]
 
     right = sum(text in support for text in texts) / len(texts)
     text = f"{ms:.1f} ms in one step on {device} in {precision}; {right:.0%} are right"
     if right < RIGHT:
         cure = "torch calculates wrongly here: install the version that requirements.txt names"
-        yield Finding(PROBLEM, text, cure if device == "cpu" else f"{cure}, or {hide}")
-    elif ms > SLOW_SENTENCE:
-        cure = "close other programs, plug in the power supply; notebooks then take longer, but work"
-        yield Finding(NOTE, text, cure)
-    else:
-        yield Finding(OK, text)
+        return [Finding(PROBLEM, text, cure if device == "cpu" else f"{cure}, or {hide}")]
+    cure = "close other programs, plug in the power supply; notebooks then take longer, but work"
+    return [Finding(NOTE, text, cure) if ms > SLOW_SENTENCE else Finding(OK, text)]
 
 
 # ---- the command

@@ -32,37 +32,32 @@ EXAMPLES = """--checkpoint paraphrase-teacher --steps 64,256 --json teacher.json
 --exact paraphrase --steps 16,64,256
 --floor paraphrase-teacher --draws 512 --json floor.json
 --checkpoint runs/qqp.safetensors --corpus data/qqp --sources 256 --samples 10 --steps 10,100"""
-MORE = """
-World scores, averaged over sources (± standard error): validity (share of right sentences), TV (distance
-to the exact distribution), floor (TV that as many true samples have), excess = sqrt(TV^2 - floor^2),
-coverage (different right sentences over the number that true samples show). The field's scores (BLEU,
-ROUGE-L, dist-1, self-BLEU, div-4) use the first three samples of each source and the split's references;
-beside them stand copying the source and true samples. Last, the detectors of degeneration: what they see in
-the outputs, compared with as many true samples. --exact puts the world's exact denoiser in place
+MORE = """World scores, averaged over sources (± standard error): validity (share of right sentences), TV
+(distance to the exact distribution), floor (TV that as many true samples have), excess = sqrt(TV^2 -
+floor^2), coverage (different right sentences over the number that true samples show). The field's scores
+(BLEU, ROUGE-L, dist-1, self-BLEU, div-4) use the first three samples of each source and the split's
+references; beside them stand copying the source and true samples. Last, the detectors of degeneration: what
+they see in the outputs, compared with as many true samples. --exact puts the world's exact denoiser in place
 of a network. --floor gives a teacher's loss above the exact Bayes loss for each tenth of t. --corpus, for a
-network trained on real text: the field's scores alone (div-4 of three samples, MBR of ten), beside copying.
-"""
+network trained on real text: the field's scores alone (div-4 of three samples, MBR of ten), beside
+copying."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
-    parser = command(
-        commands, "evaluate", "measure a checkpoint against the exact truth", EXAMPLES, run, MORE
-    )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument(
-        "--checkpoint", metavar="C", help="name of a shipped checkpoint, or a .safetensors file"
-    )
-    what.add_argument("--exact", metavar="WORLD", help="the exact denoiser of this world")
-    what.add_argument("--floor", metavar="TEACHER", help="a teacher's loss above the Bayes loss")
+    summary = "measure a checkpoint against the exact truth"
+    parser = command(commands, "evaluate", summary, EXAMPLES, run, MORE)
+    what = parser.add_mutually_exclusive_group(required=True).add_argument
+    what("--checkpoint", metavar="C", help="name of a shipped checkpoint, or a .safetensors file")
+    what("--exact", metavar="WORLD", help="the exact denoiser of this world")
+    what("--floor", metavar="TEACHER", help="a teacher's loss above the Bayes loss")
     option = parser.add_argument
     option("--embeddings", metavar="C", help="with --exact: whose embeddings (default <world>-teacher)")
     option("--world", help="name or .grammar file (default: the checkpoint's)")
     option("--corpus", help="where a corpus lies; then DiffuSeq's scores, on its valid split")
     option("--zero-shot", action="store_true", help="with --corpus: also one that the network never saw")
-    option(
-        "--bertscore", metavar="FOLDER", help="with --corpus: BERTScore by this model, or by the hub's: hub"
-    )
+    judge = "with --corpus: BERTScore by this model, or by the hub's: hub"
+    option("--bertscore", metavar="FOLDER", help=judge)
     option("--steps", type=step_list, help="NFE, as 64,256 (default: teacher 64,256; student 1,2,4)")
     option("--sources", type=positive, default=64, help="sources (default 64)")
     option("--samples", type=positive, help="samples a source (default 256; of a corpus 10)")
@@ -72,12 +67,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     option("--batch-size", type=positive, default=512, help="rows at a time (default 512)")
     option("--seed", type=count, default=0)
     option("--json", metavar="FILE", help="write everything there")
-    option(
-        "--precision",
-        choices=("auto", "float32", "bfloat16", "float16"),
-        default="float32",
-        help="of matrix products; auto: what is faster on this machine (default float32)",
-    )
+    precisions = ("auto", "float32", "bfloat16", "float16")
+    products = "of matrix products; auto: what is faster on this machine (default float32)"
+    option("--precision", choices=precisions, default="float32", help=products)
     device_option(parser)
 
 
@@ -113,91 +105,69 @@ def evaluate(args: argparse.Namespace, device: str) -> dict[str, Any]:
     world = World.load(args.exact or args.world) if args.exact or args.world else None
     origin = args.checkpoint or args.floor or args.embeddings or f"{world.name}-teacher"
     checkpoint = zoo.load(origin, device, world.name if world else None)
-    task = WorldTask(world, checkpoint.codec) if world else None
-    task = task or task_of(checkpoint, origin, None, args.corpus, args.zero_shot)
+    if world:
+        task = WorldTask(world, checkpoint.codec)
+    else:
+        task = task_of(checkpoint, origin, None, args.corpus, args.zero_shot)
     check_clamp(checkpoint, args.clamp)
     if args.exact and args.precision != "float32":
         raise InputError("the exact denoiser needs --precision float32; leave the option out")
-    precision = resolve_precision(
-        args.precision, checkpoint.model.words.device, checkpoint.model.config.width
-    )
+    model = checkpoint.model
+    precision = resolve_precision(args.precision, model.words.device, model.config.width)
     samples = args.samples or (10 if args.corpus else 256)
     sampling = Sampling(samples, args.seed, args.clamp, args.batch_size, precision)
 
-    record: dict[str, Any] = {"checkpoint": origin, "world": task.name}
-    record |= {"trained_on": checkpoint.world} if args.zero_shot else {}
     role = "exact" if args.exact else checkpoint.role
+    record = {"checkpoint": origin, "world": task.name}
+    record |= {"trained_on": checkpoint.world} if args.zero_shot else {}
     record |= {"role": role, "provenance": checkpoint.provenance}
     if args.corpus:
-        return record | evaluate_corpus(checkpoint, task, args.sources, args.steps, sampling, args.bertscore)
+        return record | evaluate_corpus(checkpoint, task, args, sampling)
     if args.floor:
-        return record | evaluate_floor(checkpoint, task.world, args.draws, args.seed, args.split)
+        return record | evaluate_floor(checkpoint, task.world, args)
     checkpoint = perfect(checkpoint, task.world) if args.exact else checkpoint
-    return record | evaluate_world(
-        checkpoint, task.world, args.split, args.sources, args.steps, sampling, role
-    )
+    return record | evaluate_world(checkpoint, task.world, args, sampling, role)
 
 
 def evaluate_world(
-    checkpoint: Checkpoint,
-    world: World,
-    split: str,
-    count: int,
-    steps: list[int] | None,
-    sampling: Sampling,
-    name: str,
+    checkpoint: Checkpoint, world: World, args: argparse.Namespace, sampling: Sampling, name: str
 ) -> dict[str, Any]:
-    """Print both tables for `count` sources, one row for each number of steps; return the scores."""
+    """Print both tables, a row for each number of steps; return the scores."""
     from dlmone_lite.evaluation.measure import held_out_sources
+    from dlmone_lite.evaluation.metrics import world_metrics
 
-    steps = steps or STEPS[checkpoint.role]
+    steps, split = args.steps or STEPS[checkpoint.role], args.split
     check_steps(checkpoint, steps)
-    sources = held_out_sources(world, count, split)
+    sources = held_out_sources(world, args.sources, split)
     targets = references(world, split, sources)
-    print(f"{name}, world {world.name}: {count} {split} sources, {sampling.samples} samples each")
+    print(f"{name}, world {world.name}: {args.sources} {split} sources, {sampling.samples} samples each")
 
     # Copies and true samples are entries of the second table only.
     table, rows = Table(*WORLD_COLUMNS), []
     texts = {"copy": [[source] * SEEDS for source in sources], "truth": truth(world, sources, sampling.seed)}
     for nfe in steps:
-        scores, samples = world_row(table, checkpoint, world, sources, nfe, sampling, name)
-        rows.append(scores)
+        began = time.perf_counter()
+        samples = sample_texts(checkpoint, sources, nfe, sampling, f"{nfe} steps")
+        scores = {"nfe": nfe, **world_metrics(samples, [world.support(source) for source in sources])}
+        scores |= degeneration(samples, world, sources, sampling.seed)
+        rows.append({**scores, "seconds": round(time.perf_counter() - began, 2)})
+        world_row(table, name, rows[-1])
         texts[f"{name} {nfe}"] = [own[:SEEDS] for own in samples]
     field = field_table(texts, targets)
     print()
     for scores in rows:
         print(f"{name} {scores['nfe']}: {'; '.join(scores['failures']) or 'no detector fires'}")
-    settings = {"sources": count, "split": split, **asdict(sampling)}
+    settings = {"sources": args.sources, "split": split, **asdict(sampling)}
     return {"kind": "evaluation", "settings": settings, "world_scores": rows, "field_scores": field}
 
 
-def world_row(
-    table: Table,
-    checkpoint: Checkpoint,
-    world: World,
-    sources: list[str],
-    nfe: int,
-    sampling: Sampling,
-    name: str,
-) -> tuple[dict[str, Any], list[list[str]]]:
-    """Sample, score and print one number of steps; return (world scores, samples of each source)."""
-    from dlmone_lite.evaluation.metrics import world_metrics
-
-    began = time.perf_counter()
-    texts = sample_texts(checkpoint, sources, nfe, sampling, f"{nfe} steps")
-    scores = {"nfe": nfe, **world_metrics(texts, [world.support(source) for source in sources])}
-    scores |= degeneration(texts, world, sources, sampling.seed)
-    scores["seconds"] = round(time.perf_counter() - began, 2)
-    table.row(
-        name,
-        str(nfe),
-        *(with_error(scores[key], scores[f"{key}_se"]) for key in ("validity", "tv")),
-        *(fixed(scores[key]) for key in ("tv_floor", "tv_excess")),
-        with_error(scores["coverage"], scores["coverage_se"]),
-        f"{scores['distinct']:.1f} ({scores['distinct_truth']:.1f})",
-        f"{scores['seconds']:.1f}",
-    )
-    return scores, texts
+def world_row(table: Table, name: str, scores: dict[str, Any]) -> None:
+    """Print the scores of one number of steps."""
+    means = ("validity", "tv", "coverage")
+    validity, tv, coverage = (with_error(scores[key], scores[f"{key}_se"]) for key in means)
+    cells = [validity, tv, fixed(scores["tv_floor"]), fixed(scores["tv_excess"]), coverage]
+    distinct = f"{scores['distinct']:.1f} ({scores['distinct_truth']:.1f})"
+    table.row(name, str(scores["nfe"]), *cells, distinct, f"{scores['seconds']:.1f}")
 
 
 def degeneration(texts: list[list[str]], world: World, sources: list[str], seed: int) -> dict[str, Any]:
@@ -232,17 +202,15 @@ def truth(world: World, sources: list[str], seed: int, samples: int = SEEDS) -> 
     return exact_draws(world, sources, samples, random.Random(f"{world.name} truth {seed}"))
 
 
-def evaluate_floor(checkpoint: Checkpoint, world: World, draws: int, seed: int, split: str) -> dict[str, Any]:
+def evaluate_floor(checkpoint: Checkpoint, world: World, args: argparse.Namespace) -> dict[str, Any]:
     """The table of a teacher's loss above the Bayes loss by tenths of t, printed and returned."""
     from dlmone_lite.evaluation.bayes_floor import loss_by_decile
 
-    if checkpoint.role != "teacher":
-        raise InputError(
-            f"--floor compares a teacher's loss with the Bayes loss; this is a {checkpoint.role}"
-        )
+    if (role := checkpoint.role) != "teacher":
+        raise InputError(f"--floor compares a teacher's loss with the Bayes loss; this is a {role}")
     sigma_0 = float(checkpoint.provenance.get("config", {}).get("sigma_0", 0.0))
-    result = loss_by_decile(checkpoint, world, draws, seed, split, sigma_0)
-    print(f"squared error per element, {draws} draws of {split} sources in each tenth of t")
+    result = loss_by_decile(checkpoint, world, args.draws, args.seed, args.split, sigma_0)
+    print(f"squared error per element, {args.draws} draws of {args.split} sources in each tenth of t")
     table = Table(("t", -11), ("Bayes", 15), ("teacher", 15), ("above", 15), ("above/Bayes", 12))
     for row in result["deciles"]:
         cells = [f"{row[key]:.4f} ±{row[f'{key}_se']:.4f}" for key in ("bayes", "teacher", "excess")]

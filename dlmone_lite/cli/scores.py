@@ -9,14 +9,11 @@ from dlmone_lite.cli.options import command
 from dlmone_lite.errors import InputError
 from dlmone_lite.jobs.console import markdown
 
-EXAMPLES = """
---records runs/real"""
-MORE = """
-Markdown, each of our rows with the record it comes from. A record is what `evaluate --corpus FOLDER
+EXAMPLES = "\n--records runs/real"
+MORE = """Markdown, each of our rows with the record it comes from. A record is what `evaluate --corpus FOLDER
 --checkpoint C --json FILE` writes; those in data/runs/real came with the kit. Published scores are on the
 test split of the whole sets, ours on the valid split of what we trained on: compare ours with ours. A matrix
-follows: each student on each task, where `evaluate --zero-shot` has measured it.
-"""
+follows: each student on each task, where `evaluate --zero-shot` has measured it."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:

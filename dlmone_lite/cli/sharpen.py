@@ -13,14 +13,12 @@ from dlmone_lite.jobs.teachers import sharpen_teacher
 
 EXAMPLES = """--teacher runs/qqp-teacher.safetensors --corpus folder/qqp --out runs/qqp-sharp.safetensors
 --teacher runs/my.safetensors --steps 500 --set samples=4 sources=1000 --out runs/sharp.safetensors"""
-MORE = """
-First the teacher writes some sentences for each training source, its x0_hat on the nearest embeddings at
-each step (DiffuSeq's clamp); then a copy of it learns from those. What is distilled from the copy ends at
-what the teacher writes with the clamp, where the teacher's own scores end at what it writes without; the
-copy needs no clamp, and `distill` compares its students with it as it is. Embeddings stay. After many
-updates it may repeat itself; each --eval-every it writes for some valid sources, without the clamp, and the
-best is kept. Ctrl-C saves; --resume goes on to exactly the same numbers.
-"""
+MORE = """First the teacher writes some sentences for each training source, its x0_hat on the nearest
+embeddings at each step (DiffuSeq's clamp); then a copy of it learns from those. What is distilled from the
+copy ends at what the teacher writes with the clamp, where the teacher's own scores end at what it writes
+without; the copy needs no clamp, and `distill` compares its students with it as it is. Embeddings stay. After
+many updates it may repeat itself; each --eval-every it writes for some valid sources, without the clamp, and
+the best is kept. Ctrl-C saves; --resume goes on to exactly the same numbers."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:

@@ -15,16 +15,14 @@ FOLDER = Path("runs") / "lab"  # of the lab's teachers, which are trained where 
 EXAMPLES = """coefficients --list
 stages --jobs 2 --out runs/stages.jsonl
 clinic --summary"""
-MORE = """
-Each run distils a small teacher of the world pocket, evaluates its student eight times a stage against the
-exact truth, and is one line of FILE: settings, seed, scores, signs of degeneration, losses, sentences. Runs
-that FILE already holds are not made again, so an interrupted sweep goes on where it was. coefficients: one
-factor at a time and two grids, SiD alone and with its adversarial terms; stages: one stage, two stages, and
-one as long as both; clinic: broken students, with several seeds; treatments: those students, treated;
-classroom: the main runs with the shipped teacher of the world paraphrase; cause: psi against the student's
-own exact score. --summary reads FILE, or the shipped records, and prints means and standard deviations over
-seeds; for the clinic also how often the detectors are right.
-"""
+MORE = """Each run distils a small teacher of the world pocket, evaluates its student eight times a stage
+against the exact truth, and is one line of FILE: settings, seed, scores, signs of degeneration, losses,
+sentences. Runs that FILE already holds are not made again, so an interrupted sweep goes on where it was.
+coefficients: one factor at a time and two grids, SiD alone and with its adversarial terms; stages: one stage,
+two stages, and one as long as both; clinic: broken students, with several seeds; treatments: those students,
+treated; classroom: the main runs with the shipped teacher of the world paraphrase; cause: psi against the
+student's own exact score. --summary reads FILE, or the shipped records, and prints means and standard
+deviations over seeds; for the clinic also how often the detectors are right."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -55,12 +53,12 @@ def run(args: argparse.Namespace) -> None:
         pack(records, shipped(args.name))
         print(f"{len(records)} runs: {shipped(args.name)}")
         return
-    groups = list(dict.fromkeys(spec.group for spec in specs))
     if args.group:
-        if args.group not in groups:
+        groups = dict.fromkeys(spec.group for spec in specs)
+        specs = [spec for spec in specs if spec.group == args.group]
+        if not specs:
             hint = f"{nearest(args.group, groups)}; {', '.join(groups)}"
             raise InputError(f"{args.name} has no group {args.group!r}{hint}")
-        specs = [spec for spec in specs if spec.group == args.group]
     check_output(path)
     done = {record["key"] for record in read_records(path)}
     if args.list:

@@ -17,29 +17,25 @@ FIXED_BY_WORLD = (*FIXED, "length", "source_length")
 EXAMPLES = """--world paraphrase --out runs/teacher.safetensors --eval-every 1000 --log runs/teacher.jsonl
 --world paraphrase --steps 2000 --set lr=1e-3 loss=mse --set-model depth=3 --time-to .9 --eval-every 250
 --corpus folder/with/train.jsonl/and/valid.jsonl --preset lite --eval-every 500 --out runs/qqp.safetensors"""
-MORE = """
---processes N shares every batch among N processes, a GPU each if there are: the numbers stay those of one.
-Ctrl-C saves the state and stops; the same command with --resume goes on to exactly the same numbers (on
-the same machine). FILE.state is removed when the run is done. Exit code 3: the loss became NaN.
-"""
+MORE = """--processes N shares every batch among N processes, a GPU each if there are: the numbers stay those
+of one. Ctrl-C saves the state and stops; the same command with --resume goes on to exactly the same numbers
+(on the same machine). FILE.state is removed when the run is done. Exit code 3: the loss became NaN."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = options.command(commands, "train", "train a teacher", EXAMPLES, run, MORE)
-    parser.add_argument("--out", metavar="FILE.safetensors", help="default: runs/<name>-teacher.safetensors")
-    parser.add_argument("--steps", type=options.positive, help="updates (default: see --settings)")
-    parser.add_argument("--preset", default="classroom", help="shape of the network (default classroom)")
+    option = parser.add_argument
+    option("--out", metavar="FILE.safetensors", help="default: runs/<name>-teacher.safetensors")
+    option("--steps", type=options.positive, help="updates (default: see --settings)")
+    option("--preset", default="classroom", help="shape of the network (default classroom)")
     options.settings_option(parser, "--set", "training settings")
     options.settings_option(parser, "--set-model", "shape settings")
-    pieces, tokenizer = (
-        "word pieces of a corpus (8192)",
-        "take BERT's pieces from there (or bert-base-uncased)",
-    )
-    parser.add_argument("--pieces", type=options.positive, default=8192, metavar="N", help=pieces)
-    parser.add_argument("--tokenizer", metavar="FOLDER", help=tokenizer)
+    pieces = "word pieces of a corpus (8192)"
+    option("--pieces", type=options.positive, default=8192, metavar="N", help=pieces)
+    option("--tokenizer", metavar="FOLDER", help="take BERT's pieces from there (or bert-base-uncased)")
     marks = "accents and vowel signs in word pieces of a corpus (default keep; BERT's pieces have none)"
-    parser.add_argument("--accents", choices=("keep", "strip"), default="keep", help=marks)
+    option("--accents", choices=("keep", "strip"), default="keep", help=marks)
     options.training_options(parser, eval_every=0, eval_steps=32)
 
 
@@ -55,8 +51,8 @@ def run(args: argparse.Namespace) -> int | None:
     recipe = replace(RECIPES.get(args.preset, RECIPES["classroom"]), seed=args.seed)
     fixed = FIXED if args.corpus else FIXED_BY_WORLD
     if args.settings:
-        shape = listing("--set-model", preset(args.preset), fixed)
-        print(listing("--set", recipe, ("seed",)) + "\n" + shape)
+        shape = preset(args.preset)
+        print(listing("--set", recipe, ("seed",)), listing("--set-model", shape, fixed), sep="\n")
         return None
     device, shape = options.join_processes(args), shape_of(args.preset, args.set_model, fixed)
     accents = args.accents == "keep"

@@ -16,12 +16,10 @@ if TYPE_CHECKING:
 EXAMPLES = """paraphrase --sample 5
 paraphrase --support "how can i learn french in a month ?" --json targets.json
 my.grammar --build"""
-MORE = """
-NAME is a shipped world or a .grammar file; a mistake in the file is reported with its line, what is
-allowed but unwise as a warning. --json writes the exact targets of --support as [{"text": ..., "p":
-...}]. --build writes train.jsonl, valid.jsonl and test.jsonl into a folder with the world's name beside
-its grammar file.
-"""
+MORE = """NAME is a shipped world or a .grammar file; a mistake in the file is reported with its line, what is
+allowed but unwise as a warning. --json writes the exact targets of --support as [{"text": ..., "p": ...}].
+--build writes train.jsonl, valid.jsonl and test.jsonl into a folder with the world's name beside its grammar
+file."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:

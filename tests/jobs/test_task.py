@@ -13,7 +13,7 @@ import pytest
 
 from dlmone_lite import generation
 from dlmone_lite.checkpoints.checkpoint import load
-from dlmone_lite.cli.evaluate_corpus import bert_judge, by_source, row
+from dlmone_lite.cli.evaluate_corpus import bert_judge, more_scores
 from dlmone_lite.corpora.corpus import Corpus
 from dlmone_lite.corpora.word_pieces import WordPieces
 from dlmone_lite.evaluation.metrics import bleu
@@ -166,7 +166,7 @@ def test_every_sample_counts_but_for_div_4_and_mbr() -> None:
     """Twelve samples of one source: the last two alone are right; the fourth alone has new 4-grams."""
     right, wrong, new = "a b c d e", "f g h i j", "k l m n o"
     samples = [wrong] * 3 + [new] + [wrong] * 6 + [right] * 2
-    found = row(SimpleNamespace(row=lambda *cells: None), "student", 1, [samples], ["s"], [right], 0.0, None)
+    found = text_scores([samples], ["s"], [right]) | more_scores([samples], [right], None, choose=True)
     scores = [bleu([text], [right]) for text in samples]
     assert (
         found["bleu"]
@@ -249,10 +249,11 @@ def test_bertscore_that_cannot_be_had_is_said(tmp_path) -> None:
 
 def test_scores_of_each_source_have_the_mean_of_all() -> None:
     texts, targets = [["a b c d", "a b"], ["c d e f", "c d e f"]], ["a b c d", "c d e g"]
-    whole, each = text_scores(texts, targets, targets), by_source(texts, targets)
+    whole, each = text_scores(texts, targets, targets), more_scores(texts, targets, None, choose=False)
     for score in ("bleu", "self_bleu"):
         assert sum(each[f"{score}_by_source"]) / 2 == pytest.approx(whole[score], abs=1e-4)
-    assert set(by_source([["a b"]], ["a b"])) == {"bleu_by_source"}, "one sample is like no other"
+    one = more_scores([["a b"]], ["a b"], None, choose=True)
+    assert "self_bleu_by_source" not in one and one["mbr"] is None, "one sample is like no other"
 
 
 def test_bench_takes_its_sources_from_the_corpus(capsys, corpus, tmp_path) -> None:
