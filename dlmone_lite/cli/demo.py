@@ -13,7 +13,6 @@ from dlmone_lite.jobs.console import Table, fixed, tidy
 from dlmone_lite.jobs.task import exact_draws
 
 if TYPE_CHECKING:
-    from dlmone_lite.checkpoints.checkpoint import Checkpoint
     from dlmone_lite.corpora.world import World
 
 Support = dict[str, float] | None  # None of a source outside the world
@@ -49,6 +48,7 @@ def run(args: argparse.Namespace) -> None:
     from dlmone_lite.checkpoints import zoo
     from dlmone_lite.corpora.world import World
     from dlmone_lite.evaluation.measure import held_out_sources
+    from dlmone_lite.generation import generate
     from dlmone_lite.training.precision import pick_device
 
     world, device = World.load(args.world), pick_device(args.device)
@@ -65,7 +65,13 @@ def run(args: argparse.Namespace) -> None:
         table.row("truth", "-", "-", *scores(texts, support), first)
     for checkpoint, steps in ((teacher, TEACHER_STEPS), (student, STUDENT_STEPS)):
         for nfe in (*steps, FULL) if args.full and checkpoint is teacher else steps:
-            row(table, checkpoint, source, support, nfe, args)
+            generate(checkpoint, [source], steps=min(nfe, 4), seed=args.seed)  # a size's first call is slower
+            began = time.perf_counter()
+            sentence = generate(checkpoint, [source], steps=nfe, seed=args.seed)[0][0]
+            milliseconds = f"{1000 * (time.perf_counter() - began):.1f}"
+            seed, cells = args.seed + 1, [checkpoint.role, str(nfe), milliseconds]
+            texts = generate(checkpoint, [source], steps=nfe, samples=args.samples, seed=seed)[0]
+            table.row(*cells, *scores(texts, support), sentence or "(empty)")
     print("SiD matches distributions, not trajectories: the same seed need not mean the same sentence.")
 
 
@@ -94,17 +100,3 @@ def scores(texts: list[str], support: Support) -> list[str]:
     right = str(len(set(texts) & set(support)))
     shares = (fixed(measure(texts, support), 2) for measure in (coverage, total_variation))
     return [f"{validity(texts, support):.0%}", right, *shares]
-
-
-def row(
-    table: Table, checkpoint: Checkpoint, source: str, support: Support, nfe: int, args: argparse.Namespace
-) -> None:
-    """Generate and time one sentence, then generate more samples for the scores."""
-    from dlmone_lite.generation import generate
-
-    generate(checkpoint, [source], steps=min(nfe, 4), seed=args.seed)  # the first call of a size is slower
-    began = time.perf_counter()
-    sentence = generate(checkpoint, [source], steps=nfe, seed=args.seed)[0][0]
-    milliseconds = f"{1000 * (time.perf_counter() - began):.1f}"
-    texts = generate(checkpoint, [source], steps=nfe, samples=args.samples, seed=args.seed + 1)[0]
-    table.row(checkpoint.role, str(nfe), milliseconds, *scores(texts, support), sentence or "(empty)")

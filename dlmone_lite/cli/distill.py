@@ -58,18 +58,14 @@ def run(args: argparse.Namespace) -> int | None:
     out, device = output(args.out), options.join_processes(args)
     for other in filter(None, (args.out_stage1, args.out_last)):
         output(other)
-    with alone(out):
-        distil(request_of(args), *options.training_records(args, out, device, args.keep))
-    return None
 
-
-def request_of(args: argparse.Namespace) -> Distillation:
-    """The stages and the networks that the options name."""
     source = Source(args.teacher, args.world, args.corpus)
     warm_start = Changes(args.warm_start, args.set0, "--set0") if args.warm_start else None
     first, second = Changes(args.steps, args.set), Changes(args.steps2, args.set2, "--set2")
     same = {name: getattr(args, name) for name in ("stages", "start", "like", "out_stage1", "out_last")}
-    return Distillation(source=source, warm_start=warm_start, first=first, second=second, **same)
+    wanted = Distillation(source=source, warm_start=warm_start, first=first, second=second, **same)
+    distil(wanted, *options.training_records(args, out, device, args.keep))
+    return None
 
 
 def check_options(args: argparse.Namespace) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dlmone_lite.cli.evaluate_corpus import evaluate_corpus
 from dlmone_lite.cli.options import command, count, device_option, positive, step_list
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import check_output, write_json
 from dlmone_lite.jobs.console import Table, fixed, with_error
-from dlmone_lite.jobs.corpus_task import SEEDS
+from dlmone_lite.jobs.corpus_task import SEEDS, CorpusTask, text_scores
 from dlmone_lite.jobs.provenance import command_line, environment
 from dlmone_lite.jobs.sampling import Sampling, check_clamp, check_steps, sample_texts
 from dlmone_lite.jobs.task import WorldTask, exact_draws, references, task_of
@@ -22,11 +23,16 @@ if TYPE_CHECKING:
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
     from dlmone_lite.corpora.world import World
 
+Judge = Callable[[list[str], list[str]], float]  # (hypotheses, references) -> BERTScore
+CANDIDATES = 10  # samples of a source among which MBR chooses
 WORLD_COLUMNS = [("", -8), ("NFE", 5), ("validity", 13), ("TV", 13), ("floor", 6), ("excess", 6)]
 WORLD_COLUMNS += [("coverage", 13), ("distinct (truth)", 16), ("seconds", 8)]
 FIELD_COLUMNS = [("", -8), ("NFE", 5), ("BLEU", 6), ("ROUGE-L", 7), ("dist-1", 6), ("self-BLEU", 9)]
 FIELD_COLUMNS += [("div-4", 6)]
-STEPS = {"teacher": [64, 256], "student": [1, 2, 4]}
+CORPUS_COLUMNS = [("", -8), ("NFE", 5), ("BLEU", 6), ("MBR", 6), ("ROUGE-L", 7), ("BERTScore", 9)]
+CORPUS_COLUMNS += [("dist-1", 6), ("self-BLEU", 9), ("div-4", 6), ("words", 6), ("copies", 6), ("seconds", 8)]
+WORLD_STEPS = {"teacher": [64, 256], "student": [1, 2, 4]}
+CORPUS_STEPS = {"teacher": [10, 100, 500, 2000], "student": [1, 2, 4, 8]}
 EXAMPLES = """--checkpoint paraphrase-teacher --steps 64,256 --json teacher.json
 --checkpoint runs/student.safetensors --sources 64 --samples 256
 --exact paraphrase --steps 16,64,256
@@ -77,15 +83,6 @@ def run(args: argparse.Namespace) -> None:
     """Measure, print, write."""
     from dlmone_lite.training.precision import pick_device
 
-    check_options(args)
-    began, device = time.perf_counter(), pick_device(args.device)
-    record = {"command": command_line(args.argv), **evaluate(args, device), **environment(device)}
-    if args.json:
-        write_json(args.json, {**record, "seconds": round(time.perf_counter() - began, 2)})
-
-
-def check_options(args: argparse.Namespace) -> None:
-    """Refuse options that contradict each other, before anything is loaded."""
     check_output(args.json)
     if args.embeddings and not args.exact:
         raise InputError("--embeddings belongs to --exact; leave it out")
@@ -93,6 +90,10 @@ def check_options(args: argparse.Namespace) -> None:
         raise InputError("--corpus has no exact truth; leave --world, --exact and --floor out")
     if (args.zero_shot or args.bertscore) and not args.corpus:
         raise InputError("--zero-shot and --bertscore belong to --corpus; say which corpus")
+    began, device = time.perf_counter(), pick_device(args.device)
+    record = {"command": command_line(args.argv), **evaluate(args, device), **environment(device)}
+    if args.json:
+        write_json(args.json, {**record, "seconds": round(time.perf_counter() - began, 2)})
 
 
 def evaluate(args: argparse.Namespace, device: str) -> dict[str, Any]:
@@ -117,30 +118,34 @@ def evaluate(args: argparse.Namespace, device: str) -> dict[str, Any]:
     samples = args.samples or (10 if args.corpus else 256)
     sampling = Sampling(samples, args.seed, args.clamp, args.batch_size, precision)
 
-    role = "exact" if args.exact else checkpoint.role
     record = {"checkpoint": origin, "world": task.name}
     record |= {"trained_on": checkpoint.world} if args.zero_shot else {}
-    record |= {"role": role, "provenance": checkpoint.provenance}
-    if args.corpus:
-        return record | evaluate_corpus(checkpoint, task, args, sampling)
+    record |= {"role": "exact" if args.exact else checkpoint.role, "provenance": checkpoint.provenance}
     if args.floor:
         return record | evaluate_floor(checkpoint, task.world, args)
-    checkpoint = perfect(checkpoint, task.world) if args.exact else checkpoint
-    return record | evaluate_world(checkpoint, task.world, args, sampling, role)
+    if args.exact:
+        checkpoint = perfect(checkpoint, task.world)
+    steps = args.steps or (CORPUS_STEPS if args.corpus else WORLD_STEPS)[checkpoint.role]
+    check_steps(checkpoint, steps)
+    if args.corpus:
+        return record | evaluate_corpus(checkpoint, task, steps, sampling, args)
+    return record | evaluate_world(checkpoint, task.world, steps, sampling, args)
+
+
+# ---- a world
 
 
 def evaluate_world(
-    checkpoint: Checkpoint, world: World, args: argparse.Namespace, sampling: Sampling, name: str
+    checkpoint: Checkpoint, world: World, steps: list[int], sampling: Sampling, args: argparse.Namespace
 ) -> dict[str, Any]:
     """Print both tables, a row for each number of steps; return the scores."""
     from dlmone_lite.evaluation.measure import held_out_sources
     from dlmone_lite.evaluation.metrics import world_metrics
 
-    steps, split = args.steps or STEPS[checkpoint.role], args.split
-    check_steps(checkpoint, steps)
-    sources = held_out_sources(world, args.sources, split)
-    targets = references(world, split, sources)
-    print(f"{name}, world {world.name}: {args.sources} {split} sources, {sampling.samples} samples each")
+    name = "exact" if args.exact else checkpoint.role
+    sources = held_out_sources(world, args.sources, args.split)
+    targets = references(world, args.split, sources)
+    print(f"{name}, world {world.name}: {args.sources} {args.split} sources, {sampling.samples} samples each")
 
     # Copies and true samples are entries of the second table only.
     table, rows = Table(*WORLD_COLUMNS), []
@@ -151,23 +156,20 @@ def evaluate_world(
         scores = {"nfe": nfe, **world_metrics(samples, [world.support(source) for source in sources])}
         scores |= degeneration(samples, world, sources, sampling.seed)
         rows.append({**scores, "seconds": round(time.perf_counter() - began, 2)})
-        world_row(table, name, rows[-1])
         texts[f"{name} {nfe}"] = [own[:SEEDS] for own in samples]
+
+        means = ("validity", "tv", "coverage")
+        validity, tv, coverage = (with_error(scores[key], scores[f"{key}_se"]) for key in means)
+        cells = [validity, tv, fixed(scores["tv_floor"]), fixed(scores["tv_excess"]), coverage]
+        distinct = f"{scores['distinct']:.1f} ({scores['distinct_truth']:.1f})"
+        table.row(name, str(nfe), *cells, distinct, f"{rows[-1]['seconds']:.1f}")
+
     field = field_table(texts, targets)
     print()
     for scores in rows:
         print(f"{name} {scores['nfe']}: {'; '.join(scores['failures']) or 'no detector fires'}")
-    settings = {"sources": args.sources, "split": split, **asdict(sampling)}
+    settings = {"sources": args.sources, "split": args.split, **asdict(sampling)}
     return {"kind": "evaluation", "settings": settings, "world_scores": rows, "field_scores": field}
-
-
-def world_row(table: Table, name: str, scores: dict[str, Any]) -> None:
-    """Print the scores of one number of steps."""
-    means = ("validity", "tv", "coverage")
-    validity, tv, coverage = (with_error(scores[key], scores[f"{key}_se"]) for key in means)
-    cells = [validity, tv, fixed(scores["tv_floor"]), fixed(scores["tv_excess"]), coverage]
-    distinct = f"{scores['distinct']:.1f} ({scores['distinct_truth']:.1f})"
-    table.row(name, str(scores["nfe"]), *cells, distinct, f"{scores['seconds']:.1f}")
 
 
 def degeneration(texts: list[list[str]], world: World, sources: list[str], seed: int) -> dict[str, Any]:
@@ -218,3 +220,75 @@ def evaluate_floor(checkpoint: Checkpoint, world: World, args: argparse.Namespac
         table.row(f"{row['t_from']}-{row['t_to']}", *cells, ratio)
     print(f"a dash: Bayes loss below 5% of the embeddings' variance ({result['embedding_variance']:.2f})")
     return {"kind": "floor", "floor": result}
+
+
+# ---- a corpus: DiffuSeq's scores, beside those of copying the source
+
+
+def evaluate_corpus(
+    checkpoint: Checkpoint, task: CorpusTask, steps: list[int], sampling: Sampling, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Print a row for copying the source and one for each number of steps; return them for a record.
+
+    Scores are means over all samples of each source, except three. div-4, which falls with the number of
+    samples, takes three of them. MBR is the BLEU of the sample among the first ten, DiffuSeq's number, that
+    agrees best with the others. BERTScore takes the first sample; None without its package or its weights.
+    """
+    role = checkpoint.role
+    sources, targets = (side[: args.sources] for side in task.valid)
+    print(f"{role}, corpus {task.name}: {len(sources)} valid sources, {sampling.samples} samples each")
+    print(task.about_valid())
+    judge, note = bert_judge(args.bertscore)
+
+    table, rows = Table(*CORPUS_COLUMNS), []
+    texts = [[source] * min(SEEDS, sampling.samples) for source in sources]
+    for nfe in (0, *steps):  # 0: the source, copied
+        began = time.perf_counter()
+        if nfe:
+            texts = sample_texts(checkpoint, sources, nfe, sampling, f"{nfe} steps")
+        seconds = time.perf_counter() - began
+        scores = {"name": role if nfe else "copy", "nfe": nfe, **text_scores(texts, sources, targets)}
+        scores |= more_scores(texts, targets, judge, choose=nfe > 0)
+        rows.append({**scores, "seconds": round(seconds, 2)})
+        printed = ("bleu", "mbr", "rouge_l", "bertscore", "dist_1", "self_bleu", "div_4")
+        ends = fixed(scores["length"], 1), fixed(scores["copies"]), fixed(seconds, 1)
+        table.row(scores["name"], str(nfe or "-"), *(fixed(scores[key]) for key in printed), *ends)
+    print("ROUGE-L compares words, of scripts without spaces characters; an [UNK] is never right")
+    print(note)
+    settings = {"sources": len(sources), "split": "valid", **asdict(sampling)}
+    found = {"kind": "corpus-evaluation", "settings": settings, "unknown": task.unknown}
+    return {**found, "text_scores": rows, "bertscore": note}
+
+
+def more_scores(
+    texts: list[list[str]], targets: list[str], judge: Judge | None, choose: bool
+) -> dict[str, Any]:
+    """What `text_scores` lacks: scores of each source, for paired comparisons; MBR if `choose`; BERTScore.
+
+    The means of `bleu_by_source` and `self_bleu_by_source` are `bleu` and `self_bleu`.
+    """
+    from dlmone_lite.evaluation.metrics import bleu, mbr, self_bleu
+
+    bleus = [bleu(own, [target] * len(own)) for own, target in zip(texts, targets, strict=True)]
+    scores: dict[str, Any] = {"bleu_by_source": [round(value, 4) for value in bleus]}
+    several = len(texts[0]) > 1
+    if several:
+        scores["self_bleu_by_source"] = [round(self_bleu([own]), 4) for own in texts]
+    best = [mbr(own[:CANDIDATES]) for own in texts] if several and choose else None
+    scores["mbr"] = bleu(best, targets) if best else None
+    return {**scores, "bertscore": judge([own[0] for own in texts], targets) if judge else None}
+
+
+def bert_judge(model: str | None) -> tuple[Judge | None, str]:
+    """(BERTScore or None, a note on it), by the model in a folder, or on the hub if `model` is "hub"."""
+    from dlmone_lite.evaluation.metrics import DEBERTA, bertscore
+
+    if not model:
+        return None, "BERTScore was not asked for (--bertscore hub, or a folder with the model)"
+    model = DEBERTA if model == "hub" else model
+    judge = partial(bertscore, model=model)
+    try:
+        judge(["a"], ["a"])
+    except InputError as error:
+        return None, f"no BERTScore: {error}"
+    return judge, f"BERTScore F1 by {model}"

@@ -27,8 +27,8 @@ deviations over seeds; for the clinic also how often the detectors are right."""
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
-    parser = command(commands, "sweep", "many small distillations, one factor at a time", EXAMPLES, run, MORE)
-    option = parser.add_argument
+    summary = "many small distillations, one factor at a time"
+    option = command(commands, "sweep", summary, EXAMPLES, run, MORE).add_argument
     option("name", help="coefficients, stages, clinic, treatments, classroom or cause")
     option("--out", metavar="FILE.jsonl", help="default: runs/sweep-NAME.jsonl")
     option("--jobs", type=positive, default=2, help="processes, one core each (default 2)")

@@ -24,8 +24,7 @@ file."""
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
-    parser = command(commands, "world", "describe and check a world", EXAMPLES, run, MORE)
-    option = parser.add_argument
+    option = command(commands, "world", "describe and check a world", EXAMPLES, run, MORE).add_argument
     option("name", metavar="NAME", help="shipped world or .grammar file")
     option("--sample", type=positive, metavar="N", help="print N random pairs")
     option("--seed", type=count, default=0, help="of --sample (default 0)")

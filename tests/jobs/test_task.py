@@ -13,7 +13,7 @@ import pytest
 
 from dlmone_lite import generation
 from dlmone_lite.checkpoints.checkpoint import load
-from dlmone_lite.cli.evaluate_corpus import bert_judge, more_scores
+from dlmone_lite.cli.evaluate import bert_judge, more_scores
 from dlmone_lite.corpora.corpus import Corpus
 from dlmone_lite.corpora.word_pieces import WordPieces
 from dlmone_lite.evaluation.metrics import bleu
