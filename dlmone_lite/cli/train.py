@@ -12,8 +12,7 @@ from dlmone_lite.jobs.state import alone
 from dlmone_lite.jobs.task import new_task
 from dlmone_lite.jobs.teachers import train_teacher
 
-FIXED = ("vocab_size",)  # fields of a shape that follow from the data
-FIXED_BY_WORLD = (*FIXED, "length", "source_length")
+FIXED_BY_WORLD = ("vocab_size", "length", "source_length")  # fields of a shape that follow from the data
 EXAMPLES = """--world paraphrase --out runs/teacher.safetensors --eval-every 1000 --log runs/teacher.jsonl
 --world paraphrase --steps 2000 --set lr=1e-3 loss=mse --set-model depth=3 --time-to .9 --eval-every 250
 --corpus folder/with/train.jsonl/and/valid.jsonl --preset lite --eval-every 500 --out runs/qqp.safetensors"""
@@ -49,14 +48,13 @@ def run(args: argparse.Namespace) -> int | None:
 
     # The classroom's recipe, or DiffuSeq's published one for the preset `paper`.
     recipe = replace(RECIPES.get(args.preset, RECIPES["classroom"]), seed=args.seed)
-    fixed = FIXED if args.corpus else FIXED_BY_WORLD
+    fixed = ("vocab_size",) if args.corpus else FIXED_BY_WORLD
     if args.settings:
         shape = preset(args.preset)
         print(listing("--set", recipe, ("seed",)), listing("--set-model", shape, fixed), sep="\n")
         return None
     device, shape = options.join_processes(args), shape_of(args.preset, args.set_model, fixed)
-    accents = args.accents == "keep"
-    task = new_task(args.world, args.corpus, shape, args.pieces, args.tokenizer, accents)
+    task = new_task(args.world, args.corpus, shape, args.pieces, args.tokenizer, args.accents == "keep")
     out = output(args.out or f"runs/{task.name}-teacher.safetensors")
     job = Job(task, *options.training_records(args, out, device))
     with alone(out):
