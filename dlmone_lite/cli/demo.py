@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dlmone_lite.cli.options import command, count, device_option, positive
 from dlmone_lite.errors import InputError
+from dlmone_lite.evaluation import metrics
 from dlmone_lite.jobs.console import Table, fixed, tidy
 from dlmone_lite.jobs.task import exact_draws
 
@@ -77,8 +78,6 @@ def run(args: argparse.Namespace) -> None:
 
 def exact_targets(world: World, source: str, samples: int) -> Support:
     """Print and return the exact distribution of a source's targets; None for a source outside the world."""
-    from dlmone_lite.evaluation.metrics import expected_distinct, tv_floor
-
     print(f"source: {source}")
     try:
         support = world.support(source)
@@ -86,17 +85,16 @@ def exact_targets(world: World, source: str, samples: int) -> Support:
         print(f"note: {error}; so its truth is not known, and only the sentences are shown", flush=True)
         return None
     where = "a training source" if source in set(world.split_sources("train")) else "held out from training"
-    show = f"show {expected_distinct(support, samples):.1f}, at TV {tv_floor(support, samples):.2f}"
-    print(f"{where}; {len(support)} right sentences; {samples} true samples {show}", flush=True)
+    distinct, floor = metrics.expected_distinct(support, samples), metrics.tv_floor(support, samples)
+    show = f"{samples} true samples show {distinct:.1f}, at TV {floor:.2f}"
+    print(f"{where}; {len(support)} right sentences; {show}", flush=True)
     return support
 
 
 def scores(texts: list[str], support: Support) -> list[str]:
     """The cells valid, distinct, coverage, TV."""
-    from dlmone_lite.evaluation.metrics import coverage, total_variation, validity
-
     if support is None:
         return ["-", str(len(set(texts))), "-", "-"]
     right = str(len(set(texts) & set(support)))
-    shares = (fixed(measure(texts, support), 2) for measure in (coverage, total_variation))
-    return [f"{validity(texts, support):.0%}", right, *shares]
+    shares = (measure(texts, support) for measure in (metrics.coverage, metrics.total_variation))
+    return [f"{metrics.validity(texts, support):.0%}", right, *(fixed(share, 2) for share in shares)]

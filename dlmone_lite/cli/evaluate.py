@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.cli.options import command, count, device_option, positive, step_list
 from dlmone_lite.errors import InputError
+from dlmone_lite.evaluation.metrics import DEBERTA, bertscore, bleu, mbr, self_bleu, world_metrics
 from dlmone_lite.files import check_output, write_json
 from dlmone_lite.jobs.console import Table, fixed, with_error
 from dlmone_lite.jobs.corpus_task import SEEDS, CorpusTask, text_scores
@@ -140,7 +141,6 @@ def evaluate_world(
 ) -> dict[str, Any]:
     """Print both tables, a row for each number of steps; return the scores."""
     from dlmone_lite.evaluation.measure import held_out_sources
-    from dlmone_lite.evaluation.metrics import world_metrics
 
     name = "exact" if args.exact else checkpoint.role
     sources = held_out_sources(world, args.sources, args.split)
@@ -267,8 +267,6 @@ def more_scores(
 
     The means of `bleu_by_source` and `self_bleu_by_source` are `bleu` and `self_bleu`.
     """
-    from dlmone_lite.evaluation.metrics import bleu, mbr, self_bleu
-
     bleus = [bleu(own, [target] * len(own)) for own, target in zip(texts, targets, strict=True)]
     scores: dict[str, Any] = {"bleu_by_source": [round(value, 4) for value in bleus]}
     several = len(texts[0]) > 1
@@ -281,8 +279,6 @@ def more_scores(
 
 def bert_judge(model: str | None) -> tuple[Judge | None, str]:
     """(BERTScore or None, a note on it), by the model in a folder, or on the hub if `model` is "hub"."""
-    from dlmone_lite.evaluation.metrics import DEBERTA, bertscore
-
     if not model:
         return None, "BERTScore was not asked for (--bertscore hub, or a folder with the model)"
     model = DEBERTA if model == "hub" else model

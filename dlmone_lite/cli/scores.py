@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dlmone_lite.cli.options import command
 from dlmone_lite.errors import InputError
+from dlmone_lite.evaluation.published import REAL, measured, table, zero_shot
 from dlmone_lite.jobs.console import markdown
 
 EXAMPLES = "\n--records runs/real"
@@ -24,8 +25,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table, and the matrix if there are records for it."""
-    from dlmone_lite.evaluation.published import REAL, measured, table, zero_shot
-
     folder = Path(args.records) if args.records else REAL
     rows = measured(folder)
     if args.records and not rows:
