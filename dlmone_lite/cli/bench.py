@@ -43,20 +43,19 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     summary = "time one step against many, or training at a preset's size"
     parser = command(commands, "bench", summary, EXAMPLES, run, MORE)
-    option = parser.add_argument
-    option("--teacher", metavar="NAME_OR_FILE")
-    option("--student", metavar="NAME_OR_FILE")
-    option("--corpus", help="where the corpus lies that both were trained on, if it was one")
-    option("--steps", type=positive, default=2000, help="of the teacher (default 2000)")
-    option("--student-steps", type=positive, default=1, help="of the student (default 1)")
-    option("--repeats", type=positive, default=3, help="of the teacher; ten times as many of the student (3)")
-    option("--preset", default="lite", help="without a teacher: the size (default lite)")
-    rows, at = "rows (default: 64; paper on a CPU: 4)", "to write at (1,2,4,8,100; the last is slow)"
-    option("--batch-size", type=positive, default=0, metavar="N", help=rows)
-    option("--nfe", type=step_list, default=[1, 2, 4, 8, 100], help=at)
-    compiled = "without a teacher: ours by torch.compile too, a minute more"
-    option("--compile", action="store_true", help=compiled)
-    option("--json", metavar="FILE", help="write all times there")
+    add = parser.add_argument
+    add("--teacher", metavar="NAME_OR_FILE")
+    add("--student", metavar="NAME_OR_FILE")
+    add("--corpus", help="where the corpus lies that both were trained on, if it was one")
+    add("--steps", type=positive, default=2000, help="of the teacher (default 2000)")
+    add("--student-steps", type=positive, default=1, help="of the student (default 1)")
+    add("--repeats", type=positive, default=3, help="of the teacher; ten times as many of the student (3)")
+    add("--preset", default="lite", help="without a teacher: the size (default lite)")
+    add("--batch-size", type=positive, default=0, metavar="N", help="rows (default: 64; paper on a CPU: 4)")
+    at = "to write at (1,2,4,8,100; the last is slow)"
+    add("--nfe", type=step_list, default=[1, 2, 4, 8, 100], help=at)
+    add("--compile", action="store_true", help="without a teacher: ours by torch.compile too, a minute more")
+    add("--json", metavar="FILE", help="write all times there")
     device_option(parser)
 
 

@@ -32,14 +32,14 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     summary = "a teacher in many steps against its student in one"
     parser = command(commands, "demo", summary, EXAMPLES, run, MORE)
-    option = parser.add_argument
-    option("sentence", nargs="?", metavar="SENTENCE", help="source (default: one held out from training)")
-    option("--world", default="paraphrase", help="name or .grammar file (default paraphrase)")
-    option("--teacher", metavar="NAME_OR_FILE", help="default: <world>-teacher")
-    option("--student", metavar="NAME_OR_FILE", help="default: <world>-student")
-    option("--full", action="store_true", help=f"the teacher in {FULL} steps as well")
-    option("--seed", type=count, default=0, help="of the noise (default 0)")
-    option("--samples", type=positive, default=32, metavar="K", help="samples for the scores (default 32)")
+    add = parser.add_argument
+    add("sentence", nargs="?", metavar="SENTENCE", help="source (default: one held out from training)")
+    add("--world", default="paraphrase", help="name or .grammar file (default paraphrase)")
+    add("--teacher", metavar="NAME_OR_FILE", help="default: <world>-teacher")
+    add("--student", metavar="NAME_OR_FILE", help="default: <world>-student")
+    add("--full", action="store_true", help=f"the teacher in {FULL} steps as well")
+    add("--seed", type=count, default=0, help="of the noise (default 0)")
+    add("--samples", type=positive, default=32, metavar="K", help="samples for the scores (default 32)")
     device_option(parser)
 
 

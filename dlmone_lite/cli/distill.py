@@ -25,21 +25,21 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     summary = "distil a teacher into a one-step student"
     parser = options.command(commands, "distill", summary, EXAMPLES, run, MORE)
-    option = parser.add_argument
+    add = parser.add_argument
     options.source_options(parser, "the student to write")
-    option("--start", metavar="NAME_OR_FILE", help="student to begin with (default: the teacher's weights)")
-    option("--like", metavar="NAME_OR_FILE", help="the teacher that students are compared with (--teacher)")
-    option("--stages", type=int, choices=(0, 1, 2), default=1, help="default 1; 0: the warm start alone")
-    option("--out-stage1", metavar="FILE.safetensors", help="with --stages 2: also keep stage one's student")
-    option("--steps", type=options.positive, help="updates of stage one (default: see --settings)")
-    option("--steps2", type=options.positive, help="updates of stage two (default: as stage one)")
+    add("--start", metavar="NAME_OR_FILE", help="student to begin with (default: the teacher's weights)")
+    add("--like", metavar="NAME_OR_FILE", help="the teacher that students are compared with (--teacher)")
+    add("--stages", type=int, choices=(0, 1, 2), default=1, help="default 1; 0: the warm start alone")
+    add("--out-stage1", metavar="FILE.safetensors", help="with --stages 2: also keep stage one's student")
+    add("--steps", type=options.positive, help="updates of stage one (default: see --settings)")
+    add("--steps2", type=options.positive, help="updates of stage two (default: as stage one)")
     warm = "updates of a regression before stage one (none)"
-    option("--warm-start", type=options.positive, metavar="N", help=warm)
+    add("--warm-start", type=options.positive, metavar="N", help=warm)
     options.settings_option(parser, "--set0", "settings of the warm start")
     options.settings_option(parser, "--set", "settings of stage one")
     options.settings_option(parser, "--set2", "what stage two changes")
     options.keep_option(parser, "students about as diverse as their teacher")
-    option("--out-last", metavar="FILE.safetensors", help="also keep the student at the end")
+    add("--out-last", metavar="FILE.safetensors", help="also keep the student at the end")
     options.training_options(parser, eval_every=200, eval_steps=1)
 
 

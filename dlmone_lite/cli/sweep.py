@@ -28,15 +28,15 @@ deviations over seeds; for the clinic also how often the detectors are right."""
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     summary = "many small distillations, one factor at a time"
-    option = command(commands, "sweep", summary, EXAMPLES, run, MORE).add_argument
-    option("name", help="coefficients, stages, clinic, treatments, classroom or cause")
-    option("--out", metavar="FILE.jsonl", help="default: runs/sweep-NAME.jsonl")
-    option("--jobs", type=positive, default=2, help="processes, one core each (default 2)")
-    option("--group", help="only the runs of this group, `base` or `teacher`, say")
-    option("--limit", type=positive, metavar="N", help="make at most N runs now")
-    option("--summary", action="store_true", help="print what the records say, and stop")
-    option("--ship", action="store_true", help="put FILE's runs into data/runs, compressed, and stop")
-    option("--list", action="store_true", help="name the runs and whether they are done, and stop")
+    add = command(commands, "sweep", summary, EXAMPLES, run, MORE).add_argument
+    add("name", help="coefficients, stages, clinic, treatments, classroom or cause")
+    add("--out", metavar="FILE.jsonl", help="default: runs/sweep-NAME.jsonl")
+    add("--jobs", type=positive, default=2, help="processes, one core each (default 2)")
+    add("--group", help="only the runs of this group, `base` or `teacher`, say")
+    add("--limit", type=positive, metavar="N", help="make at most N runs now")
+    add("--summary", action="store_true", help="print what the records say, and stop")
+    add("--ship", action="store_true", help="put FILE's runs into data/runs, compressed, and stop")
+    add("--list", action="store_true", help="name the runs and whether they are done, and stop")
 
 
 def run(args: argparse.Namespace) -> None:

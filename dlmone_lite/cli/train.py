@@ -24,17 +24,16 @@ of one. Ctrl-C saves the state and stops; the same command with --resume goes on
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = options.command(commands, "train", "train a teacher", EXAMPLES, run, MORE)
-    option = parser.add_argument
-    option("--out", metavar="FILE.safetensors", help="default: runs/<name>-teacher.safetensors")
-    option("--steps", type=options.positive, help="updates (default: see --settings)")
-    option("--preset", default="classroom", help="shape of the network (default classroom)")
+    add = parser.add_argument
+    add("--out", metavar="FILE.safetensors", help="default: runs/<name>-teacher.safetensors")
+    add("--steps", type=options.positive, help="updates (default: see --settings)")
+    add("--preset", default="classroom", help="shape of the network (default classroom)")
     options.settings_option(parser, "--set", "training settings")
     options.settings_option(parser, "--set-model", "shape settings")
-    pieces = "word pieces of a corpus (8192)"
-    option("--pieces", type=options.positive, default=8192, metavar="N", help=pieces)
-    option("--tokenizer", metavar="FOLDER", help="take BERT's pieces from there (or bert-base-uncased)")
+    add("--pieces", type=options.positive, default=8192, metavar="N", help="word pieces of a corpus (8192)")
+    add("--tokenizer", metavar="FOLDER", help="take BERT's pieces from there (or bert-base-uncased)")
     marks = "accents and vowel signs in word pieces of a corpus (default keep; BERT's pieces have none)"
-    option("--accents", choices=("keep", "strip"), default="keep", help=marks)
+    add("--accents", choices=("keep", "strip"), default="keep", help=marks)
     options.training_options(parser, eval_every=0, eval_steps=32)
 
 

@@ -24,13 +24,13 @@ file."""
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
-    option = command(commands, "world", "describe and check a world", EXAMPLES, run, MORE).add_argument
-    option("name", metavar="NAME", help="shipped world or .grammar file")
-    option("--sample", type=positive, metavar="N", help="print N random pairs")
-    option("--seed", type=count, default=0, help="of --sample (default 0)")
-    option("--support", metavar="SENTENCE", help="all right targets of this source, with probabilities")
-    option("--json", metavar="FILE", help="write the targets of --support, or else the description")
-    option("--build", action="store_true", help="write the splits")
+    add = command(commands, "world", "describe and check a world", EXAMPLES, run, MORE).add_argument
+    add("name", metavar="NAME", help="shipped world or .grammar file")
+    add("--sample", type=positive, metavar="N", help="print N random pairs")
+    add("--seed", type=count, default=0, help="of --sample (default 0)")
+    add("--support", metavar="SENTENCE", help="all right targets of this source, with probabilities")
+    add("--json", metavar="FILE", help="write the targets of --support, or else the description")
+    add("--build", action="store_true", help="write the splits")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -40,32 +40,23 @@ def run(args: argparse.Namespace) -> None:
     check_output(args.json)
     world = World.load(args.name)
     if args.support is not None:
-        support(world, tidy(args.support), args.json)
-    if args.sample:
-        sample(world, args.sample, args.seed)
+        targets = world.support(tidy(args.support))
+        if args.json:
+            write_json(args.json, [{"text": text, "p": p} for text, p in targets.items()])
+        else:
+            print("\n".join(f"{p:.4f}  {text}" for text, p in targets.items()))
+
+    if args.sample:  # a source of any split, a target from its exact conditional distribution
+        generator = random.Random(args.seed)
+        sources = [source for split in ("train", "valid", "test") for source in world.split_sources(split)]
+        for _ in range(args.sample):
+            source = generator.choice(sources)
+            print(f"{source}\n  -> {world.sample(source, generator)}")
+
     if args.build:
         print(f"written: train.jsonl, valid.jsonl and test.jsonl in {world.write_splits()}")
     if args.support is None and not args.sample and not args.build:
         describe(world, args.json)
-
-
-def support(world: World, source: str, path: str | None) -> None:
-    """Print or write the exact targets of a source, the most likely first."""
-    targets = world.support(source)
-    if path:
-        write_json(path, [{"text": text, "p": p} for text, p in targets.items()])
-        return
-    for text, p in targets.items():
-        print(f"{p:.4f}  {text}")
-
-
-def sample(world: World, pairs: int, seed: int) -> None:
-    """Print random pairs: a source of any split, a target from its exact conditional distribution."""
-    generator = random.Random(seed)
-    sources = [source for split in ("train", "valid", "test") for source in world.split_sources(split)]
-    for _ in range(pairs):
-        source = generator.choice(sources)
-        print(f"{source}\n  -> {world.sample(source, generator)}")
 
 
 def describe(world: World, path: str | None) -> None:
