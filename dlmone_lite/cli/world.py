@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> None:
         if args.json:
             write_json(args.json, [{"text": text, "p": p} for text, p in targets.items()])
         else:
-            print("\n".join(f"{p:.4f}  {text}" for text, p in targets.items()))
+            for text, p in targets.items():
+                print(f"{p:.4f}  {text}")
 
     if args.sample:  # a source of any split, a target from its exact conditional distribution
         generator = random.Random(args.seed)
