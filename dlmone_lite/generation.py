@@ -24,15 +24,33 @@ def generate_batch(
     clamp: bool = False,
     trace: sample.Trace | None = None,
 ) -> Tensor:
-    """Target embeddings x (B, L, D) for the sources of a batch: a teacher samples ancestrally, a student by
-    its own sampler; `steps` is the number of network evaluations."""
+    """Target embeddings x (B, L, D) for the sources of a batch, by the sampler of the checkpoint's role.
+
+    A teacher samples ancestrally, a student by its own sampler; `steps` is the number of network evaluations.
+    """
     model = checkpoint.model
-    given = model, model.schedule, batch, model.embed(batch.ids)
+    clean = model.embed(batch.ids)
     if checkpoint.role == "student":
-        t_init = checkpoint.sampling["t_init"]
-        return sample.student(*given, t_init=t_init, steps=steps, generator=generator, trace=trace)
-    clamping = model.clamp if clamp else None
-    return sample.ancestral(*given, steps=steps, generator=generator, clamp=clamping, trace=trace)
+        return sample.student(
+            model,
+            model.schedule,
+            batch,
+            clean,
+            t_init=checkpoint.sampling["t_init"],
+            steps=steps,
+            generator=generator,
+            trace=trace,
+        )
+    return sample.ancestral(
+        model,
+        model.schedule,
+        batch,
+        clean,
+        steps=steps,
+        generator=generator,
+        clamp=model.clamp if clamp else None,
+        trace=trace,
+    )
 
 
 @torch.no_grad()
@@ -54,9 +72,10 @@ def generate(
     chunk of rows has its own generator, so texts depend on seed, batch_size, precision and the kind of device
     alone. Raises InputError for samples or steps below 1 and for sources that do not fit.
     """
-    for name, value in (("samples", samples), ("steps", steps)):
-        if value < 1:
-            raise InputError(f"{name} must be at least 1, got {value}")
+    if samples < 1:
+        raise InputError(f"samples must be at least 1, got {samples}")
+    if steps < 1:
+        raise InputError(f"steps must be at least 1, got {steps}")
     reuse_memory()
     device = checkpoint.model.words.device
     precision = resolve_precision(precision, device, checkpoint.model.config.width)

@@ -51,6 +51,46 @@ def anchor(x: Tensor, clean: Tensor, batch: Batch) -> Tensor:
     return torch.where(batch.target[..., None], x, clean)
 
 
+def ancestral_step(
+    schedule: Schedule,
+    x_t: Tensor,
+    x0_hat: Tensor,
+    t: int,
+    s: int,
+    noise: Tensor,
+    variance: str = "posterior",
+) -> Tensor:
+    """One ancestral step from t to s < t (DDPM, alg. 2): x_s ~ q(x_s | x_t, x0_hat), with `noise` as its
+    randomness.
+
+    variance "posterior" is that of q; "beta" is the variance of q(x_t | x_s), which DiffuSeq's code uses.
+    """
+    alpha_t, sigma_t = schedule.like(t, x_t)
+    alpha_s, sigma_s = schedule.like(s, x_t)
+    mean, std = posterior(x_t, x0_hat, alpha_t, sigma_t, alpha_s, sigma_s)
+    if variance == "beta":
+        std = (sigma_t**2 - (alpha_t / alpha_s * sigma_s) ** 2).sqrt()
+    return mean + std * noise
+
+
+def ddim_step(
+    schedule: Schedule,
+    x_t: Tensor,
+    x0_hat: Tensor,
+    t: int,
+    s: int,
+    noise: Tensor | None = None,
+    eta: float = 0.0,
+) -> Tensor:
+    """One DDIM step from t to s < t (Song et al. 2021, eq. 12); eta above 0 adds that share of `noise`."""
+    alpha_t, sigma_t = schedule.like(t, x_t)
+    alpha_s, sigma_s = schedule.like(s, x_t)
+    eps = x0_to_eps(x_t, x0_hat, alpha_t, sigma_t)
+    std = eta * sigma_s / sigma_t * (1 - (alpha_t / alpha_s) ** 2).sqrt()
+    mean = alpha_s * x0_hat + (sigma_s**2 - std**2).clamp(min=0).sqrt() * eps
+    return mean if noise is None else mean + std * noise
+
+
 StepFn = Callable[[Tensor, Tensor, int, int], Tensor]  # (x_t, x0_hat, t, s) -> x_s
 
 
@@ -64,9 +104,10 @@ def denoise_along(
     clamp: Callable[[Tensor], Tensor] | None = None,
     trace: Trace | None = None,
 ) -> Tensor:
-    """The loop of every sampler: x (B, L, D) at times[0] -> x0_hat at the last time, which is 0. Source
-    positions are anchored to `clean` from the start on; `clamp` rounds each x0_hat."""
-    x = anchor(x, clean, batch)
+    """The loop of every sampler: x (B, L, D) at times[0] -> x0_hat at the last time, which is 0.
+
+    Source positions are anchored to `clean` at every step; `clamp` rounds each x0_hat.
+    """
     for t, s in zip(times[:-1], times[1:], strict=True):
         x0_hat = denoiser(x, torch.full((len(x),), t, device=x.device), batch)
         if clamp is not None:
@@ -92,22 +133,17 @@ def ancestral(
     """Ancestral sampling (DDPM, alg. 2) -> x at t = 0 (B, L, D).
 
     clean (B, L, D) holds the source embeddings. `steps` is a number, evenly in t, or the times themselves,
-    from T down to 0. variance "posterior" is that of x_s ~ q(x_s | x_t, x0_hat); "beta" is the variance of
-    q(x_t | x_s), which DiffuSeq's code uses.
+    from T down to 0. See `ancestral_step` for the variances.
     """
     if variance not in ("posterior", "beta"):
         raise InputError(f"unknown variance {variance!r}; known: posterior, beta")
     times = timesteps(schedule.T, steps) if isinstance(steps, int) else list(steps)
 
     def step(x_t: Tensor, x0_hat: Tensor, t: int, s: int) -> Tensor:
-        alpha_t, sigma_t = schedule.like(t, x_t)
-        alpha_s, sigma_s = schedule.like(s, x_t)
-        mean, std = posterior(x_t, x0_hat, alpha_t, sigma_t, alpha_s, sigma_s)
-        if variance == "beta":
-            std = (sigma_t**2 - (alpha_t / alpha_s * sigma_s) ** 2).sqrt()
-        return mean + std * noise_like(x_t, generator)
+        return ancestral_step(schedule, x_t, x0_hat, t, s, noise_like(x_t, generator), variance)
 
-    return denoise_along(denoiser, step, noise_like(clean, generator), times, batch, clean, clamp, trace)
+    x = anchor(noise_like(clean, generator), clean, batch)
+    return denoise_along(denoiser, step, x, times, batch, clean, clamp, trace)
 
 
 def ddim(
@@ -123,18 +159,16 @@ def ddim(
     clamp: Callable[[Tensor], Tensor] | None = None,
     trace: Trace | None = None,
 ) -> Tensor:
-    """DDIM (Song et al. 2021, eq. 12) -> x at t = 0 (B, L, D). eta = 0 is deterministic, eta = 1 equals
-    `ancestral` with its posterior variance. `start` (B, L, D) replaces the noise drawn at t = T."""
+    """DDIM -> x at t = 0 (B, L, D): eta = 0 is deterministic, eta = 1 equals `ancestral` with its posterior
+    variance.
+
+    `start` (B, L, D) is the noise at t = T, instead of a draw from `generator`.
+    """
 
     def step(x_t: Tensor, x0_hat: Tensor, t: int, s: int) -> Tensor:
-        alpha_t, sigma_t = schedule.like(t, x_t)
-        alpha_s, sigma_s = schedule.like(s, x_t)
-        eps = x0_to_eps(x_t, x0_hat, alpha_t, sigma_t)
-        std = eta * sigma_s / sigma_t * (1 - (alpha_t / alpha_s) ** 2).sqrt()
-        mean = alpha_s * x0_hat + (sigma_s**2 - std**2).clamp(min=0).sqrt() * eps
-        return mean + std * noise_like(x_t, generator) if eta else mean
+        return ddim_step(schedule, x_t, x0_hat, t, s, noise_like(x_t, generator) if eta else None, eta)
 
-    x = noise_like(clean, generator) if start is None else start
+    x = anchor(noise_like(clean, generator) if start is None else start, clean, batch)
     return denoise_along(denoiser, step, x, timesteps(schedule.T, steps), batch, clean, clamp, trace)
 
 
@@ -149,8 +183,10 @@ def student(
     generator: torch.Generator,
     trace: Trace | None = None,
 ) -> Tensor:
-    """The student's sampler -> x at t = 0 (B, L, D): x0_hat = G(sigma z, t_init) in one step; further steps
-    re-noise x0_hat to t_init (1 - i/steps) and denoise it again (SiD-LSG)."""
+    """The student's sampler -> x at t = 0 (B, L, D): x0_hat = G(sigma z, t_init) in one step.
+
+    Further steps re-noise x0_hat to t_init (1 - i/steps) and denoise it again (SiD-LSG).
+    """
     if not 1 <= steps <= t_init:
         raise InputError(f"the student takes between 1 and {t_init} steps, got {steps}")
 
@@ -158,6 +194,6 @@ def student(
         return schedule.diffuse(x0_hat, s, noise_like(clean, generator))
 
     sigma = schedule.like(t_init, clean)[1]
-    x = sigma * noise_like(clean, generator)
+    x = anchor(sigma * noise_like(clean, generator), clean, batch)
     times = timesteps(schedule.T, steps, t_init)
     return denoise_along(generate, step, x, times, batch, clean, trace=trace)
