@@ -92,6 +92,18 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         file.write(data)
 
 
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write several files, all or none: each is complete on disk before the first takes its place."""
+    for path in contents:
+        check_output(path)
+    with contextlib.ExitStack() as stack:
+        for path, data in contents.items():
+            file = stack.enter_context(replacing(path))
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 text file whole or not at all, its line ends as they are."""
     write_bytes(path, text.encode("utf-8"))

@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int | None:
     first, second = Changes(args.steps, args.set), Changes(args.steps2, args.set2, "--set2")
     same = {name: getattr(args, name) for name in ("stages", "start", "like", "out_stage1", "out_last")}
     wanted = Distillation(source=source, warm_start=warm_start, first=first, second=second, **same)
-    distil(wanted, *options.training_records(args, out, device, args.keep))
+    with alone(out):
+        distil(wanted, *options.training_records(args, out, device, args.keep))
     return None
 
 

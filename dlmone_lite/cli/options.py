@@ -48,8 +48,10 @@ def _number(kind: type, least: float, most: float, what: str) -> Callable[[str],
     return parse
 
 
-positive = _number(int, 1, float("inf"), "a whole number of at least 1")
-count = _number(int, 0, float("inf"), "a whole number of at least 0")
+MOST_PROCESSES = max(8, 4 * (os.cpu_count() or 1))
+positive = _number(int, 1, 10**6, "a whole number from 1 to 10^6")
+count = _number(int, 0, 2**63 - 1, "a whole number of at least 0 and below 2^63")
+process_count = _number(int, 1, MOST_PROCESSES, f"a whole number from 1 to {MOST_PROCESSES} on this machine")
 share = _number(float, 0, 1, "a number from 0 to 1")
 
 
@@ -109,27 +111,15 @@ def training_options(parser: argparse.ArgumentParser, eval_every: int, eval_step
     add("--json", metavar="FILE", help="write there what the checkpoint says of its making")
     add("--half", action="store_true", help="store the weights in half the size, as float16")
     several = "train in N processes, a GPU each if there are"
-    add("--processes", type=positive, default=1, metavar="N", help=several)
+    add("--processes", type=process_count, default=1, metavar="N", help=several)
     device_option(parser)
 
 
 # ---- files
 
 # The options that name files, by what a command does with them; `test_options` asks that none is missing.
-OUTPUTS = ("out", "out_stage1", "out_last", "output", "json", "log")
-INPUTS = (
-    "checkpoint",
-    "teacher",
-    "student",
-    "start",
-    "like",
-    "input",
-    "world",
-    "corpus",
-    "name",
-    "records",
-    "tokenizer",
-)
+OUTPUTS = "out out_stage1 out_last output json log".split()
+INPUTS = "checkpoint teacher student start like input world corpus name records tokenizer bertscore".split()
 SPLITS = ("train.", "valid.", "validation.", "dev.", "val.", "test.", "vocab", "tokenizer")
 STATES = [f"{stage}.state{best}" for stage in (".warm", "", ".stage2") for best in ("", ".best")]
 

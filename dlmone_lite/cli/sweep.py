@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from dlmone_lite.cli.options import command, positive
+from dlmone_lite.cli.options import command, positive, process_count
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.files import check_output, pack, read_records, recorded, shipped
 from dlmone_lite.jobs.console import Table, fixed
@@ -31,7 +31,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     add = command(commands, "sweep", summary, EXAMPLES, run, MORE).add_argument
     add("name", help="coefficients, stages, clinic, treatments, classroom or cause")
     add("--out", metavar="FILE.jsonl", help="default: runs/sweep-NAME.jsonl")
-    add("--jobs", type=positive, default=2, help="processes, one core each (default 2)")
+    add("--jobs", type=process_count, default=2, help="processes, one core each (default 2)")
     add("--group", help="only the runs of this group, `base` or `teacher`, say")
     add("--limit", type=positive, metavar="N", help="make at most N runs now")
     add("--summary", action="store_true", help="print what the records say, and stop")

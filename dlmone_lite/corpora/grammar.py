@@ -14,6 +14,7 @@ WORD = re.compile(r"[a-z0-9']+(-[a-z0-9']+)*|[.,?!;:]")  # punctuation is a toke
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 REFERENCE = re.compile(r"\{([^{}]*)\}")
 BLOCKS = ("slot", "words", "frame")
+SOURCES, TARGETS = 1_000_000, 50_000  # that one line may stand for; of targets for each meaning
 HEADERS = ("world", "about", "max-source", "max-target", *BLOCKS)
 
 
@@ -171,8 +172,8 @@ class _Reader:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not (math.isfinite(value) and value > 0):
-            self.fail(number, f'"{text.strip()}" is no weight', "write a positive number after the *")
+        if not 1e-6 <= value <= 1e6:
+            self.fail(number, f'"{text.strip()}" is no weight', "write a number from 1e-6 to 1e6 after the *")
         return value
 
     def tokens(self, number: int, text: str, references: bool = False) -> list[str]:
@@ -205,6 +206,19 @@ class _Reader:
                 for template in templates:
                     self.check_template(template, side)
             self.check_slots(frame)
+            self.check_size(frame)
+
+    def check_size(self, frame: Frame) -> None:
+        """Count what a frame stands for before anybody lists it."""
+        meanings = math.prod(len(self.grammar.slots[slot]) for slot in frame.slots)
+        for templates, times, most in ((frame.sources, meanings, SOURCES), (frame.targets, 1, TARGETS)):
+            for template in templates:
+                words = (
+                    self.grammar.words[name] for name in template.references() if name in self.grammar.words
+                )
+                if (size := times * math.prod(map(len, words))) > most:
+                    wrong = f"{size:,} different sentences by one line, at most {most:,} are allowed"
+                    self.fail(template.line, wrong, "use fewer words or slots in it")
 
     def check_template(self, template: Template, side: str) -> None:
         defined = [*self.grammar.slots, *self.grammar.words]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from dlmone_lite.corpora.grammar import Grammar, Template, read_grammar
 from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.errors import InputError, nearest
-from dlmone_lite.files import DATA, write_bytes
+from dlmone_lite.files import DATA, write_together
 from dlmone_lite.text import Vocabulary
 
 if TYPE_CHECKING:
@@ -193,9 +193,11 @@ class World:
         split that exists as a .gz file stays compressed."""
         folder = Path(folder) if folder is not None else self.folder
         texts = {split: self.split_text(split, pairs if split == "train" else None, seed) for split in SPLITS}
+        contents = {}
         for split, text in texts.items():
             path, data = self.split_path(split, folder), text.encode("utf-8")
-            write_bytes(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+            contents[path] = gzip.compress(data, mtime=0) if path.suffix == ".gz" else data
+        write_together(contents)
         return folder
 
     def vocabulary(self) -> list[str]:

@@ -107,6 +107,8 @@ def shape_of(preset_name: str, pairs: Sequence[str] | None, fixed: Collection[st
     from dlmone_lite.model import preset
 
     shape = preset(preset_name, **settings(pairs, preset(preset_name), "--set-model", fixed))
+    if not shape.depth:
+        raise InputError("--set-model depth must be at least 1, not 0")
     if not 2 <= shape.source_length <= shape.length - 2:
         lengths = f"of length {shape.length}, source_length {shape.source_length}"
         raise InputError(f"--set-model: {lengths} leaves no room for a word and its end on either side")

@@ -25,7 +25,8 @@ RANGES: dict[str, Range] = {
         ("micro_batch", "warmup", "psi_warmup", "sources", "share_step", "vocab_size"), COUNT_OR_0
     ),
     **dict.fromkeys(("embed_dim", "width", "length"), SIZE),
-    **dict.fromkeys(("depth", "heads", "expand"), (1, 1000, "at least 1 and at most 1000")),
+    **dict.fromkeys(("heads", "expand"), (1, 1000, "at least 1 and at most 1000")),
+    "depth": (0, 1000, "at least 0 and at most 1000"),
     **dict.fromkeys(("source_length",), (0, 2**16, "at least 0 and at most 65,536")),
     **dict.fromkeys(("reread_at", "clamp", "late_share", "keep"), SHARE),
     **dict.fromkeys(("ema", "beta1", "beta2", "momentum", "dropout"), DECAY),

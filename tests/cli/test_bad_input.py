@@ -23,7 +23,7 @@ from dlmone_lite.checkpoints import zoo
 from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.corpora.world import World
 from dlmone_lite.files import digest, read_tensors
-from dlmone_lite.training import run
+from dlmone_lite.training import ranges, run
 
 Argv = list[str | Path]
 LONG = "can a horse race away away away away"
@@ -127,7 +127,7 @@ def test_missing_splits_say_how_to_write_them(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (["--steps", "0"], "--steps: must be a whole number of at least 1, not '0'"),
+        (["--steps", "0"], "--steps: must be a whole number from 1 to 10^6, not '0'"),
         (["--steps", "many"], "not 'many'"),
         (["--device", "cuda:77"], "there is no device 'cuda:77' here; available: cpu"),
         (["--device", "toaster"], "there is no device 'toaster'"),
@@ -187,7 +187,7 @@ def test_a_bad_option_is_named(
         (["evaluate", "--checkpoint", "{lab}/student.safetensors"], 'no world "pets"'),
         (["evaluate", "--checkpoint", "{lab}/none.safetensors"], "there is no file"),
         (["evaluate", "--checkpoint", "paraphrase-teecher"], "there is no checkpoint 'paraphrase-teecher'"),
-        (["evaluate", "--checkpoint", "x", "--steps", "4,0"], "at least 1, not '0'"),
+        (["evaluate", "--checkpoint", "x", "--steps", "4,0"], "from 1 to 10^6, not '0'"),
         (
             [
                 "evaluate",
@@ -456,12 +456,17 @@ def test_nan_names_term_and_step_and_keeps_the_last_good_state(
 
 
 def test_an_absurd_learning_rate_diverges(
-    lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    argv = [*train_argv(lab, tmp_path / "t.safetensors", 40), "--set", "lr=1e30"]
+    argv = [*train_argv(lab, tmp_path / "t.safetensors", 40), "--set", "lr=3e38"]
+    assert "lr must be at least 0 and at most 1000, not 3e+38" in pets.fail(capsys, *argv)
+    monkeypatch.setitem(ranges.RANGES, "lr", (0, 1e39, "anything"))
+    message = pets.fail(capsys, *argv, code=3)
+    assert "lower the learning rate" in message and not (tmp_path / "t.safetensors").exists()
+    argv = [*train_argv(lab, tmp_path / "u.safetensors", 40), "--set", "lr=1e30"]
     message = pets.fail(capsys, *argv, code=3)
     assert "at step" in message and "lower the learning rate" in message
-    tensors = read_tensors(tmp_path / "t.safetensors.state")[0]
+    tensors = read_tensors(tmp_path / "u.safetensors.state")[0]
     assert all(value.isfinite().all() for value in tensors.values())
 
 

@@ -36,8 +36,16 @@ MISTAKES = [
     (GOOD + "  source\n", 7, "an empty source;"),
     (GOOD + "  target * 2 {city}  .\n", 7, "the same target a second time (first on line 6); remove one"),
     *(
-        (GOOD + f"  target * {weight} a\n", 7, f'"{weight}" is no weight; write a positive number')
+        (GOOD + f"  target * {weight} a\n", 7, f'"{weight}" is no weight; write a number from 1e-6')
         for weight in ("0", "-1", "nan", "inf", "two", "2x")
+    ),
+    (
+        GOOD
+        + "words x\n"
+        + "".join(f"  w{i}\n" for i in range(20))
+        + "frame f\n  source s\n  target {x} {x} {x} {x}\n",
+        30,
+        "160,000 different sentences by one line, at most 50,000 are allowed; use fewer words",
     ),
     ("world w\nwords x\n  a *\n", 3, '"" is no weight;'),
     (GOOD + "  target Hello\n", 7, 'upper case in "Hello"; write it in lower case'),
