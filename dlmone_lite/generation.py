@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from dlmone_lite.checkpoints.checkpoint import Checkpoint
 from dlmone_lite.errors import InputError
 from dlmone_lite.text import Batch
 from dlmone_lite.training.precision import autocast, resolve_precision, reuse_memory
+from dlmone_lite.training.ranges import check_memory
 
 
 @torch.no_grad()
@@ -29,31 +30,13 @@ def generate_batch(
     A teacher samples ancestrally, a student by its own sampler; `steps` is the number of network evaluations.
     """
     model = checkpoint.model
-    clean = model.embed(batch.ids)
+    clean, same = model.embed(batch.ids), {"steps": steps, "generator": generator, "trace": trace}
     if checkpoint.role == "student":
-        return sample.student(
-            model,
-            model.schedule,
-            batch,
-            clean,
-            t_init=checkpoint.sampling["t_init"],
-            steps=steps,
-            generator=generator,
-            trace=trace,
-        )
-    return sample.ancestral(
-        model,
-        model.schedule,
-        batch,
-        clean,
-        steps=steps,
-        generator=generator,
-        clamp=model.clamp if clamp else None,
-        trace=trace,
-    )
+        t_init = checkpoint.sampling["t_init"]
+        return sample.student(model, model.schedule, batch, clean, t_init=t_init, **same)
+    return sample.ancestral(model, model.schedule, batch, clean, clamp=model.clamp if clamp else None, **same)
 
 
-@torch.no_grad()
 def generate(
     checkpoint: Checkpoint,
     sources: Sequence[str],
@@ -72,23 +55,59 @@ def generate(
     chunk of rows has its own generator, so texts depend on seed, batch_size, precision and the kind of device
     alone. Raises InputError for samples or steps below 1 and for sources that do not fit.
     """
-    if samples < 1:
-        raise InputError(f"samples must be at least 1, got {samples}")
-    if steps < 1:
-        raise InputError(f"steps must be at least 1, got {steps}")
+    how = {"steps": steps, "samples": samples, "seed": seed, "clamp": clamp}
+    return list(
+        stream(checkpoint, sources, **how, batch_size=batch_size, precision=precision, progress=progress)
+    )
+
+
+def stream(
+    checkpoint: Checkpoint,
+    sources: Sequence[str],
+    *,
+    steps: int,
+    samples: int,
+    seed: int,
+    clamp: bool,
+    batch_size: int,
+    precision: str,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[list[str]]:
+    """What `generate` returns, one source after the other; mistakes are raised at once, before the first."""
+    for name, value in {"samples": samples, "steps": steps, "batch_size": batch_size}.items():
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, got {value}")
+    config, batch = checkpoint.model.config, checkpoint.codec.encode(sources)
+    rows = min(batch_size, len(batch) * samples)
+    needed = 4 * rows * config.length * (10 * config.width + config.vocab_size)
+    check_memory(needed, f"a batch of {rows} rows", "choose a smaller batch_size")
     reuse_memory()
+    precision = resolve_precision(precision, checkpoint.model.words.device, config.width)
+
+    def chunks() -> Iterator[list[str]]:
+        texts: list[str] = []
+        for start in range(0, len(batch) * samples, batch_size):
+            index = torch.arange(start, min(start + batch_size, len(batch) * samples)) // samples
+            seeded = (seed * 1_000_003 + start) % 2**63
+            texts += _texts(checkpoint, batch[index], steps, seeded, clamp, precision)
+            if progress:
+                progress(int(start + len(index)), len(batch) * samples)
+            while len(texts) >= samples:
+                yield texts[:samples]
+                del texts[:samples]
+
+    return chunks()
+
+
+@torch.no_grad()
+def _texts(
+    checkpoint: Checkpoint, batch: Batch, steps: int, seed: int, clamp: bool, precision: str
+) -> list[str]:
+    """A target sentence for every row of a batch."""
     device = checkpoint.model.words.device
-    precision = resolve_precision(precision, device, checkpoint.model.config.width)
-    batch = checkpoint.codec.encode(sources).repeat(samples)
-    texts: list[str] = []
-    for start in range(0, len(batch), batch_size):
-        rows = batch[start : start + batch_size].to(device)
-        rng = torch.Generator(device).manual_seed(seed * 1_000_003 + start)
-        with autocast(device, precision):
-            x = generate_batch(checkpoint, rows, steps=steps, generator=rng, clamp=clamp).float()
-        ids = rows.ids.clone()
-        ids[rows.target] = checkpoint.model.round(x[rows.target])  # the source keeps its ids
-        texts += checkpoint.codec.decode(ids.cpu())
-        if progress:
-            progress(len(texts), len(batch))
-    return [texts[i * samples : (i + 1) * samples] for i in range(len(sources))]
+    rows, rng = batch.to(device), torch.Generator(device).manual_seed(seed)
+    with autocast(device, precision):
+        x = generate_batch(checkpoint, rows, steps=steps, generator=rng, clamp=clamp).float()
+    ids = rows.ids.clone()
+    ids[rows.target] = checkpoint.model.round(x[rows.target])  # the source keeps its ids
+    return checkpoint.codec.decode(ids.cpu())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlmone_lite.cli.options import command, count, device_option, positive
 from dlmone_lite.errors import InputError
-from dlmone_lite.files import check_output
-from dlmone_lite.jobs.sampling import Sampling, check_clamp, sample_texts
+from dlmone_lite.files import check_output, write_jsonl
+from dlmone_lite.jobs.console import rows_bar
+from dlmone_lite.jobs.sampling import check_clamp
 
 if TYPE_CHECKING:
     from dlmone_lite.text import Codec
@@ -40,36 +41,40 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read, generate, write."""
+    """Read, generate, write each source's line when its sentences are there."""
     from dlmone_lite.checkpoints import zoo
-    from dlmone_lite.files import write_jsonl
+    from dlmone_lite.corpora.tables import read_rows, text_field
+    from dlmone_lite.generation import stream
     from dlmone_lite.training.precision import pick_device
 
     check_output(args.output)
     checkpoint = zoo.load(args.checkpoint, pick_device(args.device))
     check_clamp(checkpoint, args.clamp)
-    rows = read(args.input, checkpoint.codec)
-    sources, steps = [row["src"] for row in rows], args.steps or STEPS[checkpoint.role]
-    sampling = Sampling(args.samples, args.seed, args.clamp, args.batch_size)
-    texts = sample_texts(checkpoint, sources, steps, sampling, "generating")
-    write_jsonl(args.output, ({**row, "hyps": hyps} for row, hyps in zip(rows, texts, strict=True)))
+    places, rows, sources = [], [], []
+    for where, row in read_rows(Path(args.input), None):
+        if "hyps" in row:
+            raise InputError(f"{where}: the row has 'hyps' already, which would be lost; rename that field")
+        places.append(where)
+        rows.append(row)
+        sources.append(text_field(row, "src", where))
+
+    bar, progress = rows_bar("generating")
+    how = {"samples": args.samples, "seed": args.seed, "clamp": args.clamp, "batch_size": args.batch_size}
+    how |= {"steps": args.steps or STEPS[checkpoint.role], "precision": "float32", "progress": progress}
+    try:
+        texts = stream(checkpoint, sources, **how)
+    except InputError:
+        name_the_row(checkpoint.codec, places, sources)
+        raise
+    with bar:
+        write_jsonl(args.output, ({**row, "hyps": hyps} for row, hyps in zip(rows, texts, strict=True)))
     print(f"{len(rows)} sources, {args.samples} sentences each: {args.output}")
 
 
-def read(path: str, codec: Codec) -> list[dict[str, Any]]:
-    """The rows of a file; InputError with the line for a source that the model cannot take."""
-    from dlmone_lite.corpora.tables import read_rows, text_field
-
-    rows = []
-    for where, row in read_rows(Path(path), None):
-        if "hyps" in row:
-            raise InputError(
-                f"{where}: the row has a field 'hyps' already; rename it, it would be overwritten"
-            )
-        source = text_field(row, "src", where)
+def name_the_row(codec: Codec, places: list[str], sources: list[str]) -> None:
+    """InputError with the line of the first source that the model cannot take, if there is one."""
+    for where, source in zip(places, sources, strict=True):
         try:
             codec.encode([source])
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
-        rows.append(row)
-    return rows
