@@ -32,7 +32,7 @@ EPILOG = """example: python -m dlmone_lite demo
 Every command explains itself: python -m dlmone_lite COMMAND --help"""
 
 OUT_OF_MEMORY = "there is not enough memory; choose fewer samples, a smaller batch_size or a smaller network"
-LONGEST = 490  # characters of a message
+LONGEST = 480  # characters of a message
 
 
 class Parser(argparse.ArgumentParser):

@@ -73,9 +73,12 @@ def is_stream(path: str | Path) -> bool:
 
 
 def hidden(path: str | Path, what: str) -> Path:
-    """A hidden file beside `path` or what it links to; its name is cut, because names have a limit."""
+    """A hidden file beside `path` or what it links to; a long name is cut, because names have a limit."""
     goal = Path(os.path.realpath(path))
-    return goal.with_name(f".{goal.name.encode()[:100].decode(errors='ignore')}.{what}")
+    name = goal.name
+    if len(name) > 50:
+        name = f"{name[:40]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+    return goal.with_name(f".{name}.{what}")
 
 
 def clear_half_files(path: Path) -> None:
@@ -106,7 +109,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 text file whole or not at all, its line ends as they are."""
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8", errors="surrogateescape"))  # as a path of the shell may hold
 
 
 def check_output(path: str | Path | None) -> None:
@@ -154,6 +157,16 @@ def _header(header: Mapping[str, Any]) -> bytes:
     return json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
 
 
+def recorded_digest(path: str | Path) -> str:
+    """The digest of a shipped file as a `hashes.json` above it has it; "" of a file that is not shipped."""
+    path = Path(path).resolve()
+    for folder in (path.parent, path.parent.parent):
+        if DATA in folder.parents and (folder / "hashes.json").is_file():
+            hashes = json.loads((folder / "hashes.json").read_text(encoding="utf-8"))
+            return str(hashes.get(path.relative_to(folder).as_posix(), ""))
+    return ""
+
+
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file whole or not at all; equal tensors and metadata give equal bytes.
 
@@ -184,6 +197,8 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"there is no file {path}; check the path")
     try:
         data = Path(path).read_bytes()
+        if recorded_digest(path) not in ("", hashlib.sha256(data).hexdigest()):
+            raise InputError(f"{path} was changed (wrong SHA-256); restore it with: git checkout -- {path}")
         tensors, (header, body) = load(data), _parts(data)
         metadata = header.get("__metadata__", {})
         expected = metadata.pop(DIGEST, None)

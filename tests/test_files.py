@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -152,4 +153,18 @@ def test_a_number_that_is_not_finite_replaces_nothing(tmp_path: Path, bad: float
     assert files.read_tensors(path)[0]["a"].tolist() == [1, 1] and len(list(tmp_path.iterdir())) == 1
     path.write_bytes(safetensors.torch.save({"a": torch.tensor([bad])}))
     with pytest.raises(InputError, match="a is not finite"):
+        files.read_tensors(path)
+
+
+def test_a_shipped_network_of_the_lab_is_the_one_that_was_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in sorted((files.DATA / "lab").rglob("*.safetensors")):
+        assert files.recorded_digest(path) == files.digest(path), path.name
+    lab = tmp_path / "lab"
+    shutil.copytree(files.DATA / "lab", lab)
+    monkeypatch.setattr(files, "DATA", tmp_path)
+    path = lab / "clinic" / "A-student.safetensors"
+    path.write_bytes(flipped(path.read_bytes(), 99_999))
+    with pytest.raises(InputError, match="was changed .*restore it with: git checkout"):
         files.read_tensors(path)

@@ -66,7 +66,13 @@ def load(path: str | Path, device: str = "cpu") -> Checkpoint:
         codec = LAYOUTS[metadata.get("layout", "aligned")](vocabulary, **json.loads(metadata["codec"]))
         sampling, provenance = json.loads(metadata["sampling"]), json.loads(metadata["provenance"])
         world, role = metadata["world"], metadata["role"]
-    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        sound = role in ("teacher", "student") and isinstance(provenance, dict)
+        sound = sound and all(type(value) is int for value in sampling.values())
+        if role == "student":
+            sound = sound and 1 <= sampling["t_init"] <= model.config.T
+        if not sound or (len(vocabulary), codec.length) != (model.config.vocab_size, model.config.length):
+            raise ValueError("its parts do not fit each other")
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:
         raise InputError(f"{path} is incomplete or of another version ({error}); train it again") from error
     model = model.to(device).eval().requires_grad_(False)
     return Checkpoint(model, codec, world, role, sampling, provenance)

@@ -19,7 +19,13 @@ SUFFIX = ".safetensors"
 
 def hashes() -> dict[str, str]:
     """{file name: SHA-256} of the shipped checkpoints."""
-    return json.loads(HASHES.read_text()) if HASHES.is_file() else {}
+    try:
+        return {str(name): str(value) for name, value in json.loads(HASHES.read_text()).items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        remedy = f"restore it with: git checkout -- {HASHES}"
+        raise InputError(f"{HASHES} cannot be read ({error}); {remedy}") from error
 
 
 def names() -> list[str]:

@@ -182,6 +182,8 @@ def degeneration(texts: list[list[str]], world: World, sources: list[str], seed:
         return {"signs": {}, "failures": []}
     current = signs(texts, sources)
     usual = signs(truth(world, sources, seed, len(texts[0])), sources)
+    if usual.modes and current.error["modes"] > usual.modes / 4:
+        print(f"note: {len(texts)} sources of {len(texts[0])} samples are too few to tell a mode collapse")
     return {"signs": current.as_dict(), "failures": [str(finding) for finding in diagnose(current, usual)]}
 
 

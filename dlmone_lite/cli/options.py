@@ -147,7 +147,7 @@ def _files_of(given: str | None) -> list[Path]:
         return []
     path, worlds = Path(given), DATA / "worlds"
     shipped = [DATA / "checkpoints" / f"{given}.safetensors", worlds / f"{given}.grammar"]
-    folders = [path, path.with_suffix(""), worlds / given]
+    folders = [path, path.parent / path.stem, worlds / given]
     try:
         within = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
         return [path, *shipped, *(file for file in within if file.name.lower().startswith(SPLITS))]

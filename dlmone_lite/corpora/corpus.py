@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +35,8 @@ class Corpus:
     def name(self) -> str:
         """`qqp` of `folder/qqp`, `folder/qqp.csv` or the hub's `qqp`."""
         path = Path(self.place)
-        return path.name.split(".")[0] if path.is_file() else path.resolve().name
+        name = path.name.split(".")[0] if path.is_file() else path.resolve().name
+        return os.fsencode(name).decode("utf-8", errors="replace")  # whatever the shell's encoding is
 
     @property
     def train(self) -> Split:

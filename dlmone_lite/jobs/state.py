@@ -77,8 +77,11 @@ def claim(state: Path, resume: bool) -> dict[str, Any] | None:
     from dlmone_lite.files import read_tensors
 
     try:
-        return json.loads(read_tensors(state)[1]["training_state"])["config"]
-    except (KeyError, json.JSONDecodeError) as error:
+        config = json.loads(read_tensors(state)[1]["training_state"])["config"]
+        return {str(name): value for name, value in config.items()}
+    except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{state} holds no training state; delete it and start anew") from error
 
 

@@ -59,21 +59,31 @@ class LivePanel(Frame):
 
         self._start.on_click(lambda _: self.start())
         self._stop.on_click(lambda _: self.stop())
-        self._reset.on_click(lambda _: self.reset())
+        self._reset.on_click(lambda _: self._guard(self.reset))
         for button in self._actions:
             button.on_click(lambda clicked: self.act(clicked.description))
         for name, control in self.coefficients.items():
-            control.observe(lambda change, name=name: self._set_coefficient(name, change), "value")
+            control.observe(
+                lambda change, name=name: self._guard(lambda: self._set_coefficient(name, change)), "value"
+            )
         for control in self.setup.values():
-            control.observe(lambda change: self._quiet or self._renew(), "value")
+            control.observe(lambda change: self._quiet or self._guard(self._renew), "value")
 
     @property
     def running(self) -> bool:
         """Whether the run trains at this moment."""
         return self._task is not None
 
+    def _guard(self, action: Callable[[], None]) -> None:
+        """Do what a control asks for; an error is shown, because in a browser nothing else tells it."""
+        try:
+            action()
+        except Exception as error:
+            self.complain(error)
+
     def _renew(self) -> None:
-        """A fresh run with the coefficients as they stand now."""
+        """A fresh run with the coefficients as they stand now; without one there is nothing to start."""
+        self._start.disabled = True
         self.run = self.make_run(**{name: control.value for name, control in self.setup.items()})
         for name, control in self.coefficients.items():
             if not hasattr(self.run.config, name):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -172,16 +173,27 @@ class Run:
     def load(self, path: str | Path) -> None:
         """Continue from a saved state; InputError for another kind of run, origin or shape."""
         tensors, metadata = read_tensors(path)
-        progress = json.loads(metadata.get("training_state", "{}"))
-        if progress.get("kind") != self.kind:
-            raise InputError(
-                f"{path} holds no training state of a {self.kind} run; start anew without --resume"
-            )
+        try:
+            progress = json.loads(metadata.get("training_state", "{}"))
+            if progress.get("kind") != self.kind:
+                raise InputError(
+                    f"{path} holds no training state of a {self.kind} run; start anew without --resume"
+                )
+            self._take(path, tensors, progress)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path} is damaged ({error}); delete it and start anew") from error
+
+    def _take(self, path: str | Path, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        """Go on from the parts of a saved state, all of which are checked before anything is changed."""
         for name, value in self.origin.items():
             if (saved := progress.get("origin", {}).get(name, value)) != value:
                 raise InputError(f"{path} belongs to a run with another {name} ({saved}, now {value})")
 
-        # Refuse other shapes before anything is changed.
+        step, seconds, tokens = (progress[key] for key in ("step", "seconds", "tokens"))
+        step, seconds, tokens = int(step), float(seconds), int(tokens)
+        scale = LossScale(**progress["scale"]) if self.scale and progress.get("scale") else self.scale
         expected = {key: value.shape for key, value in self._module_tensors().items()}
         saved_shapes = {key: value.shape for key, value in tensors.items() if key.startswith("module/")}
         slots = {name: self._slots(name, tensors) for name in self.optimisers}
@@ -194,9 +206,7 @@ class Run:
         for name, optimiser in self.optimisers.items():
             groups = optimiser.state_dict()["param_groups"]
             optimiser.load_state_dict({"state": slots[name], "param_groups": groups})
-        self.step, self.seconds, self.tokens = (progress[key] for key in ("step", "seconds", "tokens"))
-        if self.scale and progress.get("scale"):
-            self.scale = LossScale(**progress["scale"])
+        self.step, self.seconds, self.tokens, self.scale = step, seconds, tokens, scale
 
     def _module_tensors(self) -> dict[str, Tensor]:
         """All modules' weights and buffers by their names in a saved state."""
@@ -213,7 +223,9 @@ class Run:
         for key, value in tensors.items():
             if key.startswith(f"optimiser/{name}/"):
                 _, _, i, slot = key.split("/")
-                if int(i) >= len(parameters) or (value.ndim and value.shape != parameters[int(i)].shape):
+                if not 0 <= int(i) < len(parameters) or (
+                    value.ndim and value.shape != parameters[int(i)].shape
+                ):
                     return None
                 slots.setdefault(int(i), {})[slot] = value
         return slots

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
@@ -189,3 +190,31 @@ def test_a_real_kernel_hears_the_slider_while_it_trains() -> None:
     finally:
         client.stop_channels()
         kernel.shutdown_kernel(now=True)
+
+
+def test_an_error_of_a_control_is_shown() -> None:
+    """In a browser nothing else tells it: set-up, Reset and a refused coefficient."""
+
+    class Refusing:
+        def __setattr__(self, name: str, value: object) -> None:
+            if value == 3.0:
+                raise InputError("no lr of 3")
+            object.__setattr__(self, name, value)
+
+    def make(seed: int) -> SimpleNamespace:
+        if seed == 3:
+            raise FileNotFoundError("runs/seed3.safetensors")
+        config = Refusing()
+        config.lr = 0.1
+        return SimpleNamespace(step=0, total=9, config=config, seed=seed)
+
+    controls, setup = {"lr": slider("lr", 1.0, 4.0, 1.0, 1.0)}, {"seed": slider("seed", 0, 9, 0)}
+    panel = LivePanel(
+        "live", controls, make, lambda h, run: View("<p>x</p>", f"seed {run.seed}"), setup=setup
+    )
+    panel.controls["seed"].value = 3
+    assert "runs/seed3.safetensors" in panel.error
+    panel.controls["seed"].value = 4
+    assert not panel.error and "seed 4" in panel.readout
+    panel.controls["lr"].value = 3.0
+    assert "no lr of 3" in panel.error
