@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import random
 import re
 from collections import Counter
 
+import pets
 import pytest
 
 from dlmone_lite.corpora import world as worlds
 from dlmone_lite.corpora import world_report
 from dlmone_lite.corpora.tables import read_jsonl
-from dlmone_lite.corpora.world import World
+from dlmone_lite.corpora.world import SPLITS, World
+from dlmone_lite.errors import InputError
 from dlmone_lite.files import read_bytes
 
 NAMES = ["paraphrase", "question", "simplify"]
@@ -150,3 +154,34 @@ def test_split_sources_speak_for_their_meanings(world: World) -> None:
 def test_seed_changes_the_draws(world: World) -> None:
     assert list(world.pairs("test", 20, seed=1)) == list(world.pairs("test", 20, seed=1))
     assert list(world.pairs("test", 20, seed=1)) != list(world.pairs("test", 20, seed=2))
+
+
+def test_splits_are_written_all_or_none(tmp_path, monkeypatch):
+    """A full disk at any of the three leaves the old ones, and so does a folder in the way of one."""
+    grammar = tmp_path / "pets.grammar"
+    grammar.write_text(pets.GRAMMAR, encoding="utf-8")
+    world = World.load(grammar)
+    world.write_splits(pairs=50)
+    old = {split: world.split_path(split).read_bytes() for split in SPLITS}
+    fsync = os.fsync
+    for full_at in (1, 2, 3):
+        calls = []
+
+        def full(descriptor, calls=calls, full_at=full_at):
+            calls.append(descriptor)
+            if len(calls) == full_at:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            fsync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(InputError, match="No space left.*what was there before is intact"):
+            world.write_splits(pairs=60)
+        assert {split: world.split_path(split).read_bytes() for split in SPLITS} == old
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    world.split_path("valid").unlink()
+    world.split_path("valid").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        world.write_splits(pairs=60)
+    assert world.split_path("train").read_bytes() == old["train"]
+    assert not [path for path in world.folder.iterdir() if path.name.endswith(".tmp")]

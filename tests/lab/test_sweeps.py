@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.files import read_records
 from dlmone_lite.lab import patients, sweeps
 from dlmone_lite.lab.experiment import BASE, STARTS, Spec
-from dlmone_lite.lab.sweeps import execute, plan
+from dlmone_lite.lab.sweeps import append, execute, plan
 
 
 @pytest.mark.parametrize("name", list(sweeps.SWEEPS))
@@ -140,3 +142,17 @@ def test_the_summary_has_means_over_seeds(tmp_path: Path, capsys: pytest.Capture
     )
     told = pets.run(capsys, "sweep", "clinic", "--summary")
     assert "mode collapse" in told and "false alarms" in told
+
+
+def test_a_full_disk_loses_no_finished_run(tmp_path: Path) -> None:
+    class Full(io.StringIO):
+        name = "runs/sweep.jsonl"
+
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match="the finished run is in .*append that line") as caught:
+        append(Full(), {"key": "a", "seconds": 1.0})
+    kept = Path(re.search(r"finished run is in (\S+):", str(caught.value))[1])
+    assert json.loads(kept.read_text()) == {"key": "a", "seconds": 1.0}
+    kept.unlink()
