@@ -55,6 +55,9 @@ def generate(
     chunk of rows has its own generator, so texts depend on seed, batch_size, precision and the kind of device
     alone. Raises InputError for samples or steps below 1 and for sources that do not fit.
     """
+    check_memory(
+        200.0 * len(sources) * samples, f"{samples} samples of {len(sources)} sources", "ask for fewer"
+    )
     how = {"steps": steps, "samples": samples, "seed": seed, "clamp": clamp}
     return list(
         stream(checkpoint, sources, **how, batch_size=batch_size, precision=precision, progress=progress)

@@ -1,6 +1,6 @@
 """What damaged files, bad inputs and random options do to the commands: one line, never a traceback or a hang.
 
-    python tests/fuzz.py            # the long form of all kinds, about half an hour
+    python tests/fuzz.py            # the long form of all kinds, about an hour
     python tests/fuzz.py grammars 40
 
 `test_fuzz.py` runs a few of each kind. Every case depends on its number alone, so that a failure can be
@@ -16,7 +16,6 @@ import os
 import random
 import signal
 import string
-import subprocess
 import sys
 import tempfile
 import time
@@ -307,6 +306,32 @@ def calls(number: int, lab: Lab) -> str:
 # ---- kills
 
 
+def killed(argv: list[str], lab: Lab, seconds: float) -> tuple[int, str]:
+    """(exit code, output) of a command in a process of its own, which is killed after some seconds."""
+    printed = lab.folder / "printed.txt"
+    child = os.fork()
+    if child == 0:
+        file = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, 1), os.dup2(file, 2)
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        code = 70
+        try:
+            code = main(argv)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(code)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status), printed.read_text(errors="replace")
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), ""
+
+
 def kills(number: int, lab: Lab) -> str:
     """A run that is killed at a random moment and resumed until it ends, with the bits of one that was not."""
     rng = random.Random(f"kill {number}")
@@ -324,23 +349,21 @@ def kills(number: int, lab: Lab) -> str:
     if not whole.is_file():
         assert outcome([*argv, "--out", str(whole)], lab.folder).startswith("0")
     out.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "dlmone_lite", *argv, "--out", str(out), "--resume"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for attempt in range(6):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(2 + 4 * rng.random() if attempt < 5 else 120)
-        process.kill()
-        printed = process.communicate()[0].decode(errors="replace")
-        if process.returncode not in (0, -9):
-            return f"ODD {kind} exit code {process.returncode}: {printed[-300:]}"
-        if process.returncode == 0 and out.is_file():
+    for start in range(1, 9):
+        code, printed = killed(
+            [*argv, "--out", str(out), "--resume"], lab, rng.uniform(0.05, 1.5) if start < 8 else 60
+        )
+        if code not in (0, -signal.SIGKILL):
+            return f"ODD {kind} exit code {code}: {printed[-300:]}"
+        if code == 0:
             break
+    else:
+        return f"UNFINISHED {kind}"
     first, second = read_tensors(whole)[0], read_tensors(out)[0]
     if any(not first[name].equal(second[name]) for name in first):
         return f"OTHER BITS {kind}"
     left = [path.name for path in lab.folder.iterdir() if path.name.startswith((".killed", out.name + "."))]
-    return f"LEFT {kind}: {left}" if left else f"0 {kind} after {attempt + 1} starts"
+    return f"LEFT {kind}: {left}" if left else f"0 {kind} after {start} starts"
 
 
 KINDS: dict[str, tuple[Callable[[int, Lab], str], int]] = {
@@ -348,7 +371,7 @@ KINDS: dict[str, tuple[Callable[[int, Lab], str], int]] = {
     "grammars": (grammars, 160),
     "corpora": (corpora, 110),
     "calls": (calls, 2500),
-    "kills": (kills, 80),
+    "kills": (kills, 1200),
 }
 
 
