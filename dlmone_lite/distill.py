@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,12 +18,13 @@ from torch import Tensor
 
 from dlmone_lite.corpora.pairs import PairedText
 from dlmone_lite.model import Denoiser
-from dlmone_lite.sample import anchor
+from dlmone_lite.sample import anchor, share_noise
 from dlmone_lite.sid import (
     discriminator_loss,
     error_weight,
     generator_loss,
     over_target,
+    reverse_kl_loss,
     score_estimator_loss,
     sid_loss,
 )
@@ -67,6 +69,8 @@ class DistillConfig:
     b_g: float = 0.5
     commitment: float = 0.0
     clamp: float = 0.0
+    divergence: str = "sid"  # or "reverse_kl", whose update costs half as much
+    rho: float = 0.0  # share of the student's input noise that all positions have in common
     t_init: int = 1490
     t_min: int = 1
     t_max: int = 1976
@@ -77,7 +81,12 @@ class DistillConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(self, optimiser=("adam", "muon"))
+        check(self, optimiser=("adam", "muon"), divergence=("sid", "reverse_kl"))
+
+    @property
+    def sampling(self) -> dict[str, float]:
+        """The settings of the student's sampler: it draws noise as training does."""
+        return {"t_init": self.t_init, **({"rho": self.rho} if self.rho else {})}
 
     @property
     def psi_weights(self) -> dict[str, float]:
@@ -87,7 +96,8 @@ class DistillConfig:
     @property
     def theta_weights(self) -> dict[str, float]:
         """Weights of theta's loss terms; a term of weight 0 is not computed."""
-        return {"sid": 1.0, "generator": self.b_g, "commitment": self.commitment}
+        divergences = {name: float(name == self.divergence) for name in ("sid", "reverse_kl")}
+        return {**divergences, "generator": self.b_g, "commitment": self.commitment}
 
 
 @dataclass
@@ -131,25 +141,30 @@ def psi_loss(psi: Denoiser, x_g: Tensor, draw: Draw, c: DistillConfig) -> dict[s
 
 
 def theta_loss(phi: Denoiser, psi: Denoiser, x_g: Tensor, draw: Draw, c: DistillConfig) -> dict[str, Tensor]:
-    """Named terms (B,) of theta, SiD's and the adversarial one divided by w.
+    """Named terms (B,) of theta, those of the divergence and the adversary divided by w.
 
-    Gradients reach x_g (B, L, D) directly and through the inputs of both networks; phi's share shrinks by
-    clamp.
+    SiD's gradients reach x_g (B, L, D) directly and through the inputs of both networks; phi's share shrinks
+    by clamp. Those of the reverse KL reach it directly alone.
     """
-    batch, t = draw.batch, draw.t
+    batch, t, weights = draw.batch, draw.t, c.theta_weights
     x_t = anchor(phi.schedule.diffuse(x_g, t, draw.noise), draw.clean, batch)
 
     # Target and student scores, as x0 predictions.
-    f_phi = phi(x_t, t, batch)
+    with nullcontext() if weights["sid"] else torch.no_grad():
+        f_phi = phi(x_t, t, batch)
     if c.clamp:  # rounding is piecewise constant and passes no gradient
         f_phi = torch.lerp(f_phi, phi.clamp(f_phi.detach()), c.clamp)
-    f_psi, fake = psi.denoise_and_discriminate(x_t, t, batch)
+    with nullcontext() if weights["sid"] or weights["generator"] else torch.no_grad():
+        f_psi, fake = psi.denoise_and_discriminate(x_t, t, batch)
 
     w = error_weight(x_g, f_phi, batch.target)
-    terms = {"sid": sid_loss(x_g, f_phi, f_psi, batch.target, c.mu) / w}
-    if c.theta_weights["generator"]:
+    if weights["sid"]:
+        terms = {"sid": sid_loss(x_g, f_phi, f_psi, batch.target, c.mu) / w}
+    else:
+        terms = {"reverse_kl": reverse_kl_loss(x_g, f_phi, f_psi, batch.target) / w}
+    if weights["generator"]:
         terms["generator"] = generator_loss(fake, batch.target) / w
-    if c.theta_weights["commitment"]:
+    if weights["commitment"]:
         terms["commitment"] = over_target((x_g - phi.clamp(x_g).detach()).square(), batch.target)
     return terms
 
@@ -230,6 +245,7 @@ class DistillRun(Run):
         shape = (len(index), self.data.codec.length, self.phi.config.embed_dim)
         own = processes.own_rows(len(index))
         z, noise = (randn(shape, generator, device)[own] for _ in range(2))
+        z = share_noise(z, c.rho)
         t = to_device(torch.randint(c.t_min, c.t_max + 1, (len(index),), generator=generator)[own], device)
         batch = self.data.batch[index[own]].to(device)
         return Draw(batch, self.phi.embed(batch.ids), z, t, noise)

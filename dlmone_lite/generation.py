@@ -32,8 +32,7 @@ def generate_batch(
     model = checkpoint.model
     clean, same = model.embed(batch.ids), {"steps": steps, "generator": generator, "trace": trace}
     if checkpoint.role == "student":
-        t_init = checkpoint.sampling["t_init"]
-        return sample.student(model, model.schedule, batch, clean, t_init=t_init, **same)
+        return sample.student(model, model.schedule, batch, clean, **checkpoint.sampling, **same)
     return sample.ancestral(model, model.schedule, batch, clean, clamp=model.clamp if clamp else None, **same)
 
 

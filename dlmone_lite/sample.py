@@ -172,6 +172,20 @@ def ddim(
     return denoise_along(denoiser, step, x, timesteps(schedule.T, steps), batch, clean, clamp, trace)
 
 
+def share_noise(z: Tensor, rho: float) -> Tensor:
+    """Noise (B, L, D) with a part that all positions share, made of independent noise z.
+
+    Each position keeps variance 1, and two positions have the correlation rho: 0 leaves z, 1 gives all
+    positions of a row the same vector. A student whose positions share noise can agree in a single call.
+    """
+    if not rho:
+        return z
+    mean = z.mean(
+        1, keepdim=True
+    )  # of variance 1 / L, so that the factors give variance 1 and covariance rho
+    return (1 - rho) ** 0.5 * (z - mean) + (1 - rho + z.shape[1] * rho) ** 0.5 * mean
+
+
 def student(
     generate: DenoiserFn,
     schedule: Schedule,
@@ -181,19 +195,21 @@ def student(
     t_init: int,
     steps: int = 1,
     generator: torch.Generator,
+    rho: float = 0.0,
     trace: Trace | None = None,
 ) -> Tensor:
     """The student's sampler -> x at t = 0 (B, L, D): x0_hat = G(sigma z, t_init) in one step.
 
-    Further steps re-noise x0_hat to t_init (1 - i/steps) and denoise it again (SiD-LSG).
+    Further steps re-noise x0_hat to t_init (1 - i/steps) and denoise it again (SiD-LSG). rho is the share of
+    noise that positions have in common, as in training (`share_noise`).
     """
     if not 1 <= steps <= t_init:
         raise InputError(f"the student takes between 1 and {t_init} steps, got {steps}")
 
     def step(x_t: Tensor, x0_hat: Tensor, t: int, s: int) -> Tensor:
-        return schedule.diffuse(x0_hat, s, noise_like(clean, generator))
+        return schedule.diffuse(x0_hat, s, share_noise(noise_like(clean, generator), rho))
 
     sigma = schedule.like(t_init, clean)[1]
-    x = anchor(sigma * noise_like(clean, generator), clean, batch)
+    x = anchor(sigma * share_noise(noise_like(clean, generator), rho), clean, batch)
     times = timesteps(schedule.T, steps, t_init)
     return denoise_along(generate, step, x, times, batch, clean, trace=trace)

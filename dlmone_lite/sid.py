@@ -10,6 +10,8 @@ two factors it can also be removed exactly: E[u(x_t) . (E[x_g | x_t] - x_g)] = 0
 there x_g itself may stand, which gives L2 = (f_phi - f_psi) . (f_phi - x_g). The loss is L2 - mu L1; mu is
 SiD's alpha.
 
+`reverse_kl_loss` is the gradient of another divergence, KL(student || teacher), which is not DLM-One's.
+
 All losses are pure functions and means per element over target positions. Which of SiDA's inner features the
 discriminator reads in DLM-One, and which adversarial weight belongs to which network, no source states: both
 are reconstructions here.
@@ -42,6 +44,16 @@ def sid_loss(x_g: Tensor, f_phi: Tensor, f_psi: Tensor, target: Tensor, mu: floa
     """
     difference = f_phi - f_psi
     return over_target(difference * ((f_phi - x_g) - mu * difference), target)
+
+
+def reverse_kl_loss(x_g: Tensor, f_phi: Tensor, f_psi: Tensor, target: Tensor) -> Tensor:
+    """Surrogate loss (B,) for KL(student || teacher) at x_t (DMD, arXiv 2311.18828, eq. 7), not yet divided
+    by w.
+
+    Its gradient by x_g (B, L, D), through x_g alone, is f_psi - f_phi = sigma^2 / alpha (score_fake -
+    score_real).
+    """
+    return over_target((f_psi - f_phi).detach() * x_g, target)
 
 
 def score_estimator_loss(x_g: Tensor, f_psi: Tensor, target: Tensor) -> Tensor:

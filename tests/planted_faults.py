@@ -190,8 +190,8 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
             ),
             (
                 "student's re-noise level",
-                "return schedule.diffuse(x0_hat, s, noise_like(clean, generator))",
-                "return schedule.diffuse(x0_hat, t, noise_like(clean, generator))",
+                "return schedule.diffuse(x0_hat, s, share_noise(noise_like(clean, generator), rho))",
+                "return schedule.diffuse(x0_hat, t, share_noise(noise_like(clean, generator), rho))",
             ),
             (
                 "student not anchored when re-noised",

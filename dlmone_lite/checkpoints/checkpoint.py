@@ -28,7 +28,7 @@ class Checkpoint:
     codec: Codec
     world: str
     role: str  # "teacher" or "student"
-    sampling: dict[str, int] = field(
+    sampling: dict[str, float] = field(
         default_factory=dict
     )  # a student's t_init, a sharpened teacher's clamp 0
     provenance: dict = field(default_factory=dict)  # command, seed, steps, device, versions, hash, metrics
@@ -67,9 +67,10 @@ def load(path: str | Path, device: str = "cpu") -> Checkpoint:
         sampling, provenance = json.loads(metadata["sampling"]), json.loads(metadata["provenance"])
         world, role = metadata["world"], metadata["role"]
         sound = role in ("teacher", "student") and isinstance(provenance, dict)
-        sound = sound and all(type(value) is int for value in sampling.values())
+        sound = sound and sampling.keys() <= {"t_init", "rho", "clamp"}
         if role == "student":
-            sound = sound and 1 <= sampling["t_init"] <= model.config.T
+            sound = sound and sampling["t_init"] in range(1, model.config.T + 1)
+            sound = sound and type(sampling["t_init"]) is int and 0 <= sampling.get("rho", 0) <= 1
         if not sound or (len(vocabulary), codec.length) != (model.config.vocab_size, model.config.length):
             raise ValueError("its parts do not fit each other")
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:

@@ -55,7 +55,7 @@ class Stage:
             self.state,
             job,
             "student",
-            {"t_init": self.config.t_init},
+            self.config.sampling,
             self.number,
             job.keeping.keep if self.number else "last",
             seconds_before=sum(run.seconds for run in runs[:-1]),
@@ -149,7 +149,7 @@ def plan(request: Distillation, job: Job, T: int, start: Checkpoint | None) -> l
     seed, out = job.making.seed, job.keeping.out
     base, warm = DistillConfig(seed=seed), WarmStartConfig(seed=seed)
     if start:
-        base = replace(base, t_init=start.sampling["t_init"])
+        base = replace(base, **start.sampling)
     one = changed(base, changes_of(request.first, base), T)
 
     stages = []

@@ -117,7 +117,7 @@ def _train_and_save(run: Run, codec: Codec, role: str, path: Path) -> Checkpoint
     """Train to the end, evaluate, and save a checkpoint with its provenance."""
     for _ in chain(run.prepare(), run):
         pass
-    sampling = {"t_init": run.config.t_init} if role == "student" else {}
+    sampling = run.config.sampling if role == "student" else {}
     provenance = {"command": "python -m dlmone_lite sweep", "seed": run.config.seed, "steps": run.step}
     provenance |= {"seconds": round(run.seconds, 1), "device": str(run.device), "config": asdict(run.config)}
     provenance |= {"grammar_sha256": digest(GRAMMAR), "versions": {"torch": str(torch.__version__)}}
@@ -177,7 +177,7 @@ class History:
 
 def student_of(run: DistillRun, codec: Codec, world: str = POCKET) -> Checkpoint:
     """The run's averaged student, ready to generate."""
-    return Checkpoint(run.result, codec, world, "student", {"t_init": run.config.t_init})
+    return Checkpoint(run.result, codec, world, "student", run.config.sampling)
 
 
 def start_networks(spec: Spec, folder: Path) -> tuple[Checkpoint, Checkpoint]:

@@ -82,7 +82,7 @@ def make(folder: Path, spec: Spec) -> dict[str, Any]:
     provenance = {"command": "python -m dlmone_lite sweep clinic", "seed": spec.seed, "steps": run.step}
     provenance |= {"seconds": record["seconds"], "device": str(run.device), "stages": list(spec.stages)}
     provenance |= {"grammar_sha256": digest(GRAMMAR), "metrics": record["final"][0]}
-    t_init = {"t_init": run.config.t_init}
+    t_init = run.config.sampling
     networks = {"student": (run.result, "student", t_init), "psi": (run.psi, "teacher", {})}
     for name, (model, role, sampling) in networks.items():
         checkpoint = Checkpoint(model, teacher.codec, teacher.world, role, sampling, provenance)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from dlmone_lite.distill import DistillConfig, Draw, psi_loss, theta_loss
 from dlmone_lite.exact import GaussianMixture
 from dlmone_lite.schedule import Schedule
-from dlmone_lite.sid import error_weight, generator_loss, over_target
 from dlmone_lite.text import Batch
 from dlmone_lite.training.run import Run
 from dlmone_lite.training.seeds import generator_at, seed_weights
@@ -117,14 +116,6 @@ class Estimator(nn.Module):
 # ---- training
 
 
-def reverse_kl_loss(x_g: Tensor, f_phi: Tensor, f_psi: Tensor, target: Tensor) -> Tensor:
-    """Surrogate loss (B,) for the reverse Kullback-Leibler divergence (DMD, arXiv 2311.18828, eq. 7).
-
-    Its gradient by x_g, through x_g alone, is f_psi - f_phi = sigma^2 / alpha (score_fake - score_real).
-    """
-    return over_target((f_psi - f_phi).detach() * x_g, target)
-
-
 @dataclass
 class ToyConfig(DistillConfig):
     """Settings of a run in the plane; `exact` replaces psi by the student's exact denoiser."""
@@ -142,13 +133,7 @@ class ToyConfig(DistillConfig):
     t_min: int = 20
     psi_warmup: int = 0
     precision: str = "float32"
-    divergence: str = "sid"  # or "reverse_kl"
     exact: bool = False
-
-    @property
-    def theta_weights(self) -> dict[str, float]:
-        """Weights of theta's loss terms, of which either divergence is one."""
-        return {**super().theta_weights, "reverse_kl": 1.0}
 
 
 class ToyRun(Run):
@@ -205,13 +190,7 @@ class ToyRun(Run):
     def theta_terms(self, x_g: Tensor, t: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Named terms (N,) of theta, each divided by w."""
         c, psi = self.config, self.exact_psi() if self.config.exact else self.psi
-        if c.divergence == "sid":
-            return theta_loss(self.phi, psi, x_g, Draw(self.batch, x_g, self.z, t, noise), c)
-        x_t, target = self.schedule.diffuse(x_g, t, noise), self.batch.target
-        f_phi, (f_psi, fake) = self.phi(x_t, t), psi.denoise_and_discriminate(x_t, t, self.batch)
-        w = error_weight(x_g, f_phi, target)
-        terms = {"reverse_kl": reverse_kl_loss(x_g, f_phi, f_psi, target) / w}
-        return terms | ({"generator": generator_loss(fake, target) / w} if c.b_g else {})
+        return theta_loss(self.phi, psi, x_g, Draw(self.batch, x_g, self.z, t, noise), c)
 
     def step_theta(self, generator: torch.Generator) -> tuple[dict[str, float], float]:
         """One update of theta -> (losses, gradient norm)."""

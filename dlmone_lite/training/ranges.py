@@ -28,7 +28,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("heads", "expand"), (1, 1000, "at least 1 and at most 1000")),
     "depth": (0, 1000, "at least 0 and at most 1000"),
     **dict.fromkeys(("source_length",), (0, 2**16, "at least 0 and at most 65,536")),
-    **dict.fromkeys(("reread_at", "clamp", "late_share", "keep"), SHARE),
+    **dict.fromkeys(("reread_at", "clamp", "late_share", "keep", "rho"), SHARE),
     **dict.fromkeys(("ema", "beta1", "beta2", "momentum", "dropout"), DECAY),
     **dict.fromkeys(("lr", "lr_muon", "lr_psi", "clip"), RATE),
     **dict.fromkeys(("weight_decay", "b_d", "b_g", "commitment", "sigma_0", "rounding", "prior"), WEIGHT),

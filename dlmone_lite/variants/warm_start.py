@@ -62,6 +62,11 @@ class WarmStartConfig:
     def __post_init__(self) -> None:
         check(self)
 
+    @property
+    def sampling(self) -> dict[str, float]:
+        """The settings of the student's sampler."""
+        return {"t_init": self.t_init}
+
 
 class WarmStartRun(Run):
     """Fit a copy of `teacher` to its own sentences; iterate for `Step`s after `prepare`. `.result` is the

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny import normal, rng, same_weights
 
+from dlmone_lite import sid
 from dlmone_lite.distill import Draw, theta_loss
 from dlmone_lite.exact import GaussianMixture
 from dlmone_lite.lab import plane
@@ -101,7 +102,7 @@ def test_reverse_kl_descends_the_kullback_leibler_divergence():
     x_g = m + s * normal(n, 2, seed=7, dtype=torch.float64)
     x_t = (alpha * x_g + sigma * normal(n, 2, seed=8, dtype=torch.float64)).detach()
     f_phi, f_psi = (mixture.mean(x_t, alpha, sigma)[:, None] for mixture in (phi, psi))
-    loss = plane.reverse_kl_loss(x_g[:, None], f_phi, f_psi, rows(n).target)
+    loss = sid.reverse_kl_loss(x_g[:, None], f_phi, f_psi, rows(n).target)
     (gradient,) = torch.autograd.grad(2 * loss.mean(), m)  # the loss is a mean over two channels
     v = alpha**2 * s**2 + sigma**2
     scale = alpha**2 / sigma**2  # (alpha / sigma^2) of the scores, times alpha of x_t
