@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -32,7 +31,6 @@ PYPROJECT = ROOT / "pyproject.toml"
 KERNEL = "python3"  # the notebooks' kernel
 KERNEL_TEST = "import sys, ipykernel; from dlmone_lite.files import ROOT; print(sys.prefix); print(ROOT)"
 MANAGER = "@jupyter-widgets/jupyterlab-manager/package.json"  # draws the sliders in JupyterLab
-STUDENT = "paraphrase-student"
 SLOW_SENTENCE = 100.0  # milliseconds
 RIGHT = 0.5  # share of right sentences; shipped students have 0.9 and more, a broken torch none
 
@@ -51,17 +49,14 @@ class Finding:
         return first + (f"\n{'':24} -> {' '.join(self.cure.split())}" if self.cure else "")
 
 
-Check = Callable[[], Iterable[Finding]]
+Check = Callable[..., Iterable[Finding]]
 
 
-def guarded(check: Check) -> Iterator[Finding]:
-    """The findings of a check; an exception becomes a problem, so that the other checks still run.
-
-    An InputError reads "what is wrong; what to do".
-    """
+def guarded(check: Check, *arguments: object) -> Iterator[Finding]:
+    """The findings of a check; an exception becomes a problem, so that the other checks still run."""
     try:
-        yield from check()
-    except InputError as error:
+        yield from check(*arguments)
+    except InputError as error:  # it reads "what is wrong; what to do"
         text, _, cure = str(error).rpartition("; ")
         yield Finding(PROBLEM, text or cure, cure)
     except ModuleNotFoundError as error:
@@ -69,12 +64,6 @@ def guarded(check: Check) -> Iterator[Finding]:
     except Exception as error:
         cure = "cure the other problems first; if this stays, restore the kit's files with: git checkout -- ."
         yield Finding(PROBLEM, f"the check failed with {type(error).__name__}: {error}", cure)
-
-
-def of_each(check: Callable[[str], Iterable[Finding]], names: Iterable[str], fine: str) -> list[Finding]:
-    """The findings of a check on each name; where there are none, that all is fine."""
-    findings = [finding for name in names for finding in guarded(partial(check, name))]
-    return findings or [Finding(OK, fine)]
 
 
 def restore(path: Path, text: str) -> Finding:
@@ -198,15 +187,12 @@ def worlds() -> list[Finding]:
     names = sorted({*World.names(), *shipped})
     if not names:
         return [Finding(PROBLEM, f"{FOLDER} holds none", f"restore them with: git checkout -- {FOLDER}")]
-    fine = f"complete, splits and words: {', '.join(names)}"
-    return of_each(partial(lacking, shipped), names, fine)
+    wrong = [finding for name in names for finding in guarded(lacking, name, name in shipped)]
+    return wrong or [Finding(OK, f"complete, splits and words: {', '.join(names)}")]
 
 
-def lacking(shipped: set[str], name: str) -> Iterator[Finding]:
-    """What a world lacks: the large split is compared by its number of rows, the others word for word.
-
-    The shared vocabulary must have the words of a `shipped` world; training gives others their own.
-    """
+def lacking(name: str, shipped: bool) -> Iterator[Finding]:
+    """What a world lacks: the large split is compared by its number of rows, the others word for word."""
     from dlmone_lite.corpora.world import FOLDER, PAIRS, World
 
     if not (grammar := FOLDER / f"{name}.grammar").is_file():
@@ -228,7 +214,7 @@ def lacking(shipped: set[str], name: str) -> Iterator[Finding]:
 
     file = FOLDER / "vocabulary.txt"
     words = file.read_text(encoding="utf-8").split() if file.is_file() else []
-    if name in shipped and (missing := sorted({*world.vocabulary()} - {*words})):
+    if shipped and (missing := sorted({*world.vocabulary()} - {*words})):  # training gives others their own
         yield restore(file, f"lacks {len(missing)} words of {name}, {missing[0]!r} for one")
 
 
@@ -242,7 +228,8 @@ def checkpoints() -> list[Finding]:
 
     if not (names := zoo.names()):
         return [restore(zoo.HASHES, "is missing or empty: no network is known")]
-    return of_each(changed, names, f"all {len(names)} shipped networks are there, SHA-256 as recorded")
+    wrong = [finding for name in names for finding in guarded(changed, name)]
+    return wrong or [Finding(OK, f"all {len(names)} shipped networks are there, SHA-256 as recorded")]
 
 
 def sentence() -> list[Finding]:
@@ -257,7 +244,7 @@ def sentence() -> list[Finding]:
     device = pick_device()
     hide = "update the GPU's driver, or hide it: set the environment variable CUDA_VISIBLE_DEVICES to -1"
     try:
-        student = zoo.load(STUDENT, device)
+        student = zoo.load("paraphrase-student", device)
         world = World.load(student.world)
         source = held_out_sources(world, 1)
         milliseconds, precision = stopwatch(student, source, 1)
