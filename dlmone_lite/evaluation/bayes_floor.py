@@ -27,8 +27,8 @@ class ExactModel:
         self.words, self.config, self.schedule = model.words, model.config, model.schedule
         self.embedding, self.embed = model.embedding, model.embed
         self.round, self.clamp = model.round, model.clamp
-        table = model.embedding()
-        self.exact = ExactDenoiser(world.support, checkpoint.codec, table, model.schedule, sigma_0)
+        support, codec, table = world.support, checkpoint.codec, model.embedding()
+        self.exact = ExactDenoiser(support, codec, table, model.schedule, sigma_0)
 
     def __call__(self, x_t: Tensor, t: Tensor, batch: Batch) -> Tensor:
         """E[x0 | x_t, source] (B, L, D)."""
@@ -52,12 +52,7 @@ def draw(checkpoint: Checkpoint, world: World, rows: int, split: str, seed: int)
 
 @torch.inference_mode()
 def losses_at(
-    checkpoint: Checkpoint,
-    exact: ExactModel,
-    batch: Batch,
-    t: Tensor,
-    rng: torch.Generator,
-    sigma_0: float = 0.0,
+    checkpoint: Checkpoint, exact: ExactModel, batch: Batch, t: Tensor, rng: torch.Generator
 ) -> dict[str, Tensor]:
     """Mean squared errors (B,) over the elements of the target block, at the noise levels t (B,).
 
@@ -68,7 +63,7 @@ def losses_at(
     batch, t = batch.to(device), t.to(device)
     clean = model.embed(batch.ids)
     noise, noise_0 = (torch.randn(clean.shape, generator=rng).to(device) for _ in range(2))
-    x0 = clean + sigma_0 * noise_0
+    x0 = clean + exact.exact.sigma_0 * noise_0
     x_t = anchor(model.schedule.diffuse(x0, t, noise), clean, batch)
 
     mean, x0_hat = exact(x_t, t, batch), model(x_t, t, batch)
@@ -106,7 +101,7 @@ def loss_by_decile(
         first, last = decile * T // 10 + 1, (decile + 1) * T // 10
         t = torch.randint(first, last + 1, (draws,), generator=rng)
         batch = draw(checkpoint, world, draws, split, seed * 10 + decile)
-        losses = losses_at(checkpoint, exact, batch, t, rng, sigma_0)
+        losses = losses_at(checkpoint, exact, batch, t, rng)
 
         row = {"t_from": first, "t_to": last}
         for name, values in losses.items():

@@ -66,19 +66,18 @@ def distillation_memory(
     """
     many, few = max(2, rows), max(2, rows) // 2
     run = DistillRun(network(shape).to(device), RandomText(shape, many), config)
-    networks = (run.phi, run.theta, run.psi)
+
+    def kept(part: Callable, n: int) -> int:
+        draw = run.draw(generator_at(0, 1))[:n]
+        with kept_for_backward(run.phi, run.theta, run.psi) as count:
+            loss, _ = part(draw)  # alive while its bytes are counted
+            return count()
 
     parts = []  # of each loss: bytes on `many` rows, bytes of a row, bytes that do not grow
     for part in (run.psi_part, run.theta_part):
-        kept = {}
-        for n in (few, many):
-            draw = run.draw(generator_at(0, 1))[:n]
-            with kept_for_backward(*networks) as count:
-                loss, _ = part(draw)
-            kept[n] = count()
-            del loss
-        slope = (kept[many] - kept[few]) / (many - few)
-        parts.append((kept[many], slope, max(0.0, kept[many] - many * slope)))
+        most = kept(part, many)
+        slope = (most - kept(part, few)) / (many - few)
+        parts.append((most, slope, max(0.0, most - many * slope)))
 
     weights = sum(4 * p.numel() for p in run.theta.parameters())
     trained = sum(4 * p.numel() for p in run.theta.parameters() if p.requires_grad)
