@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections import Counter
 from collections.abc import Iterable
@@ -18,19 +17,22 @@ def describe(world: World) -> dict[str, Any]:
     """Sizes: sources and meanings per split, words, and min, median and max of the right targets per source
     and of the sources' and right targets' lengths in words."""
     meanings = Counter(world.split_of(meaning) for meaning in world.meanings())
-    sources = {split: world.split_sources(split) for split in SPLITS}
-    supports = {source: world.support(source) for split in SPLITS for source in sources[split]}
+    supports = {source: world.support(source) for source in _sources(world)}
     return {
         "name": world.name,
         "about": world.about,
         "frames": len(world.frames),
         "words": len(world.vocabulary()),
         "meanings": {split: meanings[split] for split in SPLITS},
-        "sources": {split: len(sources[split]) for split in SPLITS},
+        "sources": {split: len(world.split_sources(split)) for split in SPLITS},
         "targets_per_source": _spread(len(support) for support in supports.values()),
         "source_length": _spread(len(source.split()) for source in supports),
         "target_length": _spread(len(target.split()) for support in supports.values() for target in support),
     }
+
+
+def _sources(world: World) -> list[str]:
+    return [source for split in SPLITS for source in world.split_sources(split)]
 
 
 def _spread(numbers: Iterable[int]) -> dict[str, float]:
@@ -65,7 +67,7 @@ def _frame_warnings(world: World) -> list[str]:
 def _source_warnings(world: World) -> list[str]:
     """Sources that two meanings share, and sources that are a right target of their own."""
     lines = []
-    for source in itertools.chain.from_iterable(map(world.split_sources, SPLITS)):
+    for source in _sources(world):
         meanings = world.meanings_of(source)
         if len(meanings) > 1:
             frames = " and ".join(meaning.frame for meaning in meanings)

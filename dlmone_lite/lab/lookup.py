@@ -72,12 +72,8 @@ def grid(
 
 def _position(knobs: Mapping[str, float]) -> list[float]:
     """Coordinates of a setting; neighbouring values of a slider are about 1 apart."""
-    return [
-        3 * math.log10(knobs["b_d"] + 0.05),
-        3 * math.log10(knobs["b_g"] + 0.02),
-        4 * knobs["mu"],
-        3 * math.log10(knobs["lr"]),
-    ]
+    b_d, b_g, lr = map(math.log10, (knobs["b_d"] + 0.05, knobs["b_g"] + 0.02, knobs["lr"]))
+    return [3 * b_d, 3 * b_g, 4 * knobs["mu"], 3 * lr]
 
 
 class Atlas:
@@ -89,9 +85,8 @@ class Atlas:
             if record["spec"]["group"] in GRIDS:
                 cells.setdefault(tuple(settings(record).values()), []).append(record)
         if not cells:
-            raise InputError(
-                "the records hold no run on the atlas' grids; make them with: sweep coefficients"
-            )
+            text = "the records hold no run on the atlas' grids; make them with: sweep coefficients"
+            raise InputError(text)
         self.cells = cells
 
     def nearest(self, **knobs: float) -> tuple[dict[str, float], list[Record]]:

@@ -18,15 +18,8 @@ from dlmone_lite.distill import DistillRun
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.evaluation.psi_lag import regret
 from dlmone_lite.files import digest, recorded, rounded
-from dlmone_lite.lab.experiment import (
-    BASE,
-    History,
-    Spec,
-    record_of,
-    run_experiment,
-    train_stage,
-    train_teacher,
-)
+from dlmone_lite.lab import experiment
+from dlmone_lite.lab.experiment import BASE, Spec
 
 FOLDER = SHIPPED / "clinic"
 
@@ -73,12 +66,12 @@ def patient(name: str) -> Patient:
 
 def make(folder: Path, spec: Spec) -> dict[str, Any]:
     """Run the experiment of a patient and return its record; seed 0 also saves its networks in `folder`."""
-    record, run = run_experiment(spec, folder)
+    record, run = experiment.run_experiment(spec, folder)
     record["final"][0]["signs"]["regret"] = rounded(regret(run))
     if spec.seed:
         return record
 
-    teacher = train_teacher(spec.teacher, spec.length, folder)
+    teacher = experiment.train_teacher(spec.teacher, spec.length, folder)
     provenance = {"command": "python -m dlmone_lite sweep clinic", "seed": spec.seed, "steps": run.step}
     provenance |= {"seconds": record["seconds"], "device": str(run.device), "stages": list(spec.stages)}
     provenance |= {"grammar_sha256": digest(GRAMMAR), "metrics": record["final"][0]}
@@ -108,7 +101,7 @@ def treat(name: str, restart: bool = False, **changes: Any) -> DistillRun:
     schedule of the learning rate start anew.
     """
     one = patient(name)
-    teacher = train_teacher("trained", one.length, FOLDER)
+    teacher = experiment.train_teacher("trained", one.length, FOLDER)
     config = replace(BASE, **{**one.changes, "seed": 77, "psi_warmup": 0, **changes})
     run = DistillRun(teacher.model, lab_data(teacher.codec), config, student(name).model)
     if not restart:
@@ -146,6 +139,6 @@ def prevention(one: Patient) -> dict[str, dict[str, Any]]:
 def recover(spec: Spec) -> dict[str, Any]:
     """Treat the patient `spec.start` with the changes of the only stage, and return the record."""
     run = treat(spec.start, **{"seed": 77 + spec.seed, **spec.stages[0]})
-    history = History(student(spec.start).codec)
-    divergence = train_stage(run, history)
-    return record_of(spec, history, run, run.seconds, divergence)
+    history = experiment.History(student(spec.start).codec)
+    divergence = experiment.train_stage(run, history)
+    return experiment.record_of(spec, history, run, run.seconds, divergence)
