@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dlmone_lite.errors import InputError, nearest
+from dlmone_lite.errors import InputError
 from dlmone_lite.figures.style import escape
 from dlmone_lite.panels.panel import LOG_HEIGHT, VIEW_HEIGHT, Controls, Frame, View
 from dlmone_lite.training.run import Evaluate, Run, Step
@@ -50,10 +50,8 @@ class LivePanel(Frame):
         buttons = [ipywidgets.Button(description=name) for name in names]
         self._start, self._stop, *self._actions, self._reset = buttons
         super().__init__(title, {**self.coefficients, **self.setup}, buttons, height)
-        self._log, self._task = (
-            ipywidgets.HTML(layout={"height": f"{LOG_HEIGHT}px", "overflow": "auto"}),
-            None,
-        )
+        self._log = ipywidgets.HTML(layout={"height": f"{LOG_HEIGHT}px", "overflow": "auto"})
+        self._task: asyncio.Task | None = None
         self.box.children = (*self.box.children, self._log)
         self._renew()
 
@@ -82,7 +80,6 @@ class LivePanel(Frame):
             self.complain(error)
 
     def _renew(self) -> None:
-        """A fresh run with the coefficients as they stand now; without one there is nothing to start."""
         self._start.disabled = True
         self.run = self.make_run(**{name: control.value for name, control in self.setup.items()})
         for name, control in self.coefficients.items():
@@ -95,7 +92,6 @@ class LivePanel(Frame):
         self._redraw()
 
     def _set_coefficient(self, name: str, change: Any) -> None:
-        """Write a control's new value into the run's config and the log."""
         setattr(self.run.config, name, change.new)
         self.note(f"{name} {_in_words(change.old)} -> {_in_words(change.new)}")
         if not self._quiet:
@@ -127,11 +123,9 @@ class LivePanel(Frame):
 
     def act(self, name: str) -> str:
         """Do one of `actions` to the run, redraw, return the readout; an error is shown in the panel."""
-        if name not in self.actions:
-            known = ", ".join(self.actions) or "none"
-            raise InputError(f"panel has no action {name!r}{nearest(name, self.actions)}; it has {known}")
+        action = self.named("action", name, self.actions)
         try:
-            self.actions[name](self.run)
+            action(self.run)
         except Exception as error:
             self.complain(error)
         else:
@@ -190,7 +184,7 @@ class LivePanel(Frame):
     def set(self, **values: Any) -> str:
         """Set controls by name, one after the other, as in a browser; returns the readout."""
         for name, value in values.items():
-            self.control(name).value = value
+            self.named("control", name, self.controls).value = value
         return self.readout
 
 

@@ -13,8 +13,6 @@ from dlmone_lite.figures.style import GREY, escape
 if TYPE_CHECKING:
     from ipywidgets import ValueWidget
 
-# ---- the look of every panel
-
 CONTROL = {"style": {"description_width": "130px"}, "layout": {"width": "400px"}}
 VIEW_HEIGHT, LOG_HEIGHT = 440, 66  # pixels; fixed, so that the page does not jump while a figure is replaced
 Controls = Mapping[str, "ValueWidget"]  # by the names of what they set
@@ -26,9 +24,6 @@ class View:
 
     html: str
     readout: str
-
-
-# ---- controls
 
 
 def _control(kind: str, label: str, **traits: Any) -> ValueWidget:
@@ -71,9 +66,6 @@ def switch(label: str, value: bool = False) -> ValueWidget:
     return _control("Checkbox", label, value=value)
 
 
-# ---- panels
-
-
 class Frame:
     """Title, controls, view and readout in a box; the base of both kinds of panel.
 
@@ -106,7 +98,6 @@ class Frame:
         return self._view.value
 
     def show(self, view: View) -> None:
-        """Put a view on display."""
         self.error, self.readout, self._view.value = "", view.readout, view.html
         self._readout.value = f'<div class="dlmone-readout">{escape(view.readout)}</div>'
 
@@ -118,16 +109,16 @@ class Frame:
         self.show(View(shown, f"error: {message}"))
         self.error = message
 
-    def control(self, name: str) -> ValueWidget:
-        """The control of this name; raises InputError with the nearest name if there is none."""
-        if name not in self.controls:
-            known = ", ".join(self.controls)
-            raise InputError(f"panel has no control {name!r}{nearest(name, self.controls)}; it has {known}")
-        return self.controls[name]
+    def named(self, kind: str, name: str, known: Mapping[str, Any]) -> Any:
+        """What the name stands for among the `known`; InputError with the nearest name if there is none."""
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise InputError(f"panel has no {kind} {name!r}{nearest(name, known)}; it has {names}")
+        return known[name]
 
     def _set_quietly(self, values: Mapping[str, Any]) -> None:
         """Set controls by name, all or none, without an answer to each change."""
-        controls = {name: self.control(name) for name in values}
+        controls = {name: self.named("control", name, self.controls) for name in values}
         self._quiet = True
         try:
             for name, control in controls.items():
