@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import torch
 
     from dlmone_lite.checkpoints.checkpoint import Checkpoint
-    from dlmone_lite.evaluation.speed import Speed
     from dlmone_lite.model import ModelConfig
     from dlmone_lite.teacher import TeacherConfig
 
@@ -76,9 +75,6 @@ def run(args: argparse.Namespace) -> None:
         write_json(args.json, {"command": command_line(args.argv), **found, **environment(device)})
 
 
-# ---- a teacher and its student
-
-
 def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
     """Time a teacher and its student at each batch size; print the table, return the record."""
     from dlmone_lite.checkpoints import zoo
@@ -130,9 +126,6 @@ def held_out(args: argparse.Namespace, teacher: Checkpoint) -> list[str]:
     return held_out_sources(task.world, min(max(BATCHES), task.held_out("test")))
 
 
-# ---- a preset's size
-
-
 def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
     """Print the tables of training and of writing; return the record."""
     import torch
@@ -154,19 +147,19 @@ def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
     print(f"{device}, {torch.get_num_threads()} threads: matrix products at {rates}")
     print(f"training, preset {args.preset}, {rows} rows of {shape.length}, median of {args.repeats} updates")
     recipe = replace(RECIPES[args.preset], batch_size=rows, compile=args.compile)
-    speeds = training_table(shape, recipe, where, peaks, args.repeats)
+    training = training_table(shape, recipe, where, peaks, args.repeats)
+    precision = training[0]["precision"]
     print(f"writing {rows} rows from noise, median of {args.repeats}")
-    writing = writing_table(shape, where, rows, args.nfe, speeds[0].precision, args.repeats)
+    writing = writing_table(shape, where, rows, args.nfe, precision, args.repeats)
 
     memory, owner = peak_memory(where), "the GPU" if where.type == "cuda" else "this process"
     print(f"memory at most: {memory / 2**20:.0f} MiB of {owner}")
-    needs = distillation_memory(shape, DistillConfig(batch_size=rows, precision=speeds[0].precision), where)
+    needs = distillation_memory(shape, DistillConfig(batch_size=rows, precision=precision), where)
     print(
         f"two-stage distillation: {needs.total(0) / 2**20:.0f} MiB for networks, gradients, optimisers and "
         f"copies, {needs.activations / 2**20:.1f} MiB for each row; 16 GiB hold {needs.rows(0.9 * 2**34)} "
         "rows at a time (micro_batch), a tenth left free"
     )
-    training = [{**asdict(speed), "share_of_peak": speed.share(peaks[speed.precision])} for speed in speeds]
     found = {"preset": args.preset, "rows": rows, "length": shape.length, "matmul_flops": peaks}
     found |= {"training": training, "writing": writing, "peak_memory_bytes": memory}
     return {**found, "distillation": asdict(needs)}
@@ -174,7 +167,7 @@ def bench_size(args: argparse.Namespace, device: str) -> dict[str, Any]:
 
 def training_table(
     shape: ModelConfig, recipe: TeacherConfig, device: torch.device, peaks: dict[str, float], repeats: int
-) -> list[Speed]:
+) -> list[dict[str, Any]]:
     """Time our network in the fastest precision, compiled first if asked, in float32, then the baselines."""
     from dlmone_lite.evaluation.speed import BASELINES, training_speed
     from dlmone_lite.training.precision import resolve_precision
@@ -184,15 +177,16 @@ def training_table(
     fast = resolve_precision(recipe.precision, device, shape.width)
     own = dict.fromkeys([(fast, recipe.compile), (fast, False), ("float32", False)])  # without repetition
     cases = [*((*one, None) for one in own), *(("float32", False, library) for library in BASELINES)]
-    speeds: list[Speed] = []
+    rows: list[dict[str, Any]] = []
     for name, compiled, library in cases:
         changed = replace(recipe, precision=name, compile=compiled)
         speed = training_speed(shape, changed, device, repeats, library)
-        speeds.append(speed)
-        share, ahead = speed.share(peaks[speed.precision]), speeds[0].tokens / speed.tokens
-        numbers = [f"{1000 * speed.seconds:.1f}", f"{speed.tokens:.0f}", f"{share:.0%}", f"{ahead:.2f}x"]
+        share = speed.share(peaks[speed.precision])
+        rows.append({**asdict(speed), "share_of_peak": share})
+        slower = speed.seconds / rows[0]["seconds"]
+        numbers = [f"{1000 * speed.seconds:.1f}", f"{speed.tokens:.0f}", f"{share:.0%}", f"{slower:.2f}x"]
         table.row(speed.name, speed.precision, *numbers)
-    return speeds
+    return rows
 
 
 def writing_table(

@@ -182,7 +182,6 @@ def writing_seconds(
     batch = RandomText(shape, rows).batch.to(device)
     clean, schedule = model.embed(batch.ids), model.schedule
     generator = torch.Generator(device).manual_seed(0)  # on the device, as in `generate`
-
     sampler = partial(sample.student, t_init=1490) if role == "student" else sample.ancestral
 
     def write() -> None:

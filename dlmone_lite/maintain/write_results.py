@@ -99,9 +99,6 @@ def generated(folder: Path = RUNS) -> dict[Path, str]:
     return {**texts, SCRIPT: script(folder)}
 
 
-# ---- the commands behind the records
-
-
 def networks(records: Sequence[Record]) -> list[str]:
     """The commands that made the evaluated networks: teachers, sharpened copies, warm starts, students."""
     made = [record["provenance"] for record in records if record.get("provenance")]
@@ -128,9 +125,6 @@ def script(folder: Path) -> str:
     }
     parts = [f"# {title}\n" + "\n".join(commands) + "\n" for title, commands in groups.items() if commands]
     return "\n".join([HEAD, *parts])
-
-
-# ---- the picture, and all of it
 
 
 def write_picture() -> None:
