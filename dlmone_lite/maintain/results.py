@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.evaluation import published
 from dlmone_lite.evaluation.published import SCORES, TASKS, network
 from dlmone_lite.files import read_records, record_kind, shipped
@@ -23,11 +24,9 @@ Record = dict[str, Any]
 Rows = Iterator[list[str]]
 ROLES = {"exact": 0, "teacher": 1, "student": 2}
 STAGES = ("warm start (regression)", "stage 1 (score distillation)", "stage 2 (score distillation)")
-LABORATORY = {
-    "coefficients": ["base", "t", "start"],
-    "stages": ["stages"],
-    "classroom": ["classroom", "classroom, slower", "classroom, stages"],
-}  # sweep: the groups of runs that say most
+# Sweep: the groups of runs that say most.
+LABORATORY = {"coefficients": ["base", "t", "start"], "stages": ["stages"]}
+LABORATORY |= {"classroom": ["classroom", "classroom, slower", "classroom, stages"]}
 ENDINGS = ("student", "student-single", "student-alone")  # two stages, one as long, SiD alone
 
 
@@ -40,9 +39,6 @@ def load(folder: Path) -> dict[str, list[Record]]:
     for record in records:
         by_kind[record_kind(record)].append(record)
     return by_kind
-
-
-# ---- cells
 
 
 def cell(value: float | None, error: float | None = None, digits: int = 3) -> str:
@@ -62,10 +58,6 @@ def first_seed(name: str) -> str:
     return re.sub(r"-seed\d+$", "", name)
 
 
-def _samples(settings: Record) -> str:
-    return f"{settings['sources']} x {settings['samples']}"
-
-
 def _scores(m: Record) -> list[str]:
     """Validity, TV, excess and coverage of one evaluation, with standard errors over sources."""
     validity, tv, coverage = (cell(m[key], m[f"{key}_se"]) for key in ("validity", "tv", "coverage"))
@@ -77,21 +69,14 @@ def _over_seeds(scores: Sequence[Record]) -> list[str]:
     return [cell(*spread([m[key] for m in scores])) for key in ("validity", "tv_excess", "coverage")]
 
 
-def _parts(records: Sequence[Record], key: str) -> Iterator[tuple[Record, Record]]:
-    """(record, part) of every part that a record lists under `key`."""
-    return ((record, part) for record in records for part in record[key])
-
-
-# ---- tables of worlds
-
-
 def worlds(evaluations: Sequence[Record]) -> Rows:
     """Every evaluation against a world's truth, below the row of as many true samples; first seeds only."""
     headings = ["world", "network", "NFE", "samples", "validity", "TV", "excess", "coverage"]
     yield [*headings, "BLEU", "self-BLEU"]
     told = set()
     for record in evaluations:
-        world, samples, field = record["world"], _samples(record["settings"]), record["field_scores"]
+        world, field, settings = record["world"], record["field_scores"], record["settings"]
+        samples = f"{settings['sources']} x {settings['samples']}"
         if (world, samples) not in told:
             told.add((world, samples))
             floor, text = cell(record["world_scores"][0]["tv_floor"]), field["truth"]
@@ -111,8 +96,8 @@ def worlds(evaluations: Sequence[Record]) -> Rows:
 def seeds(evaluations: Sequence[Record]) -> Rows:
     """Networks that were trained several times, mean ± standard deviation over training seeds."""
     groups: dict[tuple[str, str, int], list[Record]] = defaultdict(list)
-    for record, m in _parts(evaluations, "world_scores"):
-        if record["role"] != "exact":
+    for record in evaluations:
+        for m in record["world_scores"] if record["role"] != "exact" else []:
             groups[record["world"], first_seed(network(record)), m["nfe"]].append(m)
     yield ["world", "network", "NFE", "seeds", "validity", "excess", "coverage"]
     for (world, name, nfe), scores in groups.items():
@@ -124,11 +109,12 @@ def stages(folder: Path) -> Rows:
     """The first evaluation in each log of a distillation, and the last of each of its stages."""
     yield ["run", "stage", "NFE", "updates", "samples", "validity", "TV", "excess", "coverage"]
     for path in sorted(folder.glob("*.jsonl")):
-        steps = [step for step in read_records(path) if step.get("evaluation")]
+        steps = [step for step in read_jsonl(path, need=()) if step.get("evaluation")]
         last = {step["stage"]: step for step in steps}
         for step in [*steps[:1], *last.values()]:
             m, stage = step["evaluation"], STAGES[step["stage"]]
-            yield [path.stem, stage, str(m["nfe"]), str(step["step"]), _samples(m), *_scores(m)]
+            samples = f"{m['sources']} x {m['samples']}"
+            yield [path.stem, stage, str(m["nfe"]), str(step["step"]), samples, *_scores(m)]
 
 
 def laboratory(folder: Path) -> Rows:
@@ -156,26 +142,26 @@ def above_bayes(floors: Sequence[Record]) -> Rows:
                 yield [record["world"], f"`{network(record)}`", where, f"{row['ratio']:.1%}"]
 
 
-# ---- tables of speed
-
-
 def speed(benches: Sequence[Record]) -> Rows:
     """Median milliseconds of teacher and student for a batch."""
     yield ["teacher", "student", "batch", "NFE", "ms", "NFE", "ms", "factor", "device"]
-    for record, b in _parts(benches, "batches"):
-        names = [f"`{record['teacher']}`", f"`{record['student']}`", str(b["batch"])]
-        teacher = [str(record["teacher_nfe"]), cell(median(b["teacher_ms"]), digits=1)]
-        student = [str(record["student_nfe"]), cell(median(b["student_ms"]), digits=2)]
-        yield [*names, *teacher, *student, f"{b['ratio']:.0f}", record["device"]]
+    for record in benches:
+        for b in record["batches"]:
+            names = [f"`{record['teacher']}`", f"`{record['student']}`", str(b["batch"])]
+            teacher = [str(record["teacher_nfe"]), cell(median(b["teacher_ms"]), digits=1)]
+            student = [str(record["student_nfe"]), cell(median(b["student_ms"]), digits=2)]
+            yield [*names, *teacher, *student, f"{b['ratio']:.0f}", record["device"]]
 
 
 def training_speed(benches: Sequence[Record]) -> Rows:
     """How fast the networks of a preset train, beside plain baselines."""
     yield ["preset", "network", "precision", "batch", "positions a second", "share of peak", "device"]
-    for record, row in _parts(benches, "training"):
-        batch, rate = f"{record['rows']} x {record['length']}", f"{row['positions'] / row['seconds']:.0f}"
-        cells = [f"`{row['name']}`", row["precision"], batch, rate, f"{row['share_of_peak']:.0%}"]
-        yield [record["preset"], *cells, record["device"]]
+    for record in benches:
+        batch = f"{record['rows']} x {record['length']}"
+        for row in record["training"]:
+            rate, share = f"{row['positions'] / row['seconds']:.0f}", f"{row['share_of_peak']:.0%}"
+            cells = [record["preset"], f"`{row['name']}`", row["precision"], batch, rate, share]
+            yield [*cells, record["device"]]
 
 
 def times(making: Sequence[Record]) -> Rows:
