@@ -1,9 +1,8 @@
 """`python -m dlmone_lite.maintain.stamp`: the repository's address, into README and every notebook.
 
-By hand the address is written in pyproject.toml alone. A notebook opened on Colab has no package beside it:
-its badge and its set-up cell must carry the address in full, and this writes both; README gets a badge once
-there is an address. It is for maintainers, and for those who fork the kit: with an address, as in
-`stamp https://github.com/me/kit`, it writes that one into pyproject.toml first. No other byte changes.
+By hand the address is written in pyproject.toml alone. A notebook opened on Colab has no package beside it,
+so its badge and its set-up cell carry the address in full; README gets a badge once there is an address. For
+a fork, `stamp https://github.com/me/kit` writes that one into pyproject.toml first. No other byte changes.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import ROOT, write_text
@@ -62,15 +61,10 @@ def set_address(new: str, project: Path = PROJECT) -> None:
     write_text(project, LINE.sub(f'Repository = "{new}"', project.read_text(encoding="utf-8")))
 
 
-def _dump(notebook: dict[str, Any]) -> str:
-    """A notebook as `nbformat` and Jupyter write it, with its keys in the order they came in."""
-    return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
-
-
 def stamped(text: str, address: str, name: str) -> str:
     """The text of the notebook called `name` with this address in its badge and set-up cell."""
-    notebook = json.loads(text)
-    if _dump(notebook) != text:  # writing it would change more than was asked for
+    notebook, written = json.loads(text), partial(json.dumps, ensure_ascii=False, indent=1)
+    if written(notebook) + "\n" != text:  # writing it would change more than was asked for
         raise InputError(f"{name} is not laid out as Jupyter writes notebooks; open and save it there once")
     texts = [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
@@ -81,7 +75,7 @@ def stamped(text: str, address: str, name: str) -> str:
     opening = BADGE.sub(lambda found: f"{found[1]}{_owner(address)}{found[2]}", opening)
     texts[0]["source"] = opening.splitlines(keepends=True)
     setups[0]["source"] = SETUP.format(address=address).splitlines(keepends=True)
-    return _dump(notebook)
+    return written(notebook) + "\n"
 
 
 def stamped_readme(text: str, address: str) -> str:

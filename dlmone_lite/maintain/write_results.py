@@ -1,8 +1,7 @@
 """`python -m dlmone_lite.maintain.write_results`: the tables in README and RESULTS.md, and commands.sh.
 
-It is for those who train new checkpoints, and so no command of `python -m dlmone_lite`. A table stands
-between two marks, `<!-- table NAME -->` and `<!-- end -->`; what it means is written around it by hand. A
-test compares all of it with the records in `data/runs`. `picture` draws the README's picture as well.
+It is for those who train new checkpoints. A table stands between two marks, `<!-- table NAME -->` and
+`<!-- end -->`; what it means is written around it by hand. `picture` draws the README's picture as well.
 """
 
 from __future__ import annotations
