@@ -109,13 +109,12 @@ class LivePanel(Frame):
         for locked in (self._start, self._reset, *self._actions, *self.setup.values()):
             locked.disabled = self.running
         settings = ", ".join(f"{name} {_in_words(c.value)}" for name, c in self.coefficients.items())
+        where = f"step {self.run.step} of {self.run.total}"
         try:
             view = self.draw(self.history, self.run)
+            self.show(View(view.html, " | ".join(part for part in (where, view.readout, settings) if part)))
         except Exception as error:
             self.complain(error)
-            return
-        where = f"step {self.run.step} of {self.run.total}"
-        self.show(View(view.html, " | ".join(part for part in (where, view.readout, settings) if part)))
 
     def _advance(self) -> None:
         due = self.evaluate and (self.run.step + 1) % self.evaluate_every == 0
@@ -126,11 +125,10 @@ class LivePanel(Frame):
         action = self.named("action", name, self.actions)
         try:
             action(self.run)
-        except Exception as error:
-            self.complain(error)
-        else:
             self.note(name)
             self._redraw()
+        except Exception as error:
+            self.complain(error)
         return self.readout
 
     def run_steps(self, n: int) -> str:
@@ -158,22 +156,19 @@ class LivePanel(Frame):
         self._redraw()
 
     async def _train(self) -> None:
-        end, note = time.monotonic() + self.pause_after, "finished"
-        while self.run.step < self.run.total:
-            if time.monotonic() > end:
-                note = "paused; Start goes on"
-                break
-            try:
+        end = time.monotonic() + self.pause_after
+        try:
+            while self.run.step < self.run.total and time.monotonic() <= end:
                 self._advance()
-            except Exception as error:  # such as Diverged; shown where the figure was
-                self._task = None
-                self._redraw()
-                self.complain(error)
-                return
-            if time.monotonic() - self._drawn > 0.5:
-                self._redraw()
-            await asyncio.sleep(0)  # lets the kernel handle messages from the sliders and Stop
-        self._finish(note)
+                if time.monotonic() - self._drawn > 0.5:
+                    self._redraw()
+                await asyncio.sleep(0)  # lets the kernel handle messages from the sliders and Stop
+        except Exception as error:  # such as Diverged; shown where the figure was
+            self._task = None
+            self._redraw()
+            self.complain(error)
+        else:
+            self._finish("paused; Start goes on" if self.run.step < self.run.total else "finished")
 
     def reset(self) -> None:
         """Make a fresh run, with all controls at their first settings."""

@@ -94,7 +94,6 @@ class Frame:
 
     @property
     def html(self) -> str:
-        """The HTML of the view."""
         return self._view.value
 
     def show(self, view: View) -> None:
