@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dlmone_lite.corpora.world import SPLITS, World
@@ -46,46 +46,41 @@ def warnings(world: World) -> list[str]:
     return [line for check in checks for line in check(world)]
 
 
-def _frame_warnings(world: World) -> list[str]:
+def _frame_warnings(world: World) -> Iterator[str]:
     """Frames with too few, too many or too rare right targets, by the worst meaning of each."""
     supports: dict[str, list[dict[str, float]]] = {}
     for meaning in world.meanings():
         supports.setdefault(meaning.frame, []).append(world.targets(meaning))
-    lines = []
     for frame, by_meaning in supports.items():
         counts = [len(targets) for targets in by_meaning]
         if min(counts) < SUPPORT[0]:
-            lines.append(f"frame {frame}: {min(counts)} right targets, under {SUPPORT[0]}; add targets")
+            yield f"frame {frame}: {min(counts)} right targets, under {SUPPORT[0]}; add targets"
         if max(counts) > SUPPORT[1]:
-            lines.append(f"frame {frame}: {max(counts)} right targets, over {SUPPORT[1]}; remove some")
+            yield f"frame {frame}: {max(counts)} right targets, over {SUPPORT[1]}; remove some"
         p, target = min((min(targets.values()), list(targets)[-1]) for targets in by_meaning)
         if p < RAREST:
-            lines.append(f'frame {frame}: "{target}" has p {p:.3f}, under {RAREST}; raise its weight')
-    return lines
+            yield f'frame {frame}: "{target}" has p {p:.3f}, under {RAREST}; raise its weight'
 
 
-def _source_warnings(world: World) -> list[str]:
+def _source_warnings(world: World) -> Iterator[str]:
     """Sources that two meanings share, and sources that are a right target of their own."""
-    lines = []
     for source in _sources(world):
         meanings = world.meanings_of(source)
         if len(meanings) > 1:
             frames = " and ".join(meaning.frame for meaning in meanings)
-            lines.append(f'"{source}" belongs to {len(meanings)} meanings ({frames}); reword one of them')
+            yield f'"{source}" belongs to {len(meanings)} meanings ({frames}); reword one of them'
         if source in world.support(source):
-            lines.append(f'"{source}" is its own right target; reword one side')
-    return lines
+            yield f'"{source}" is its own right target; reword one side'
 
 
-def _split_warnings(world: World) -> list[str]:
+def _split_warnings(world: World) -> Iterator[str]:
     """Splits without a meaning, and frames and fillers that are held out but never in train."""
     used: dict[str, set[tuple[str, ...]]] = {split: set() for split in SPLITS}
     for meaning in world.meanings():
         used[world.split_of(meaning)].update([("frame", meaning.frame), *meaning.values])
-    lines = [f"no meaning in {split}; add frames or fillers" for split in SPLITS if not used[split]]
+    yield from (f"no meaning in {split}; add frames or fillers" for split in SPLITS if not used[split])
     for kind, name in sorted((used["valid"] | used["test"]) - used["train"]):
-        lines.append(f'{kind} "{name}" is held out but never in train; use it in more frames')
-    return lines
+        yield f'{kind} "{name}" is held out but never in train; use it in more frames'
 
 
 def _unused(world: World) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from dlmone_lite.evaluation.degeneration import Signs, diagnose
+from dlmone_lite.lab.lookup import group_by_arm
 
 Record = Mapping[str, Any]
 Evaluation = Mapping[str, Any]
@@ -51,8 +51,7 @@ def later_evaluations(record: Record) -> list[Evaluation]:
     return [*record["evaluations"][1:], final_evaluation(record)]
 
 
-@dataclass(frozen=True)
-class Count:
+class Count(NamedTuple):
     """`right` of `all`."""
 
     right: int
@@ -103,18 +102,14 @@ def timely_warnings(records: Iterable[Record]) -> Count:
 
 
 def right_diagnoses(records: Iterable[Record], mechanisms: Mapping[str, str]) -> dict[str, Count]:
-    """For each arm of the clinic, the runs whose final evaluation shows its mechanism, of all its runs.
-
-    `mechanisms` maps each arm to its true mechanism.
-    """
-    outcomes: dict[str, list[bool]] = {}
-    for record in records:
-        arm, detected = record["spec"]["arm"], mechanisms_in(final_evaluation(record), usual_signs(record))
-        outcomes.setdefault(arm, []).append(mechanisms[arm] in detected)
-    return {arm: Count.of(values) for arm, values in outcomes.items()}
+    """For each arm of the clinic, its runs whose end shows its true mechanism {arm: mechanism}, of all."""
+    counts = {}
+    for arm, runs in group_by_arm(records).items():
+        ends = (mechanisms_in(final_evaluation(run), usual_signs(run)) for run in runs)
+        counts[arm] = Count.of(mechanisms[arm] in detected for detected in ends)
+    return counts
 
 
-def with_seeds(records: Sequence[Record], seeds: Iterable[int]) -> list[Record]:
+def with_seeds(records: Sequence[Record], seeds: Container[int]) -> list[Record]:
     """The records of runs with one of these seeds."""
-    chosen = set(seeds)
-    return [record for record in records if record["spec"]["seed"] in chosen]
+    return [record for record in records if record["spec"]["seed"] in seeds]

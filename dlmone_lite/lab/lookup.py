@@ -98,8 +98,8 @@ class Atlas:
 
 def curves(records: Sequence[Record], name: str) -> tuple[list[int], list[list[float]]]:
     """(updates, the values of a score in each run) of records that were evaluated at the same updates."""
-    steps = [evaluation["step"] for evaluation in records[0]["evaluations"]]
-    runs = []
-    for record in records:
-        runs.append([evaluation[name] for evaluation in record["evaluations"]])
-    return steps, runs
+
+    def course(record: Record, key: str) -> list[Any]:
+        return [evaluation[key] for evaluation in record["evaluations"]]
+
+    return course(records[0], "step"), [course(record, name) for record in records]

@@ -1,7 +1,6 @@
 """The clinic: students that degenerated in real runs, through coefficients and schedules alone.
 
-Each patient is the result of a run (`experiment.Spec`). Its final student and score estimator are shipped, as
-is its record. `treat` continues the training of a patient with other coefficients.
+The final student and score estimator of each patient's run (`experiment.Spec`) are shipped, as is its record.
 """
 
 from __future__ import annotations
