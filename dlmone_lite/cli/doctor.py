@@ -264,8 +264,6 @@ def sentence() -> list[Finding]:
     return [Finding(NOTE, text, cure) if ms > SLOW_SENTENCE else Finding(OK, text)]
 
 
-# ---- the command
-
 # In their order: where torch cannot be imported, the checks after it are left out.
 CHECKS = {"python": python, "packages": packages, "kernel": kernel, "widgets": widgets, "torch": torch}
 CHECKS |= {"worlds": worlds, "checkpoints": checkpoints, "one sentence": sentence}

@@ -39,15 +39,12 @@ def median_seconds(work: Callable[[], object], device: torch.device, repeats: in
 
 
 def stopwatch(checkpoint: Checkpoint, texts: list[str], steps: int) -> tuple[Callable[[int], float], str]:
-    """A function seed -> milliseconds from strings to strings, and its precision, the fastest in short runs.
-
-    The texts come back to the CPU, so a GPU has finished when the clock is read.
-    """
+    """A function seed -> milliseconds from strings to strings, and its precision, the fastest in a short run."""
 
     def milliseconds(steps: int, precision: str, seed: int) -> float:
         start = time.perf_counter()
         generate(checkpoint, texts, steps=steps, seed=seed, precision=precision)
-        return 1000 * (time.perf_counter() - start)
+        return 1000 * (time.perf_counter() - start)  # a GPU has finished, because the texts are on the CPU
 
     best, short = {}, min(steps, 20)
     for name in candidate_precisions(checkpoint.model.words.device):
@@ -109,9 +106,8 @@ class Plain(Denoiser):
             dropout = {"hidden_dropout_prob": drop, "attention_probs_dropout_prob": drop}
             self.encoder = BertModel(BertConfig(vocab_size=1, **shape, **dropout), add_pooling_layer=False)
         else:
-            layer = nn.TransformerEncoderLayer(
-                W, heads, inner, drop, "gelu", batch_first=True, norm_first=True
-            )
+            order = {"batch_first": True, "norm_first": True}
+            layer = nn.TransformerEncoderLayer(W, heads, inner, drop, "gelu", **order)
             self.encoder = nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
 
     def hidden(self, x_t: Tensor, t: Tensor) -> Tensor:
@@ -158,10 +154,8 @@ def product_flops(model: Denoiser, data: RandomText, config: TeacherConfig) -> f
 def training_speed(
     shape: ModelConfig, recipe: TeacherConfig, device: torch.device, repeats: int, library: str | None = None
 ) -> Speed:
-    """Time whole updates of a teacher by `recipe`.
-
-    With a `library` (one of BASELINES), time its layers with the same loss in float32 under AdamW.
-    """
+    """Time whole updates of a teacher by `recipe`, or of the layers of a library (one of BASELINES) with the
+    same loss in float32 under AdamW."""
     if library:
         recipe = replace(recipe, precision="float32", optimiser="adamw", target="sample", compile=False)
     data = RandomText(shape)
