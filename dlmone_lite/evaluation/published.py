@@ -130,10 +130,9 @@ def difference(
 
 def seeds(rows: Sequence[Row], network: str) -> list[str]:
     """`network`, then its further training seeds in order, which are named `<network>-seed<n>`."""
-    names = {row["network"] for row in rows}
-    further = [name for name in names if re.fullmatch(re.escape(network) + r"-seed\d+", name)]
-    further.sort(key=lambda name: int(name.rpartition("seed")[2]))
-    return [network, *further] if network in names else further
+    names, pattern = {row["network"] for row in rows}, re.compile(re.escape(network) + r"(?:-seed(\d+))?")
+    found = filter(None, map(pattern.fullmatch, names))
+    return [match[0] for match in sorted(found, key=lambda match: int(match[1] or -1))]
 
 
 def by_seed(rows: Sequence[Row], task: str, one: str, other: str, score: str = "bleu") -> list[float]:

@@ -39,7 +39,7 @@ def median_seconds(work: Callable[[], object], device: torch.device, repeats: in
 
 
 def stopwatch(checkpoint: Checkpoint, texts: list[str], steps: int) -> tuple[Callable[[int], float], str]:
-    """A function seed -> milliseconds from strings to strings, and its precision, the fastest in a short run."""
+    """(seed -> milliseconds from strings to strings, the precision: the fastest in short runs)."""
 
     def milliseconds(steps: int, precision: str, seed: int) -> float:
         start = time.perf_counter()

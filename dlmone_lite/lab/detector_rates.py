@@ -59,7 +59,6 @@ class Count(NamedTuple):
 
     @property
     def share(self) -> float:
-        """right / all; 0 of 0 is 0."""
         return self.right / self.all if self.all else 0.0
 
     def __str__(self) -> str:
@@ -67,7 +66,6 @@ class Count(NamedTuple):
 
     @classmethod
     def of(cls, outcomes: Iterable[bool]) -> Count:
-        """The number of true outcomes of all."""
         outcomes = list(outcomes)
         return cls(sum(outcomes), len(outcomes))
 

@@ -41,12 +41,11 @@ class Patient:
 SID_ALONE = {"b_d": 0.0, "b_g": 0.0}  # SiD without its adversarial terms
 WILD = {**SID_ALONE, "lr_shape": "constant", "psi_warmup": 20, "t_max": 1976}  # no schedule, all noise levels
 FAST = {**WILD, "lr": 5e-2, "lr_psi": 5e-2, "steps": 100}
+STRONG = {**WILD, "b_d": 2.0, "b_g": 8.0, "lr": 6e-3, "lr_psi": 6e-3}
 PATIENTS = (
     Patient("A", "mode collapse", SID_ALONE, {"b_d": 0.5, "b_g": 0.2}),
     Patient("B", "empty collapse", FAST, {"lr": 3e-3}, length=32),
-    Patient(
-        "C", "strong adversary", {**WILD, "b_d": 2.0, "b_g": 8.0, "lr": 6e-3, "lr_psi": 6e-3}, {"b_g": 0.2}
-    ),
+    Patient("C", "strong adversary", STRONG, {"b_g": 0.2}),
     Patient("D", "repetition loop", FAST, {"lr": 3e-3}),
     Patient("E", "off the words", {**SID_ALONE, "mu": 2.0, "lr_shape": "constant"}, {"mu": 0.5}),
     Patient("F", "condition ignored", {**WILD, "lr": 2e-2, "lr_psi": 2e-2, "steps": 80}, {"lr": 3e-3}),
@@ -108,7 +107,7 @@ def treat(name: str, restart: bool = False, **changes: Any) -> DistillRun:
     return run
 
 
-def treatments(one: Patient, updates: int = 200) -> dict[str, dict[str, Any]]:
+def treatments(one: Patient) -> dict[str, dict[str, Any]]:
     """The treatments of a patient: name -> arguments of `treat`; two to four are DLM-One's advice."""
     before = {**vars(BASE), **one.changes}
     healthy = {name: getattr(BASE, name) for name in one.changes}
@@ -122,7 +121,7 @@ def treatments(one: Patient, updates: int = 200) -> dict[str, dict[str, Any]]:
         "a healthy run's settings": healthy,
         "those, psi restarted": {**healthy, **restart},
     }
-    return {name: {**changes, "steps": updates} for name, changes in arguments.items()}
+    return {name: {**changes, "steps": 200} for name, changes in arguments.items()}
 
 
 def prevention(one: Patient) -> dict[str, dict[str, Any]]:

@@ -69,7 +69,6 @@ class LivePanel(Frame):
 
     @property
     def running(self) -> bool:
-        """Whether the run trains at this moment."""
         return self._task is not None
 
     def _guard(self, action: Callable[[], None]) -> None:

@@ -89,7 +89,6 @@ class Frame:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The controls' values by name."""
         return {name: control.value for name, control in self.controls.items()}
 
     @property
