@@ -12,6 +12,7 @@ from pathlib import Path
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import DATA, is_stream
 from dlmone_lite.jobs.records import Evaluation, Keeping, Making
+from dlmone_lite.jobs.state import ENDINGS
 from dlmone_lite.training import processes
 
 
@@ -121,7 +122,6 @@ def training_options(parser: argparse.ArgumentParser, eval_every: int, eval_step
 OUTPUTS = "out out_stage1 out_last output json log".split()
 INPUTS = "checkpoint teacher student start like input world corpus name records tokenizer bertscore".split()
 SPLITS = ("train.", "valid.", "validation.", "dev.", "val.", "test.", "vocab", "tokenizer")
-STATES = [f"{stage}.state{best}" for stage in (".warm", "", ".stage2") for best in ("", ".best")]
 
 
 def check_files(args: argparse.Namespace) -> None:
@@ -133,7 +133,7 @@ def check_files(args: argparse.Namespace) -> None:
     for option in OUTPUTS:
         if not (given := getattr(args, option, None)) or is_stream(given):
             continue
-        states = STATES if given.endswith(".safetensors") else []
+        states = ENDINGS if given.endswith(".safetensors") else []
         for path in [given, *(given + state for state in states)]:
             other = taken.setdefault(_identity(Path(path)), f"the file of --{option}")
             if other != f"the file of --{option}":

@@ -18,6 +18,8 @@ from dlmone_lite.files import clear_half_files, hidden
 from dlmone_lite.training import processes
 
 Config = TypeVar("Config")
+# Of the files beside a checkpoint while its run is unfinished.
+ENDINGS = [f"{stage}.state{best}" for stage in (".warm", "", ".stage2") for best in ("", ".best")]
 
 
 class Stopper:
@@ -59,6 +61,8 @@ def alone(out: Path) -> Iterator[None]:
     except Timeout as error:
         raise InputError(f"another run is at work on {out}; wait for it, or choose another --out") from error
     try:
+        for ending in ("", *ENDINGS):
+            clear_half_files(out.with_name(out.name + ending))
         yield
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)
@@ -67,7 +71,6 @@ def alone(out: Path) -> Iterator[None]:
 
 def claim(state: Path, resume: bool) -> dict[str, Any] | None:
     """The saved configuration under --resume, None without a state; an unfinished run is not overwritten."""
-    clear_half_files(state)
     if not state.is_file():
         if resume:
             print(f"note: there is no {state}; starting anew", file=sys.stderr)
