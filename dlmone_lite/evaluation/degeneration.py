@@ -212,11 +212,11 @@ def signs(texts: Sequence[Sequence[str]], sources: Sequence[str], **others: floa
 
 
 def error_of(values: Sequence[float], samples: int) -> float:
-    """How far the mean of a sign over sources may be off by chance, at about 99 %.
+    """How far the mean of a sign over sources may be off by chance, at about 95 %.
 
     values: the sign of each source, from `samples` outputs. Few sources may agree by chance, so one more is
     imagined that differs as much as one output of it can make.
     """
     n = len(values)
     spread = sum((value - fmean(values)) ** 2 for value in values) + 1 / samples
-    return 2.6 * (1 + 2 / n) * math.sqrt(spread / n / n)
+    return 1.8 * (1 + 2 / n) * math.sqrt(spread / n / n)
