@@ -19,7 +19,9 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIES = 2  # faults tried at a time, each in a copy of its own
-DISTILL = [f"tests/test_{name}.py" for name in ("sid", "adversarial", "distill", "distill_replayed")]
+DISTILL = [
+    f"tests/test_{name}.py" for name in ("sid", "adversarial", "distill", "distill_replayed", "shared_noise")
+]
 DISTILL += ["tests/evaluation/test_psi_lag.py"]
 DISTILL += [f"tests/lab/test_{name}.py" for name in ("exact_psi", "plane", "plane_measure")]
 TEACHER = ["tests/test_teacher.py", "tests/test_teacher_replayed.py", "tests/variants/test_diffuseq_codec.py"]
@@ -31,6 +33,7 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
         DISTILL,
         [
             ("+ mu", "- mu * difference)", "+ mu * difference)"),
+            ("reverse KL uphill", "(f_psi - f_phi).detach() * x_g", "(f_phi - f_psi).detach() * x_g"),
             ("f_psi - x_g in L2", "((f_phi - x_g) - mu", "((f_psi - x_g) - mu"),
             ("w keeps its gradient", "(x_g - f_phi).detach().abs()", "(x_g - f_phi).abs()"),
             ("w a mean square", "(x_g - f_phi).detach().abs()", "(x_g - f_phi).detach().square()"),
@@ -85,6 +88,7 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
                 "self.phi.schedule.like(self.config.t_init, draw.z)[0]",
             ),
             ("student input unscaled z", "anchor(sigma * draw.z, draw.clean", "anchor(draw.z, draw.clean"),
+            ("training's noise not shared", "z = share_noise(z, c.rho)", "z = share_noise(z, 0.0)"),
             ("t_max exclusive", "torch.randint(c.t_min, c.t_max + 1,", "torch.randint(c.t_min, c.t_max,"),
             ("warm-up off by one", "if step > c.psi_warmup:", "if step >= c.psi_warmup:"),
             (
@@ -181,8 +185,9 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
         [("posterior's alpha_s", "alpha_s * beta * x0) / sigma_t**2", "alpha_t * beta * x0) / sigma_t**2")],
     ),
     "sample.py": (
-        ["tests/test_sample.py"],
+        ["tests/test_sample.py", "tests/test_shared_noise.py"],
         [
+            ("shared noise not of variance 1", "(1 - rho + z.shape[1] * rho)", "(1 - rho + rho)"),
             (
                 "beta variance",
                 "std = (sigma_t**2 - (alpha_t / alpha_s * sigma_s) ** 2).sqrt()",
@@ -382,6 +387,25 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
     "variants/sharpen.py": (
         ["tests/variants/test_sharpen.py"],
         [("unclamped sentences", "clamp=phi.clamp)", "clamp=None)")],
+    ),
+    "corpora/corpus.py": (
+        ["tests/corpora/test_corpus.py"],
+        [("training rows in valid", "if key(row) not in known]", "]")],
+    ),
+    "corpora/word_pieces.py": (
+        ["tests/corpora/test_scripts.py"],
+        [("accents stripped", "strip_accents=False", "strip_accents=True")],
+    ),
+    "files.py": (
+        ["tests/test_files.py", "tests/cli/test_files_kept.py"],
+        [
+            ("digest not compared", "if expected and hashlib", "if False and hashlib"),
+            (
+                "a link is replaced",
+                "goal = Path(os.path.realpath(path))\n        goal.parent",
+                "goal = Path(path)\n        goal.parent",
+            ),
+        ],
     ),
     "jobs/corpus_task.py": (
         ["tests/corpora/test_real_text.py", "tests/cli/test_cli.py", "tests/jobs/test_task.py"],
