@@ -14,18 +14,25 @@ from dlmone_lite.files import DATA, ROOT, digest
 
 FOLDER = DATA / "checkpoints"
 HASHES = FOLDER / "hashes.json"  # {file name: SHA-256}
+LAB = DATA / "lab"  # the networks of the lab, with hashes of their own
 SUFFIX = ".safetensors"
 
 
-def hashes() -> dict[str, str]:
-    """{file name: SHA-256} of the shipped checkpoints."""
+def hashes(path: Path | None = None) -> dict[str, str]:
+    """{file name: SHA-256} of the shipped checkpoints, or of the table at `path`."""
+    path = path or HASHES
     try:
-        return {str(name): str(value) for name, value in json.loads(HASHES.read_text()).items()}
+        return {str(name): str(value) for name, value in json.loads(path.read_text()).items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError) as error:
-        remedy = f"restore it with: git checkout -- {HASHES}"
-        raise InputError(f"{HASHES} cannot be read ({error}); {remedy}") from error
+        remedy = f"restore it with: git checkout -- {path}"
+        raise InputError(f"{path} cannot be read ({error}); {remedy}") from error
+
+
+def lab_names() -> list[str]:
+    """The network files of the lab."""
+    return [name for name in hashes(LAB / "hashes.json") if name.endswith(SUFFIX)]
 
 
 def names() -> list[str]:

@@ -219,8 +219,9 @@ def lacking(name: str, shipped: bool) -> Iterator[Finding]:
 
 
 def checkpoints() -> list[Finding]:
-    """Whether every shipped network has the SHA-256 that is recorded for it."""
+    """Whether every shipped network has the SHA-256 that is recorded for it, those of the lab too."""
     from dlmone_lite.checkpoints import zoo
+    from dlmone_lite.files import read_tensors
 
     def changed(name: str) -> tuple[()]:
         zoo.path_of(name)  # raises for a file that is missing or was changed
@@ -228,7 +229,13 @@ def checkpoints() -> list[Finding]:
 
     if not (names := zoo.names()):
         return [restore(zoo.HASHES, "is missing or empty: no network is known")]
+
+    def unreadable(name: str) -> tuple[()]:
+        read_tensors(zoo.LAB / name)  # the same
+        return ()
+
     wrong = [finding for name in names for finding in guarded(changed, name)]
+    wrong += [finding for name in zoo.lab_names() for finding in guarded(unreadable, name)]
     return wrong or [Finding(OK, f"all {len(names)} shipped networks are there, SHA-256 as recorded")]
 
 

@@ -10,6 +10,7 @@ from dlmone_lite.cli.options import command, positive, process_count
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.files import check_output, pack, read_records, recorded, shipped
 from dlmone_lite.jobs.console import Table, fixed
+from dlmone_lite.jobs.state import alone
 
 FOLDER = Path("runs") / "lab"  # of the lab's teachers, which are trained where they are missing
 EXAMPLES = """coefficients --list
@@ -76,7 +77,8 @@ def run(args: argparse.Namespace) -> None:
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     experiment = sweep(args.name)
-    execute(specs, path, FOLDER, args.jobs, progress, experiment.make, experiment.prepare)
+    with alone(path):
+        execute(specs, path, FOLDER, args.jobs, progress, experiment.make, experiment.prepare)
     print(f"{len(read_records(path))} runs in {path}")
 
 

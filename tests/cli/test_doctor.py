@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ import pets
 import pytest
 from shipping import record_hash
 
+from dlmone_lite import files
 from dlmone_lite.__main__ import main
 from dlmone_lite.checkpoints import zoo
 from dlmone_lite.cli import doctor
@@ -363,3 +365,14 @@ def test_no_check_fails_by_itself() -> None:
     findings = list(doctor.checkup())
     assert {name for name, _ in findings} == {*doctor.CHECKS}
     assert [finding for _, finding in findings if "the check failed" in finding.text] == []
+
+
+def test_a_changed_network_of_the_lab_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(files.DATA / "lab", tmp_path / "lab")
+    monkeypatch.setattr(files, "DATA", tmp_path)
+    monkeypatch.setattr(zoo, "LAB", tmp_path / "lab")
+    path = tmp_path / "lab" / "clinic" / "B-psi.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    (tmp_path / "lab" / "clinic" / "A-psi.safetensors").unlink()
+    found = [str(finding) for finding in doctor.checkpoints()]
+    assert len(found) == 2 and "A-psi" in found[0] and "B-psi" in found[1] and "was changed" in found[1]
