@@ -60,15 +60,15 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         ) from error
 
 
+OPEN_FILES = [("dev", name) for name in ("fd", "stdin", "stdout", "stderr")]  # of this process
+
+
 def is_stream(path: str | Path) -> bool:
     """Whether a path is a device, a pipe, or what a process has open: written to, never replaced."""
     path = Path(path)
     with contextlib.suppress(OSError):
-        return (
-            path.parts[1:2] in (("dev",), ("proc",))
-            or not (path.is_file() or path.is_dir())
-            and path.exists()
-        )
+        own = path.parts[1:2] == ("proc",) or path.parts[1:3] in OPEN_FILES
+        return own or (path.exists() and not path.is_file() and not path.is_dir())
     return False
 
 

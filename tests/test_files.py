@@ -98,6 +98,20 @@ def test_the_target_of_a_link_is_written_and_keeps_its_mode(tmp_path: Path) -> N
     assert dangling.is_symlink() and (tmp_path / "disk" / "b.txt").read_text() == "made"
 
 
+@pytest.mark.parametrize(
+    ("path", "stream"),
+    [
+        ("/dev/stdout", True),
+        ("/dev/fd/1", True),
+        ("/proc/self/fd/1", True),
+        ("/dev/shm/a.txt", False),
+        ("a.txt", False),
+    ],
+)
+def test_what_is_replaced_and_what_is_written_to(path: str, stream: bool) -> None:
+    assert files.is_stream(path) == stream
+
+
 def test_half_files_of_killed_processes_are_cleared(tmp_path: Path) -> None:
     state = tmp_path / "a.safetensors.state"
     left = [tmp_path / ".a.safetensors.state.123.tmp", tmp_path / ".a.safetensors.state.9.tmp"]

@@ -118,7 +118,7 @@ def training_options(parser: argparse.ArgumentParser, eval_every: int, eval_step
 
 # ---- files
 
-# The options that name files, by what a command does with them; `test_options` asks that none is missing.
+# The options that name files, by what a command does with them; a test asks that none is missing.
 OUTPUTS = "out out_stage1 out_last output json log".split()
 INPUTS = "checkpoint teacher student start like input world corpus name records tokenizer bertscore".split()
 SPLITS = ("train.", "valid.", "validation.", "dev.", "val.", "test.", "vocab", "tokenizer")
