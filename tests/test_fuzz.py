@@ -13,7 +13,7 @@ fuzz = importlib.util.module_from_spec(SPEC)
 sys.modules["fuzz"] = fuzz
 SPEC.loader.exec_module(fuzz)
 
-FEW = {"damaged_files": 60, "grammars": 40, "corpora": 25, "calls": 40, "kills": 12}
+FEW = {"damaged_files": 60, "grammars": 40, "corpora": 25, "calls": 40, "kills": 4}
 
 
 @pytest.fixture(scope="module")

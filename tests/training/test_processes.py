@@ -295,7 +295,7 @@ def test_nothing_goes_on_when_a_process_ends(how: str, folder: Path, tmp_path: P
         [sys.executable, "-m", "dlmone_lite", *map(str, argv)], stderr=subprocess.PIPE, text=True
     )
     until = time.monotonic() + 60
-    while not (log.is_file() and len(log.read_bytes().splitlines()) > 30) and time.monotonic() < until:
+    while not (log.is_file() and len(log.read_bytes().splitlines()) > 21) and time.monotonic() < until:
         time.sleep(0.2)
     children = [pid for pid in alive(str(out)) if pid != launcher.pid]
     assert len(children) == 2
