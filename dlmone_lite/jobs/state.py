@@ -60,6 +60,8 @@ def alone(out: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise InputError(f"another run is at work on {out}; wait for it, or choose another --out") from error
+    except (OSError, NotImplementedError) as error:  # a disk that knows no locks must not stop the work
+        print(f"note: {out} cannot be locked ({error}); start no second run on it", file=sys.stderr)
     try:
         for ending in ("", *ENDINGS):
             clear_half_files(out.with_name(out.name + ending))

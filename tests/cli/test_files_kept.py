@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+import filelock
 import pets
 import pytest
 
@@ -118,6 +119,18 @@ def test_a_second_run_is_refused_and_the_first_goes_on(lab: Path, capsys: pytest
         assert "another run is at work on" in capsys.readouterr().err
     assert main(argv) == 0 and out.is_file()
     assert not [path.name for path in lab.iterdir() if "lock" in path.name or "tmp" in path.name]
+
+
+def test_a_disk_without_locks_does_not_stop_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object, timeout: float) -> None:
+        raise NotImplementedError("no locks here")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    with alone(tmp_path / "a.safetensors"):
+        (tmp_path / "a.safetensors").touch()
+    assert "cannot be locked (no locks here)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("removed", range(1, 6))
