@@ -10,6 +10,7 @@ import math
 import os
 import stat
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -137,7 +138,10 @@ def digest(path: str | Path) -> str:
 def read_bytes(path: str | Path) -> bytes:
     """The content of a file, or of standard input for `-`; decompressed where the name ends in .gz."""
     data = sys.stdin.buffer.read() if str(path) == "-" else Path(path).read_bytes()
-    return gzip.decompress(data) if Path(path).suffix == ".gz" else data
+    try:
+        return gzip.decompress(data) if Path(path).suffix == ".gz" else data
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path} is a damaged .gz file ({error}); make it again") from error
 
 
 # ---- tensors
@@ -197,7 +201,8 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"there is no file {path}; check the path")
     try:
         data = Path(path).read_bytes()
-        if recorded_digest(path) not in ("", hashlib.sha256(data).hexdigest()):
+        recorded = recorded_digest(path)
+        if recorded and recorded != hashlib.sha256(data).hexdigest():
             raise InputError(f"{path} was changed (wrong SHA-256); restore it with: git checkout -- {path}")
         tensors, (header, body) = load(data), _parts(data)
         metadata = header.get("__metadata__", {})

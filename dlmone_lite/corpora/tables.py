@@ -62,10 +62,8 @@ def read_rows(path: Path, delimiter: str | None) -> Iterator[tuple[str, Row]]:
     except UnicodeDecodeError as e:
         line = e.object[: e.start].count(b"\n") + 1
         raise InputError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from e
-    except (OSError, EOFError) as e:
-        raise InputError(
-            f"{path}: cannot be read ({getattr(e, 'strerror', None) or e}); check the path"
-        ) from e
+    except OSError as e:
+        raise InputError(f"{path}: cannot be read ({e.strerror}); check the path") from e
     read = {None: _json_rows, ",": _csv_rows, "\t": _tsv_rows}[delimiter]
     line = None
     for line, row in read(path, text):
@@ -84,9 +82,9 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[int, Row]]:
         except InputError:
             raise
         except (ValueError, RecursionError) as e:
-            what = (
-                f"{e.msg}, column {e.colno}" if isinstance(e, json.JSONDecodeError) else "nested too deeply"
-            )
+            what = "nested too deeply"
+            if isinstance(e, json.JSONDecodeError):
+                what = f"{e.msg}, column {e.colno}"
             raise InputError(f"{where}: broken JSON ({what}); one object per line") from e
         if not isinstance(row, dict):
             raise InputError(f'{where}: not a JSON object; write {{"src": ..., "trg": ...}}')
@@ -110,9 +108,8 @@ def _whole(value: Any, where: str) -> None:
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Row]]:
-    limit = csv.field_size_limit(
-        min(sys.maxsize, 2**31 - 1)
-    )  # a limit of all readers, so put back at the end
+    # The limit is one of all readers, so it is put back at the end.
+    limit = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     start = 1  # a row may span lines: it starts where the last one ended
     try:

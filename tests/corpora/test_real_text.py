@@ -365,3 +365,11 @@ def test_a_label_that_says_nothing_is_refused(tmp_path, value):
     row = {"question1": "a", "question2": "b", "is_duplicate": value}
     said = complaint(load, put(tmp_path, "q.jsonl", lines(row)))
     assert ":1: 'is_duplicate' is " in said and "a label is 1" in said
+
+
+@pytest.mark.parametrize(
+    "change", [lambda data: data[:-9], lambda data: data[:12] + b"xx" + data[14:], lambda data: b"no"]
+)
+def test_a_damaged_gz_file_is_one_line(tmp_path, change):
+    packed = gzip.compress(b"src,trg\n" + b"some words,other words\n" * 20)
+    assert "damaged .gz file" in complaint(load, put(tmp_path, "a.csv.gz", change(packed)))
