@@ -45,9 +45,9 @@ class DistillConfig:
     b_d and b_g have the paper's numerals and weigh means per element. The paper does not say how its code
     reduces each term, so the same numeral may be a far weaker weight there.
 
-    Not in the paper: `commitment` pulls each position of the student's sample to its nearest embedding.
-    `clamp` moves the teacher's x0_hat this share of the way to its nearest embedding, for a teacher that is
-    judged by what it writes with DiffuSeq's clamp.
+    Not in the paper: `rho`, and the divergence "reverse_kl". `commitment` pulls each position of the
+    student's sample to its nearest embedding. `clamp` moves the teacher's x0_hat this share of the way to its nearest
+    embedding, for a teacher that is judged by what it writes with DiffuSeq's clamp.
     """
 
     steps: int = 2000
@@ -69,8 +69,8 @@ class DistillConfig:
     b_g: float = 0.5
     commitment: float = 0.0
     clamp: float = 0.0
-    divergence: str = "sid"  # or "reverse_kl", whose update costs half as much
-    rho: float = 0.0  # share of the student's input noise that all positions have in common
+    divergence: str = "sid"  # or "reverse_kl", which needs no gradient through either network
+    rho: float = 0.0  # correlation of the student's input noise between two positions
     t_init: int = 1490
     t_min: int = 1
     t_max: int = 1976

@@ -173,7 +173,7 @@ def ddim(
 
 
 def share_noise(z: Tensor, rho: float) -> Tensor:
-    """Noise (B, L, D) with a part that all positions share, made of independent noise z.
+    """Noise (B, L, D) with a part that all positions share, made of independent noise z; not in DLM-One.
 
     Each position keeps variance 1, and two positions have the correlation rho: 0 leaves z, 1 gives all
     positions of a row the same vector. A student whose positions share noise can agree in a single call.
@@ -198,10 +198,11 @@ def student(
     rho: float = 0.0,
     trace: Trace | None = None,
 ) -> Tensor:
-    """The student's sampler -> x at t = 0 (B, L, D): x0_hat = G(sigma z, t_init) in one step.
+    """The student's sampler -> x at t = 0 (B, L, D): x0_hat = G(sigma z, t_init) in one step. That the input
+    is sigma z is a reconstruction.
 
-    Further steps re-noise x0_hat to t_init (1 - i/steps) and denoise it again (SiD-LSG). rho is the share of
-    noise that positions have in common, as in training (`share_noise`).
+    Further steps re-noise x0_hat to t_init (1 - i/steps) and denoise it again (SiD-LSG). rho is the
+    correlation of the noise between positions, as in training (`share_noise`).
     """
     if not 1 <= steps <= t_init:
         raise InputError(f"the student takes between 1 and {t_init} steps, got {steps}")

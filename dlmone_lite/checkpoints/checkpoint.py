@@ -28,9 +28,8 @@ class Checkpoint:
     codec: Codec
     world: str
     role: str  # "teacher" or "student"
-    sampling: dict[str, float] = field(
-        default_factory=dict
-    )  # a student's t_init, a sharpened teacher's clamp 0
+    # Of the sampler: a student's t_init and rho, a sharpened teacher's clamp 0.
+    sampling: dict[str, float] = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)  # command, seed, steps, device, versions, hash, metrics
 
 

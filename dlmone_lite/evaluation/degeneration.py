@@ -208,14 +208,16 @@ def signs(texts: Sequence[Sequence[str]], sources: Sequence[str], **others: floa
     }
     means = {name: fmean(values) for name, values in by_source.items()}
     error = {name: error_of(values, len(texts[0])) for name, values in by_source.items()}
-    return Signs(**means, grip=grip(texts, sources), error={**error, "grip": 1 / len(texts)}, **others)
+    error["grip"] = 1 / len(texts)  # what a single source can move
+    return Signs(**means, grip=grip(texts, sources), error=error, **others)
 
 
 def error_of(values: Sequence[float], samples: int) -> float:
-    """How far the mean of a sign over sources may be off by chance, at about 95 %.
+    """How far the mean of a sign over sources may be off by chance: 1.8 standard errors, more of few sources.
 
     values: the sign of each source, from `samples` outputs. Few sources may agree by chance, so one more is
-    imagined that differs as much as one output of it can make.
+    imagined that differs as much as one output can make. The factors are the kit's own: with them two draws
+    of the truth raise an alarm against each other in at most one of forty comparisons.
     """
     n = len(values)
     spread = sum((value - fmean(values)) ** 2 for value in values) + 1 / samples

@@ -20,14 +20,14 @@ RATE: Range = (0, 1000, "at least 0 and at most 1000")
 WEIGHT: Range = (0, 10**6, "at least 0 and at most 10^6")
 RANGES: dict[str, Range] = {
     **dict.fromkeys(("steps", "samples", "nfe", "psi_steps"), COUNT),
-    **dict.fromkeys(("batch_size",), (1, 2**20, "at least 1 and at most 2^20")),
+    "batch_size": (1, 2**20, "at least 1 and at most 2^20"),
     **dict.fromkeys(
         ("micro_batch", "warmup", "psi_warmup", "sources", "share_step", "vocab_size"), COUNT_OR_0
     ),
     **dict.fromkeys(("embed_dim", "width", "length"), SIZE),
     **dict.fromkeys(("heads", "expand"), (1, 1000, "at least 1 and at most 1000")),
     "depth": (0, 1000, "at least 0 and at most 1000"),
-    **dict.fromkeys(("source_length",), (0, 2**16, "at least 0 and at most 65,536")),
+    "source_length": (0, 2**16, "at least 0 and at most 65,536"),
     **dict.fromkeys(("reread_at", "clamp", "late_share", "keep", "rho"), SHARE),
     **dict.fromkeys(("ema", "beta1", "beta2", "momentum", "dropout"), DECAY),
     **dict.fromkeys(("lr", "lr_muon", "lr_psi", "clip"), RATE),
