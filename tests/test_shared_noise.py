@@ -95,26 +95,8 @@ def test_reverse_kl_moves_theta_by_the_difference_of_the_predictions(lab: Path) 
 
 def test_the_sampler_draws_as_training_did(lab: Path, tmp_path: Path) -> None:
     out = tmp_path / "s.safetensors"
-    argv = [
-        "distill",
-        "--teacher",
-        lab / "teacher.safetensors",
-        "--world",
-        lab / "pets.grammar",
-        "--out",
-        out,
-    ]
-    argv += [
-        "--steps",
-        2,
-        "--eval-every",
-        2,
-        *pets.EVALUATION,
-        *pets.FAST,
-        "rho=0.75",
-        "divergence=reverse_kl",
-    ]
-    assert main([str(word) for word in argv]) == 0
+    fast = [*pets.EVALUATION, *pets.FAST, "rho=0.75", "divergence=reverse_kl"]
+    assert main(pets.distil_command(lab, out, "--steps", 2, "--eval-every", 2, *fast)) == 0
     made = load(out)
     assert made.sampling == {"t_init": 1490, "rho": 0.75}
     batch = made.codec.encode([pets.SOURCE] * 2000)

@@ -43,17 +43,8 @@ def train_argv(lab: Path, out: Path, steps: int = 12) -> Argv:
 
 
 def distill_argv(lab: Path, out: Path) -> Argv:
-    argv = [
-        "distill",
-        "--teacher",
-        lab / "teacher.safetensors",
-        "--world",
-        lab / "pets.grammar",
-        "--out",
-        out,
-    ]
-    argv += ["--steps", 6, "--stages", 2, "--steps2", 8, "--save-every", 3, "--eval-every", 2]
-    return [str(word) for word in [*argv, *pets.FAST, "psi_warmup=1", *pets.EVALUATION]]
+    steps = ["--steps", 6, "--stages", 2, "--steps2", 8, "--save-every", 3, "--eval-every", 2]
+    return pets.distil_command(lab, out, *steps, *pets.FAST, "psi_warmup=1", *pets.EVALUATION)
 
 
 # ---- sentences and files of sentences

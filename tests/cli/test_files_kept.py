@@ -138,29 +138,9 @@ def test_a_kill_between_the_removals_leaves_a_finished_run(
     lab: Path, removed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = lab / "s.safetensors"
-    argv = [
-        "distill",
-        "--teacher",
-        lab / "teacher.safetensors",
-        "--world",
-        lab / "pets.grammar",
-        "--out",
-        out,
-    ]
-    argv += [
-        "--steps",
-        2,
-        "--stages",
-        2,
-        "--warm-start",
-        2,
-        "--set0",
-        "samples=2",
-        "nfe=3",
-        "precision=float32",
-    ]
-    argv += [*pets.FAST, "psi_warmup=1", *pets.EVALUATION, "--eval-every", 2]
-    argv = [str(word) for word in argv]
+    warm = ["--warm-start", 2, "--set0", "samples=2", "nfe=3", "precision=float32"]
+    argv = pets.distil_command(lab, out, "--steps", 2, "--stages", 2, *warm, "--eval-every", 2)
+    argv += [*pets.FAST, "psi_warmup=1", *pets.EVALUATION]
     states = [state_of(out, stage) for stage in (".warm", "", ".stage2")]
     assert main(argv) == 0
     made = out.read_bytes()

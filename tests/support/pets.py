@@ -101,3 +101,9 @@ def same_network(a: Path, b: Path) -> bool:
     """Whether two checkpoints hold the same numbers, bit for bit."""
     left, right = load(a).model.state_dict(), load(b).model.state_dict()
     return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def distil_command(folder: Path, out: Path, *more: object) -> list[str]:
+    """`distill` with the small world's teacher in `folder`, and further options."""
+    argv = ["distill", "--teacher", folder / "teacher.safetensors", "--world", folder / "pets.grammar"]
+    return [str(word) for word in [*argv, "--out", out, *more]]
