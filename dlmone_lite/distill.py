@@ -46,8 +46,8 @@ class DistillConfig:
     reduces each term, so the same numeral may be a far weaker weight there.
 
     Not in the paper: `rho`, and the divergence "reverse_kl". `commitment` pulls each position of the
-    student's sample to its nearest embedding. `clamp` moves the teacher's x0_hat this share of the way to its nearest
-    embedding, for a teacher that is judged by what it writes with DiffuSeq's clamp.
+    student's sample to its nearest embedding. `clamp` moves the teacher's x0_hat this share of the way to its
+    nearest embedding, for a teacher that is judged by what it writes with DiffuSeq's clamp.
     """
 
     steps: int = 2000
