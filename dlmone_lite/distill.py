@@ -9,16 +9,20 @@ that both of its terms are divided by w, are reconstructions.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from statistics import fmean
 
 import torch
 from torch import Tensor
 
 from dlmone_lite.corpora.pairs import PairedText
+from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.sample import anchor, share_noise
+from dlmone_lite.schedule import Schedule
 from dlmone_lite.sid import (
     discriminator_loss,
     error_weight,
@@ -28,6 +32,7 @@ from dlmone_lite.sid import (
     score_estimator_loss,
     sid_loss,
 )
+from dlmone_lite.teacher import posterior_mean, stable_weights
 from dlmone_lite.text import Batch, to_device
 from dlmone_lite.training import processes
 from dlmone_lite.training.optimisers import build_optimisers
@@ -35,7 +40,8 @@ from dlmone_lite.training.precision import compile_blocks
 from dlmone_lite.training.ranges import check
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import randn
-from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_step, weighted
+from dlmone_lite.training.times import draw_starts, draw_times
+from dlmone_lite.training.update import micro_batches, optimiser_step, weighted_means
 
 
 @dataclass
@@ -45,9 +51,11 @@ class DistillConfig:
     b_d and b_g have the paper's numerals and weigh means per element. The paper does not say how its code
     reduces each term, so the same numeral may be a far weaker weight there.
 
-    Not in the paper: `rho`, and the divergence "reverse_kl". `commitment` pulls each position of the
-    student's sample to its nearest embedding. `clamp` moves the teacher's x0_hat this share of the way to its
-    nearest embedding, for a teacher that is judged by what it writes with DiffuSeq's clamp.
+    Not in the paper: `rho`, "reverse_kl", groups, several calls, and t not uniform. The modes of a source
+    are decided at sigma/alpha near half the distance of its sentences, which few uniform t reach.
+    `commitment` pulls each position of the student's sample to its nearest embedding. `clamp` moves the
+    teacher's x0_hat this share of the way to its nearest embedding, for a teacher that is judged by what it
+    writes with DiffuSeq's clamp.
     """
 
     steps: int = 2000
@@ -71,9 +79,17 @@ class DistillConfig:
     clamp: float = 0.0
     divergence: str = "sid"  # or "reverse_kl", which needs no gradient through either network
     rho: float = 0.0  # correlation of the student's input noise between two positions
+    group: int = 1  # samples of each source; of several, psi learns posterior means, as a "stable" teacher
     t_init: int = 1490
+    calls: int = 1  # for which the student learns, as its sampler makes them: at t_init (1 - k / calls)
+    calls_share: float = 0.3  # of rows that learn a later call than the first
     t_min: int = 1
     t_max: int = 1976
+    t_spacing: str = "uniform"  # or "log", uniform in log(sigma/alpha)
+    late_share: float = 0.0  # of t drawn from late_from..late_to instead, with "log" spacing
+    late_from: int = 1893  # sigma/alpha 6
+    late_to: int = 1997  # sigma/alpha 40
+    late_weight: float = 1.0  # of theta's terms at t from late_from on
     psi_steps: int = 1  # score-estimator updates per student update
     psi_warmup: int = 50  # updates in which only psi learns
     precision: str = "auto"
@@ -81,7 +97,10 @@ class DistillConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(self, optimiser=("adam", "muon"), divergence=("sid", "reverse_kl"))
+        known = {"divergence": ("sid", "reverse_kl"), "t_spacing": ("uniform", "log")}
+        check(self, optimiser=("adam", "muon"), **known)
+        if self.batch_size % self.group or self.micro_batch % self.group:
+            raise InputError(f"batch_size and micro_batch must be multiples of group = {self.group}")
 
     @property
     def sampling(self) -> dict[str, float]:
@@ -106,7 +125,8 @@ class Draw:
 
     batch: the pairs (B, L); clean: their embeddings (B, L, D), which anchor the source and are the real
     samples; z: the student's input noise (B, L, D); t: diffusion steps (B,); noise: diffusion noise (B, L,
-    D).
+    D). start: the step at which each student's call begins (B,), on the CPU; None for t_init. first: the
+    input noise (B, L, D) of the call before, for a student of several calls.
     """
 
     batch: Batch
@@ -114,12 +134,15 @@ class Draw:
     z: Tensor
     t: Tensor
     noise: Tensor
+    start: Tensor | None = None
+    first: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
 
-    def __getitem__(self, rows: slice) -> Draw:
-        return Draw(self.batch[rows], self.clean[rows], self.z[rows], self.t[rows], self.noise[rows])
+    def __getitem__(self, rows: slice | Tensor) -> Draw:
+        parts = (getattr(self, f.name) for f in fields(self))
+        return Draw(*(None if part is None else part[rows] for part in parts))
 
 
 def psi_loss(psi: Denoiser, x_g: Tensor, draw: Draw, c: DistillConfig) -> dict[str, Tensor]:
@@ -128,16 +151,29 @@ def psi_loss(psi: Denoiser, x_g: Tensor, draw: Draw, c: DistillConfig) -> dict[s
 
     # Denoising score matching: psi learns the student's distribution.
     fake_t = anchor(psi.schedule.diffuse(x_g.detach(), t, draw.noise), real, batch)
+    goal = group_mean(psi.schedule, x_g.detach(), fake_t, t, batch.target, c.group) if c.group > 1 else x_g
     if not c.psi_weights["discriminator"]:
-        return {"dsm": score_estimator_loss(x_g, psi(fake_t, t, batch), batch.target)}
+        return {"dsm": score_estimator_loss(goal, psi(fake_t, t, batch), batch.target)}
     f_psi, fake = psi.denoise_and_discriminate(fake_t, t, batch)
 
     # Discrimination (SiDA): real samples at the same t, with the same noise.
     real_t = anchor(psi.schedule.diffuse(real, t, draw.noise), real, batch)
     return {
-        "dsm": score_estimator_loss(x_g, f_psi, batch.target),
+        "dsm": score_estimator_loss(goal, f_psi, batch.target),
         "discriminator": discriminator_loss(psi.discriminate(real_t, t), fake, batch.target),
     }
+
+
+def group_mean(schedule: Schedule, x_g: Tensor, x_t: Tensor, t: Tensor, target: Tensor, group: int) -> Tensor:
+    """E[x_g | x_t] (B, L, D) among the `group` samples of each source, which stand together in x_g (B, L, D).
+
+    As psi's goal it has the same minimiser as the sample that was noised, and less variance.
+    """
+    alpha, sigma = schedule.like(t, x_t)
+    samples = x_g.unflatten(0, (-1, group)).repeat_interleave(group, 0)  # (B, group, L, D)
+    known = target[..., None].to(x_t)  # no source position tells samples apart
+    weights = stable_weights(known * x_t, known[:, None] * samples, x_t.new_zeros(()), alpha, sigma)
+    return posterior_mean(x_t, samples, weights, alpha, sigma, 0.0)
 
 
 def theta_loss(phi: Denoiser, psi: Denoiser, x_g: Tensor, draw: Draw, c: DistillConfig) -> dict[str, Tensor]:
@@ -152,12 +188,14 @@ def theta_loss(phi: Denoiser, psi: Denoiser, x_g: Tensor, draw: Draw, c: Distill
     # Target and student scores, as x0 predictions.
     with nullcontext() if weights["sid"] else torch.no_grad():
         f_phi = phi(x_t, t, batch)
+        f_psi = None if weights["generator"] else psi(x_t, t, batch)
     if c.clamp:  # rounding is piecewise constant and passes no gradient
         f_phi = torch.lerp(f_phi, phi.clamp(f_phi.detach()), c.clamp)
-    with nullcontext() if weights["sid"] or weights["generator"] else torch.no_grad():
+    if weights["generator"]:
         f_psi, fake = psi.denoise_and_discriminate(x_t, t, batch)
 
     w = error_weight(x_g, f_phi, batch.target)
+    w = torch.where(t < c.late_from, w, w / c.late_weight)
     if weights["sid"]:
         terms = {"sid": sid_loss(x_g, f_phi, f_psi, batch.target, c.mu) / w}
     else:
@@ -189,6 +227,7 @@ class DistillRun(Run):
         phi: Denoiser | None = None,
     ):
         config = replace(config)  # a slider that changes it leaves the caller's config alone
+        processes.own_rows(config.batch_size // config.group)  # whole groups for each process
         self.data = data
 
         # Evaluation mode switches dropout off, because psi = phi must give a SiD loss of exactly zero.
@@ -231,13 +270,12 @@ class DistillRun(Run):
     def restart_psi(self) -> None:
         """Set psi back to the teacher and clear its optimisers, as stage two does, within this run."""
         self.psi.load_state_dict(self.teacher.state_dict())
-        for name in ("psi", "psi_muon"):
-            if name in self.optimisers:
-                self.optimisers[name].state.clear()
+        for name in {"psi", "psi_muon"} & set(self.optimisers):
+            self.optimisers[name].state.clear()
 
     def draw(self, generator: torch.Generator) -> Draw:
         """Pairs and noise of one update of psi or theta; of several processes each gets its own rows."""
-        return self.noised(self.data.draw(self.config.batch_size, generator), generator)
+        return self.noised(self.data.draw(self.config.batch_size, generator, self.config.group), generator)
 
     def noised(self, index: Tensor, generator: torch.Generator) -> Draw:
         """The pairs numbered `index` (B,) with noise; of several processes each gets its own rows."""
@@ -246,15 +284,25 @@ class DistillRun(Run):
         own = processes.own_rows(len(index))
         z, noise = (randn(shape, generator, device)[own] for _ in range(2))
         z = share_noise(z, c.rho)
-        t = to_device(torch.randint(c.t_min, c.t_max + 1, (len(index),), generator=generator)[own], device)
+        t = to_device(draw_times(c, self.phi.schedule, len(index), generator)[own], device)
         batch = self.data.batch[index[own]].to(device)
-        return Draw(batch, self.phi.embed(batch.ids), z, t, noise)
+        draw = Draw(batch, self.phi.embed(batch.ids), z, t, noise)
+        if c.calls > 1:
+            draw.start = draw_starts(c, len(index), generator)[own]
+            draw.first = share_noise(randn(shape, generator, device)[own], c.rho)
+        return draw
 
     def generate(self, draw: Draw) -> Tensor:
-        """The student's samples x_g = G(sigma z, t_init) (B, L, D), with gradients."""
-        t = torch.full((len(draw),), self.config.t_init, device=draw.z.device)
-        sigma = self.phi.schedule.like(self.config.t_init, draw.z)[1]
-        return self.theta(anchor(sigma * draw.z, draw.clean, draw.batch), t, draw.batch)
+        """The student's samples x_g = G(sigma z, t_init) (B, L, D), with gradients; of rows that start below
+        t_init, G(alpha x + sigma z, start) with an x of t_init's."""
+        schedule, t_init = self.phi.schedule, self.config.t_init
+        t = torch.full((len(draw),), t_init) if draw.start is None else draw.start
+        x = schedule.like(t_init, draw.z)[1] * draw.z
+        if len(later := (t < t_init).nonzero()[:, 0]):
+            with torch.no_grad():
+                before = self.generate(replace(draw, z=draw.first, start=None)[later]).to(x)
+            x[later] = schedule.diffuse(before, t[later], draw.z[later])
+        return self.theta(anchor(x, draw.clean, draw.batch), to_device(t, x.device), draw.batch)
 
     def psi_part(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         """psi's loss on these rows, and its terms."""
@@ -262,29 +310,28 @@ class DistillRun(Run):
             with torch.no_grad():
                 x_g = self.generate(draw)
             terms = psi_loss(self.psi, x_g, draw, self.config)
-        means = {name: term.mean() for name, term in terms.items()}
-        return weighted(means, self.config.psi_weights), means
+        return weighted_means(terms, self.config.psi_weights)
 
     def theta_part(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         """theta's loss on these rows, and its terms."""
         with self.autocast():
             terms = theta_loss(self.phi, self.psi, self.generate(draw), draw, self.config)
-        means = {name: term.mean() for name, term in terms.items()}
-        return weighted(means, self.config.theta_weights), means
+        return weighted_means(terms, self.config.theta_weights)
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         c, step = self.config, self.step + 1
-        losses: dict[str, float] = {}
+        losses: dict[str, list[float]] = defaultdict(list)
         norms: dict[str, float] = {}
         indices: list[Tensor] = []
 
         def learn(name: str, part: Callable[[Draw], tuple[Tensor, dict[str, Tensor]]]) -> None:
             """One update of theta or psi on a fresh draw."""
-            indices.append(self.data.draw(c.batch_size, generator))
+            indices.append(self.data.draw(c.batch_size, generator, c.group))
             draw = self.noised(indices[-1], generator)
-            batch = self.micro_batches(draw, part)
-            terms, norms[name] = optimiser_step(self.rates(name), batch, step, c.clip, self.scale)
-            losses.update(terms)
+            parts = ((share, *part(draw[rows])) for share, rows in micro_batches(len(draw), c.micro_batch))
+            terms, norms[name] = optimiser_step(self.rates(name), parts, step, c.clip, self.scale)
+            for term, value in terms.items():
+                losses[term].append(value)
 
         # psi learns the student's samples; theta follows, once psi is warm.
         for _ in range(c.psi_steps):
@@ -295,11 +342,4 @@ class DistillRun(Run):
 
         # Count on the CPU's copy of the pairs, because a GPU would have to be waited for.
         tokens = sum(int(self.data.batch.target[index].sum()) for index in indices)
-        return losses, norms, tokens
-
-    def micro_batches(
-        self, draw: Draw, part: Callable[[Draw], tuple[Tensor, dict[str, Tensor]]]
-    ) -> Iterator[MicroBatch]:
-        """The losses of a draw's micro-batches, each computed when it is asked for."""
-        for share, rows in micro_batches(len(draw), self.config.micro_batch):
-            yield share, *part(draw[rows])
+        return {name: fmean(values) for name, values in losses.items()}, norms, tokens

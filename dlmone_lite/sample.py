@@ -180,9 +180,7 @@ def share_noise(z: Tensor, rho: float) -> Tensor:
     """
     if not rho:
         return z
-    mean = z.mean(
-        1, keepdim=True
-    )  # of variance 1 / L, so that the factors give variance 1 and covariance rho
+    mean = z.mean(1, keepdim=True)  # of variance 1 / L, hence the second factor's L
     return (1 - rho) ** 0.5 * (z - mean) + (1 - rho + z.shape[1] * rho) ** 0.5 * mean
 
 

@@ -1,4 +1,4 @@
-"""The teacher: DiffuSeq's losses (arXiv 2210.08933), the sampling of t, and the training run."""
+"""The teacher: DiffuSeq's losses (arXiv 2210.08933) and the training run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dlmone_lite.corpora.pairs import PairedText
 from dlmone_lite.model import Denoiser
@@ -19,7 +19,8 @@ from dlmone_lite.training.precision import compile_blocks
 from dlmone_lite.training.ranges import check
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import randn
-from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_step, weighted
+from dlmone_lite.training.times import TimeSampler
+from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_step, weighted_means
 
 
 @dataclass
@@ -67,37 +68,6 @@ DIFFUSEQ = TeacherConfig(
     optimiser="adamw", lr=1e-4, lr_shape="linear", weight_decay=0.0, ema=0.9999, **PUBLISHED_LOSS
 )
 RECIPES = {"classroom": TeacherConfig(), "lite": TeacherConfig(t_sampling="uniform"), "paper": DIFFUSEQ}
-
-
-class TimeSampler(nn.Module):
-    """Draws t for each row, with an importance weight: of mean 1 under "loss-aware", and 1 otherwise. A
-    module, because the recorded losses are saved with a run; they stay on the CPU."""
-
-    def __init__(self, config: TeacherConfig, T: int, history: int = 10, bins: int = 100):
-        super().__init__()
-        self.config, self.T, self.bins = config, T, bins
-        self.register_buffer("losses", torch.ones(bins, history, dtype=torch.float64))
-
-    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """t (n,) in 1..T and weights (n,)."""
-        kind = self.config.t_sampling
-        if kind == "loss-aware":  # p(bin) ~ sqrt(E[loss^2]), mixed with .1 % uniform (Nichol & Dhariwal 2021)
-            p = self.losses.square().mean(1).sqrt()
-            p = 0.999 * p / p.sum() + 0.001 / self.bins
-            b = torch.multinomial(p, n, replacement=True, generator=generator)
-            t = ((b + torch.rand(n, generator=generator)) * self.T / self.bins).long() + 1
-            return t.clamp(max=self.T), (1 / (p[b] * self.bins)).float()
-        t = torch.randint(1, self.T + 1, (n,), generator=generator)
-        if kind == "late":
-            late = torch.randint(self.config.late_from, self.T + 1, (n,), generator=generator)
-            t = torch.where(torch.rand(n, generator=generator) < self.config.late_share, late, t)
-        return t, torch.ones(n)
-
-    def record(self, t: Tensor, losses: Tensor) -> None:
-        """Record the losses (n,) at t (n,) for "loss-aware"."""
-        bins = (t - 1) * self.bins // self.T
-        for b, loss in zip(bins.tolist(), losses.tolist(), strict=True):
-            self.losses[b] = torch.cat([self.losses[b, 1:], torch.tensor([loss], dtype=torch.float64)])
 
 
 def stable_weights(x_t: Tensor, points: Tensor, log_share: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -214,8 +184,7 @@ class TeacherRun(Run):
                     terms = teacher_loss(model, batch[rows].to(device), references, log_share, at, eps, c)
                 unweighted.append(terms["denoising"].detach())
                 terms["denoising"] = terms["denoising"] * weight
-                means = {name: term.mean() for name, term in terms.items()}
-                yield share, weighted(means, weights), means
+                yield share, *weighted_means(terms, weights)
 
         rates = {"adamw": self.lr(), "muon": c.lr_muon * self.lr_factor()}
         optimisers = {optimiser: rates[name] for name, optimiser in self.optimisers.items()}

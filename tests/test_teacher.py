@@ -12,7 +12,8 @@ from dlmone_lite.corpora.pairs import PairedText
 from dlmone_lite.errors import Diverged, InputError
 from dlmone_lite.exact import ExactDenoiser
 from dlmone_lite.sample import anchor
-from dlmone_lite.teacher import DIFFUSEQ, TeacherConfig, TeacherRun, TimeSampler, teacher_loss
+from dlmone_lite.teacher import DIFFUSEQ, TeacherConfig, TeacherRun, teacher_loss
+from dlmone_lite.training.times import TimeSampler
 
 T = torch.tensor([1950, 1700, 1400, 300])  # one level per row of `drawn`
 CUT = 6

@@ -17,6 +17,8 @@ class PairedText:
 
     batch: the pairs; references (S, R, L_t): ids of each source's distinct targets; log_share (S, R): log of
     their shares of the source's pairs, -inf where a source has fewer; group (N,): each pair's source number.
+    order (N,): the pairs' numbers by source; first, count (S,): where each source begins there, how many it
+    has.
     """
 
     def __init__(self, sources: Sequence[str], targets: Sequence[str], codec: Codec):
@@ -30,6 +32,8 @@ class PairedText:
             rows_of[source][target].append(i)
         number = {source: i for i, source in enumerate(rows_of)}
         self.group = torch.tensor([number[source] for source in sources])
+        self.order, self.count = self.group.argsort(stable=True), self.group.bincount()
+        self.first = self.count.cumsum(0) - self.count
 
         # Each reference's ids are those of its first pair.
         shape = len(rows_of), max(len(references) for references in rows_of.values())
@@ -43,9 +47,14 @@ class PairedText:
     def __len__(self) -> int:
         return len(self.batch)
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """n random row numbers."""
-        return torch.randint(len(self), (n,), generator=generator)
+    def draw(self, n: int, generator: torch.Generator, group: int = 1) -> Tensor:
+        """n random row numbers; with a larger `group`, that many random rows of each of n / group sources."""
+        index = torch.randint(len(self), (n // group,), generator=generator)
+        if group == 1:
+            return index
+        source = self.group[index].repeat_interleave(group)
+        place = (torch.rand(n, generator=generator) * self.count[source]).long()
+        return self.order[self.first[source] + place]
 
     def rows(self, index: Tensor) -> tuple[Batch, Tensor, Tensor]:
         """(batch (B, L), references (B, R, L_t), log_share (B, R)) of the rows `index`."""
@@ -55,7 +64,6 @@ class PairedText:
 
 def one_row_per_source(data: PairedText, sources: int, generator: torch.Generator) -> Tensor:
     """A row number of each of `sources` random sources, or of all sources if `sources` is 0 or too large."""
-    order = data.group.argsort(dim=0, stable=True)
-    first = order[torch.cat([torch.tensor([True]), data.group[order].diff() > 0])]
+    first = data.order[data.first]
     shuffled = first[torch.randperm(len(first), generator=generator)]
     return shuffled[:sources] if sources else shuffled

@@ -85,11 +85,12 @@ def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
     for name in ("lr", "lr_muon", "lr_psi", "clip"):  # 0 is for experiments that freeze a network
         if values.get(name) == 0:
             raise InputError(f"{name} must be above 0, not 0")
-    for name in ("t_init", "t_min", "t_max", "late_from"):
+    for name in ("t_init", "t_min", "t_max", "late_from", "late_to"):
         if not 1 <= values.get(name, 1) <= T:
             raise InputError(f"{name} must lie in 1..{T}, not {values[name]}")
-    if values.get("t_min", 1) > values.get("t_max", T):
-        raise InputError(f"t_min = {values['t_min']} lies above t_max = {values['t_max']}")
+    for first, last in (("t_min", "t_max"), ("late_from", "late_to")):
+        if values.get(first, 1) > values.get(last, T):
+            raise InputError(f"{first} = {values[first]} lies above {last} = {values[last]}")
     return new
 
 

@@ -18,7 +18,7 @@ from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Batch
 from dlmone_lite.training.run import Run
 from dlmone_lite.training.seeds import generator_at, seed_weights
-from dlmone_lite.training.update import optimiser_step, weighted
+from dlmone_lite.training.update import optimiser_step, weighted_means
 
 CENTRES = [[-1.6, 0.2], [-0.6, 1.5], [1.2, 1.1], [1.5, -0.9], [-0.3, -1.5]]
 SHARES = [0.35, 0.1, 0.25, 0.1, 0.2]
@@ -183,8 +183,7 @@ class ToyRun(Run):
         real = self.data.sample(len(self.z), generator)[:, None]
         t, noise = self.noise(generator)
         terms = psi_loss(self.psi, x_g, Draw(self.batch, real, self.z, t, noise), c)
-        means = {name: term.mean() for name, term in terms.items()}
-        batch = [(1.0, weighted(means, c.psi_weights), means)]
+        batch = [(1.0, *weighted_means(terms, c.psi_weights))]
         return optimiser_step({self.optimisers["psi"]: c.lr_psi}, batch, self.step + 1, c.clip)
 
     def theta_terms(self, x_g: Tensor, t: Tensor, noise: Tensor) -> dict[str, Tensor]:
@@ -196,8 +195,7 @@ class ToyRun(Run):
         """One update of theta -> (losses, gradient norm)."""
         c, (t, noise) = self.config, self.noise(generator)
         terms = self.theta_terms(self.theta(self.z), t, noise)
-        means = {name: term.mean() for name, term in terms.items()}
-        batch = [(1.0, weighted(means, c.theta_weights), means)]
+        batch = [(1.0, *weighted_means(terms, c.theta_weights))]
         return optimiser_step({self.optimisers["theta"]: c.lr}, batch, self.step + 1, c.clip)
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:

@@ -37,12 +37,16 @@ class LossScale:
             self.value, self.fitted = 2 * self.value, 0
 
 
-def weighted(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """The weighted sum of a loss's named terms, a number; every term needs a weight."""
+def weighted_means(
+    terms: Mapping[str, Tensor], weights: Mapping[str, float]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss, the weighted sum of the means of its named terms (B,), and those means; every term needs a
+    weight."""
+    means = {name: term.mean() for name, term in terms.items()}
     total: Tensor | float = 0.0
-    for name, term in terms.items():
-        total = total + weights[name] * term
-    return total
+    for name, mean in means.items():
+        total = total + weights[name] * mean
+    return total, means
 
 
 def micro_batches(rows: int, size: int) -> Iterator[tuple[float, slice]]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from dlmone_lite.errors import Diverged, InputError
-from dlmone_lite.training.update import LossScale, micro_batches, optimiser_step, weighted
+from dlmone_lite.training.update import LossScale, micro_batches, optimiser_step, weighted_means
 
 
 def test_a_step_clips_and_steps():
@@ -100,7 +100,8 @@ def test_a_scaled_loss_gives_the_same_update_or_none():
 
 
 def test_every_term_needs_its_weight():
-    terms = {"a": torch.tensor(2.0), "b": torch.tensor(3.0)}
-    assert weighted(terms, {"a": 1.0, "b": 0.5, "absent": 7.0}).item() == 3.5
+    terms = {"a": torch.tensor([1.0, 3.0]), "b": torch.tensor(3.0)}
+    loss, means = weighted_means(terms, {"a": 1.0, "b": 0.5, "absent": 7.0})
+    assert (loss.item(), {name: mean.item() for name, mean in means.items()}) == (3.5, {"a": 2.0, "b": 3.0})
     with pytest.raises(KeyError):
-        weighted(terms, {"a": 1.0})
+        weighted_means(terms, {"a": 1.0})

@@ -1,0 +1,75 @@
+"""The diffusion steps t that a batch is trained at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dlmone_lite.schedule import Schedule
+
+
+def log_spaced(schedule: Schedule, n: int, first: int, last: int, generator: torch.Generator) -> Tensor:
+    """n random steps (n,) in first..last, uniform in log(sigma/alpha): each is the first at its level."""
+    levels = schedule.ratio(torch.arange(first, last + 1)).log()
+    u = torch.rand(n, generator=generator, dtype=torch.float64)
+    return first + torch.searchsorted(levels, levels[0].lerp(levels[-1], u))
+
+
+def draw_times(config: Any, schedule: Schedule, n: int, generator: torch.Generator) -> Tensor:
+    """The student's n random steps (n,), spaced and late as its `DistillConfig` says."""
+    if config.t_spacing == "log":
+        t = log_spaced(schedule, n, config.t_min, config.t_max, generator)
+    else:
+        t = torch.randint(config.t_min, config.t_max + 1, (n,), generator=generator)
+    if not config.late_share:
+        return t
+    late = log_spaced(schedule, n, config.late_from, config.late_to, generator)
+    return some_late(t, late, config.late_share, generator)
+
+
+def draw_starts(config: Any, n: int, generator: torch.Generator) -> Tensor:
+    """The steps (n,) at which a student's calls begin: t_init, or for a share of them that of a later call."""
+    call = torch.randint(1, config.calls, (n,), generator=generator)
+    call = call * (torch.rand(n, generator=generator) < config.calls_share)
+    return (config.t_init * (1 - call / config.calls)).round().long()
+
+
+def some_late(t: Tensor, late: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """t (n,), of which a random share is replaced by `late` (n,)."""
+    return torch.where(torch.rand(len(t), generator=generator) < share, late, t)
+
+
+class TimeSampler(nn.Module):
+    """The teacher's t for each row, with an importance weight: of mean 1 under "loss-aware", and 1 otherwise.
+
+    `config` is a `TeacherConfig`. A module, because the recorded losses are saved with a run; they stay on
+    the CPU.
+    """
+
+    def __init__(self, config: Any, T: int, history: int = 10, bins: int = 100):
+        super().__init__()
+        self.config, self.T, self.bins = config, T, bins
+        self.register_buffer("losses", torch.ones(bins, history, dtype=torch.float64))
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """t (n,) in 1..T and weights (n,)."""
+        kind = self.config.t_sampling
+        if kind == "loss-aware":  # p(bin) ~ sqrt(E[loss^2]), mixed with .1 % uniform (Nichol & Dhariwal 2021)
+            p = self.losses.square().mean(1).sqrt()
+            p = 0.999 * p / p.sum() + 0.001 / self.bins
+            b = torch.multinomial(p, n, replacement=True, generator=generator)
+            t = ((b + torch.rand(n, generator=generator)) * self.T / self.bins).long() + 1
+            return t.clamp(max=self.T), (1 / (p[b] * self.bins)).float()
+        t = torch.randint(1, self.T + 1, (n,), generator=generator)
+        if kind == "late":
+            late = torch.randint(self.config.late_from, self.T + 1, (n,), generator=generator)
+            t = some_late(t, late, self.config.late_share, generator)
+        return t, torch.ones(n)
+
+    def record(self, t: Tensor, losses: Tensor) -> None:
+        """Record the losses (n,) at t (n,) for "loss-aware"."""
+        bins = (t - 1) * self.bins // self.T
+        for b, loss in zip(bins.tolist(), losses.tolist(), strict=True):
+            self.losses[b] = torch.cat([self.losses[b, 1:], torch.tensor([loss], dtype=torch.float64)])
