@@ -274,7 +274,7 @@ class DistillRun(Run):
             self.optimisers[name].state.clear()
 
     def draw(self, generator: torch.Generator) -> Draw:
-        """Pairs and noise of one update of psi or theta; of several processes each gets its own rows."""
+        """Random pairs with noise, for one update of psi or theta."""
         return self.noised(self.data.draw(self.config.batch_size, generator, self.config.group), generator)
 
     def noised(self, index: Tensor, generator: torch.Generator) -> Draw:
@@ -283,18 +283,17 @@ class DistillRun(Run):
         shape = (len(index), self.data.codec.length, self.phi.config.embed_dim)
         own = processes.own_rows(len(index))
         z, noise = (randn(shape, generator, device)[own] for _ in range(2))
-        z = share_noise(z, c.rho)
         t = to_device(draw_times(c, self.phi.schedule, len(index), generator)[own], device)
         batch = self.data.batch[index[own]].to(device)
-        draw = Draw(batch, self.phi.embed(batch.ids), z, t, noise)
+        draw = Draw(batch, self.phi.embed(batch.ids), share_noise(z, c.rho), t, noise)
         if c.calls > 1:
             draw.start = draw_starts(c, len(index), generator)[own]
             draw.first = share_noise(randn(shape, generator, device)[own], c.rho)
         return draw
 
     def generate(self, draw: Draw) -> Tensor:
-        """The student's samples x_g = G(sigma z, t_init) (B, L, D), with gradients; of rows that start below
-        t_init, G(alpha x + sigma z, start) with an x of t_init's."""
+        """The student's samples x_g (B, L, D), with gradients: G(sigma z, t_init), and of a later call
+        G(alpha x + sigma z, start) with an earlier sample x."""
         schedule, t_init = self.phi.schedule, self.config.t_init
         t = torch.full((len(draw),), t_init) if draw.start is None else draw.start
         x = schedule.like(t_init, draw.z)[1] * draw.z

@@ -98,7 +98,7 @@ def test_the_sampler_draws_as_training_did(lab: Path, tmp_path: Path) -> None:
     fast = [*pets.EVALUATION, *pets.FAST, "rho=0.75", "divergence=reverse_kl"]
     assert main(pets.distil_command(lab, out, "--steps", 2, "--eval-every", 2, *fast)) == 0
     made = load(out)
-    assert made.sampling == {"t_init": 1490, "rho": 0.75}
+    assert made.sampling == {"t_init": 1491, "rho": 0.75}
     batch = made.codec.encode([pets.SOURCE] * 2000)
     seen = []
 

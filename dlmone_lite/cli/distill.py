@@ -16,9 +16,9 @@ EXAMPLES = """--teacher paraphrase-teacher --out runs/student.safetensors --set 
 MORE = """--warm-start N begins with N updates of a regression onto the teacher's own sentences (--set0
 changes its settings); with --stages 0 that is all, and --start begins other runs with its student. Stage two
 goes on with the student, restarts the score estimator from the teacher, and has the settings of stage one,
-changed by --set2 (its seed is one higher). Every evaluation of a stage also looks for signs of degeneration
-and warns, with a cure to try. Ctrl-C saves and stops; --resume goes on to exactly the same numbers (on the
-same machine). Exit code 3: the loss became NaN."""
+changed by the recipe and by --set2 (its seed is one higher). Every evaluation of a stage also looks for signs
+of degeneration and warns, with a cure to try. Ctrl-C saves and stops; --resume goes on to exactly the same
+numbers (on the same machine). Exit code 3: the loss became NaN."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -29,6 +29,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     options.source_options(parser, "the student to write")
     add("--start", metavar="NAME_OR_FILE", help="student to begin with (default: the teacher's weights)")
     add("--like", metavar="NAME_OR_FILE", help="the teacher that students are compared with (--teacher)")
+    add("--recipe", default="dlmone", help="dlmone (default), sida, or classroom: the worlds' own")
     add("--stages", type=int, choices=(0, 1, 2), default=1, help="default 1; 0: the warm start alone")
     add("--out-stage1", metavar="FILE.safetensors", help="with --stages 2: also keep stage one's student")
     add("--steps", type=options.positive, help="updates of stage one (default: see --settings)")
@@ -45,11 +46,13 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int | None:
     """List the settings, start several processes, or distil."""
-    from dlmone_lite.distill import DistillConfig
+    from dlmone_lite.variants.recipes import RECIPES
     from dlmone_lite.variants.warm_start import WarmStartConfig
 
+    if args.recipe not in RECIPES:
+        raise InputError(f"there is no recipe {args.recipe!r}; known: {', '.join(RECIPES)}")
     if args.settings:
-        print(listing("--set, --set2", DistillConfig(), ("seed",)))
+        print(listing("--set, --set2", RECIPES[args.recipe].first, ("seed",)))
         print(listing("--set0", WarmStartConfig(), ("seed",)))
         return None
     if (code := options.launched(args)) is not None:
@@ -62,7 +65,8 @@ def run(args: argparse.Namespace) -> int | None:
     source = Source(args.teacher, args.world, args.corpus)
     warm_start = Changes(args.warm_start, args.set0, "--set0") if args.warm_start else None
     first, second = Changes(args.steps, args.set), Changes(args.steps2, args.set2, "--set2")
-    same = {name: getattr(args, name) for name in ("stages", "start", "like", "out_stage1", "out_last")}
+    kept = ("recipe", "stages", "start", "like", "out_stage1", "out_last")
+    same = {name: getattr(args, name) for name in kept}
     wanted = Distillation(source=source, warm_start=warm_start, first=first, second=second, **same)
     with alone(out):
         distil(wanted, *options.training_records(args, out, device, args.keep))

@@ -85,12 +85,13 @@ class Source:
 class Distillation:
     """What `distill` is asked for.
 
-    stages: 0 for a warm start alone, 1 or 2. warm_start, first, second: changes of each configuration.
-    start: the student to begin with. like: the teacher with which students of a corpus are compared.
+    recipe: its name, of which warm_start, first and second are changes. stages: 0 for a warm start alone, 1
+    or 2. start: the student to begin with. like: the teacher with which students of a corpus are compared.
     out_stage1, out_last: files for the students of stage one and of the last update.
     """
 
     source: Source
+    recipe: str
     stages: int
     warm_start: Changes | None
     first: Changes

@@ -85,7 +85,8 @@ def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
     for name in ("lr", "lr_muon", "lr_psi", "clip"):  # 0 is for experiments that freeze a network
         if values.get(name) == 0:
             raise InputError(f"{name} must be above 0, not 0")
-    for name in ("t_init", "t_min", "t_max", "late_from", "late_to"):
+    late = ("late_from", "late_to") if values.get("late_share") else ()
+    for name in ("t_init", "t_min", "t_max", *late):
         if not 1 <= values.get(name, 1) <= T:
             raise InputError(f"{name} must lie in 1..{T}, not {values[name]}")
     for first, last in (("t_min", "t_max"), ("late_from", "late_to")):

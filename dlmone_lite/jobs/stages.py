@@ -143,11 +143,12 @@ def load_start(request: Distillation, teacher: Checkpoint, device: str) -> Check
 
 def plan(request: Distillation, job: Job, T: int, start: Checkpoint | None) -> list[Stage]:
     """The stages asked for, in order, each with its configuration."""
-    from dlmone_lite.distill import DistillConfig
+    from dlmone_lite.variants.recipes import RECIPES
     from dlmone_lite.variants.warm_start import WarmStartConfig
 
     seed, out = job.making.seed, job.keeping.out
-    base, warm = DistillConfig(seed=seed), WarmStartConfig(seed=seed)
+    recipe, warm = RECIPES[request.recipe], WarmStartConfig(seed=seed)
+    base = replace(recipe.first, seed=seed)
     if start:
         base = replace(base, **start.sampling)
     one = changed(base, changes_of(request.first, base), T)
@@ -159,7 +160,7 @@ def plan(request: Distillation, job: Job, T: int, start: Checkpoint | None) -> l
     if request.stages:
         stages.append(Stage(1, one, state_of(out)))
     if request.stages == 2:
-        changes = {"seed": seed + 1, **changes_of(request.second, base)}
+        changes = {"seed": seed + 1, **recipe.second, **changes_of(request.second, base)}
         stages.append(Stage(2, changed(one, changes, T), state_of(out, ".stage2")))
     return stages
 

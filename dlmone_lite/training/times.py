@@ -30,7 +30,7 @@ def draw_times(config: Any, schedule: Schedule, n: int, generator: torch.Generat
 
 
 def draw_starts(config: Any, n: int, generator: torch.Generator) -> Tensor:
-    """The steps (n,) at which a student's calls begin: t_init, or for a share of them that of a later call."""
+    """The steps (n,) at which the student's calls begin: t_init, or for a share those of later calls."""
     call = torch.randint(1, config.calls, (n,), generator=generator)
     call = call * (torch.rand(n, generator=generator) < config.calls_share)
     return (config.t_init * (1 - call / config.calls)).round().long()

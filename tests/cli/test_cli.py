@@ -484,7 +484,7 @@ def test_distill_keeps_the_best_of_each_stage(
             if row["stage"] == number and row["evaluation"]
         }
         assert made.provenance["kept"] == "best" and made.provenance["kept_step"] == min(tv, key=tv.get)
-        assert (made.role, made.sampling) == ("student", {"t_init": DistillConfig().t_init})
+        assert (made.role, made.sampling) == ("student", {"t_init": 1491})
     told = second.provenance
     assert [stage["config"]["mu"] for stage in told["stages"]] == [1.0, 0.5] and told["steps"] == 10
     assert [stage["config"]["seed"] for stage in told["stages"]] == [0, 1]
@@ -525,7 +525,7 @@ def test_distill_with_a_warm_start_goes_on_after_ctrl_c(
     assert all(set(row["losses"]) == {"regression", "denoising"} for row in rows[:3])
     warm, one, two = made.provenance["stages"]
     assert (warm["steps"], warm["config"]["samples"], warm["config"]["seed"]) == (3, 3, 0)
-    assert warm["config"]["t_init"] == one["config"]["t_init"] == DistillConfig().t_init
+    assert warm["config"]["t_init"] == one["config"]["t_init"] == 1491
     assert made.provenance["steps"] == 13 and (one["steps"], two["steps"]) == (6, 4)
 
     again = tmp_path / "again.safetensors"
@@ -635,3 +635,25 @@ def test_the_best_is_the_lowest_tv(lab: Lab, tmp_path: Path, monkeypatch: pytest
     told = load(out).provenance
     assert told["kept_step"] == 4 and told["validation"]["tv"] == 0.4
     assert loop.best_of(out).name == "s.safetensors.best"
+
+
+def test_a_recipe_sets_both_stages(lab: Lab, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder, _ = lab
+    two = ["--stages", "2", "--steps", 2, "--steps2", 2, "--eval-every", 0]
+    made = {}
+    for name, changes in (("dlmone", ["batch_size=6"]), ("classroom", ["batch_size=6", "group=3"])):
+        out = tmp_path / f"{name}.safetensors"
+        argv = pets.distil_command(folder, out, "--recipe", name, *two, "--keep", "last", *pets.EVALUATION)
+        pets.run(capsys, *argv, "--set", *changes, "precision=float32")
+        made[name] = load(out)
+    paper, ours = ([stage["config"] for stage in each.provenance["stages"]] for each in made.values())
+    assert [(c["mu"], c["b_d"], c["b_g"], c["t_max"]) for c in paper] == [
+        (1, 0.5, 0.5, 1977),
+        (0.5, 0.9, 0.1, 1977),
+    ]
+    assert {(c["divergence"], c["b_d"], c["b_g"], c["rho"], c["group"]) for c in ours} == {
+        ("reverse_kl", 0, 0, 1, 3)
+    }
+    assert made["classroom"].sampling == {"t_init": 1490, "rho": 1.0}
+    message = pets.fail(capsys, *pets.distil_command(folder, tmp_path / "x.safetensors", "--recipe", "best"))
+    assert "there is no recipe 'best'; known: dlmone, sida, classroom" in message
