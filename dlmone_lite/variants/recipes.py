@@ -32,7 +32,7 @@ CLASSROOM = DistillConfig(
     rho=1.0,
     group=6,
     t_spacing="log",
-    late_share=0.3,
+    late_share=0.45,
     late_weight=2.0,
 )
 
