@@ -14,13 +14,15 @@ from dlmone_lite.text import Batch
 from dlmone_lite.training.precision import autocast, resolve_precision, reuse_memory
 from dlmone_lite.training.ranges import check_memory
 
+Steps = int | Sequence[int]  # network evaluations, or a teacher's times
+
 
 @torch.no_grad()
 def generate_batch(
     checkpoint: Checkpoint,
     batch: Batch,
     *,
-    steps: int,
+    steps: Steps,
     generator: torch.Generator,
     clamp: bool = False,
     trace: sample.Trace | None = None,
@@ -28,6 +30,7 @@ def generate_batch(
     """Target embeddings x (B, L, D) for the sources of a batch, by the sampler of the checkpoint's role.
 
     A teacher samples ancestrally, a student by its own sampler; `steps` is the number of network evaluations.
+    For a teacher it may also be their times, from T down to 0.
     """
     model = checkpoint.model
     clean, same = model.embed(batch.ids), {"steps": steps, "generator": generator, "trace": trace}
@@ -40,7 +43,7 @@ def generate(
     checkpoint: Checkpoint,
     sources: Sequence[str],
     *,
-    steps: int = 1,
+    steps: Steps = 1,
     samples: int = 1,
     seed: int = 0,
     clamp: bool = False,
@@ -67,7 +70,7 @@ def stream(
     checkpoint: Checkpoint,
     sources: Sequence[str],
     *,
-    steps: int,
+    steps: Steps,
     samples: int,
     seed: int,
     clamp: bool,
@@ -76,7 +79,8 @@ def stream(
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[list[str]]:
     """What `generate` returns, one source after the other; mistakes are raised at once, before the first."""
-    for name, value in {"samples": samples, "steps": steps, "batch_size": batch_size}.items():
+    calls = steps if isinstance(steps, int) else len(steps) - 1
+    for name, value in {"samples": samples, "steps": calls, "batch_size": batch_size}.items():
         if value < 1:
             raise InputError(f"{name} must be at least 1, got {value}")
     config, batch = checkpoint.model.config, checkpoint.codec.encode(sources)
@@ -103,7 +107,7 @@ def stream(
 
 @torch.no_grad()
 def _texts(
-    checkpoint: Checkpoint, batch: Batch, steps: int, seed: int, clamp: bool, precision: str
+    checkpoint: Checkpoint, batch: Batch, steps: Steps, seed: int, clamp: bool, precision: str
 ) -> list[str]:
     """A target sentence for every row of a batch."""
     device = checkpoint.model.words.device

@@ -221,6 +221,11 @@ def tv_excess(tv: float, floor: float) -> float:
     return math.sqrt(max(0.0, tv * tv - floor * floor))
 
 
+def _right(samples: Sequence[str], support: Mapping[str, float]) -> list[str]:
+    """The samples that are right."""
+    return [sample for sample in samples if support.get(sample, 0.0) > 0]
+
+
 def expected_distinct(support: Mapping[str, float], n: int) -> float:
     """Expected number of distinct targets among n independent samples of the truth: sum_k 1 - (1 - p_k)^n."""
     return math.fsum(1.0 - (1.0 - p) ** n for p in support.values())
@@ -229,8 +234,7 @@ def expected_distinct(support: Mapping[str, float], n: int) -> float:
 def coverage(samples: Sequence[str], support: Mapping[str, float]) -> float:
     """Distinct right outputs over the number expected of as many true samples; near 1 if no mode is lost."""
     _check_world(samples, support)
-    right = sum(support.get(sample, 0.0) > 0 for sample in set(samples))
-    return right / expected_distinct(support, len(samples))
+    return len(set(_right(samples, support))) / expected_distinct(support, len(samples))
 
 
 def world_metrics(
@@ -238,9 +242,13 @@ def world_metrics(
 ) -> dict[str, float]:
     """All world scores, averaged over sources; samples_per_source[i] belong to the source of supports[i].
 
-    validity, tv, coverage and distinct (the number of different outputs, right or wrong) have their standard
-    errors over sources under `<key>_se`, nan for one source. tv_floor and distinct_truth are the exact
-    expectations of tv and distinct for as many true samples. tv_excess is that of the averaged tv and floor.
+    validity, tv, coverage, distinct (the number of different outputs, right or wrong) and right_tv have their
+    standard errors over sources under `<key>_se`, nan for one source. tv_floor, distinct_truth and
+    right_floor are the exact expectations of tv, distinct and right_tv for as many true samples. tv_excess
+    and right_excess are those of the averaged distances and floors.
+
+    tv mixes wrong sentences, whose share is 1 - validity, with wrong shares of the right ones. right_tv is
+    the distance of the right sentences alone from the truth, 1 where there is none.
     """
     _check(samples_per_source=samples_per_source)
     if len(supports) != len(samples_per_source):
@@ -248,11 +256,17 @@ def world_metrics(
     pairs, n = list(zip(samples_per_source, supports)), len(supports)
     scores = {"validity": validity, "tv": total_variation, "coverage": coverage}
     scores["distinct"] = lambda samples, support: len(set(samples))
+    scores["right_tv"] = lambda samples, support: (
+        total_variation(right, support) if (right := _right(samples, support)) else 1.0
+    )
     result: dict[str, float] = {}
     for key, score in scores.items():
         values = [score(*pair) for pair in pairs]
         result[key], result[f"{key}_se"] = fmean(values), stdev(values) / math.sqrt(n) if n > 1 else math.nan
     result["tv_floor"] = fmean(tv_floor(support, len(samples)) for samples, support in pairs)
     result["tv_excess"] = tv_excess(result["tv"], result["tv_floor"])
+    rights = [(support, len(_right(samples, support))) for samples, support in pairs]
+    result["right_floor"] = fmean(tv_floor(support, count) if count else 0.0 for support, count in rights)
+    result["right_excess"] = tv_excess(result["right_tv"], result["right_floor"])
     result["distinct_truth"] = fmean(expected_distinct(support, len(samples)) for samples, support in pairs)
     return result

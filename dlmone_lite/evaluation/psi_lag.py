@@ -24,12 +24,9 @@ def lag(run: DistillRun, rows: int = 512) -> float:
     the share of SiD's signal that comes from psi's error alone. It is nan while psi equals the teacher.
     """
     c, rng = run.config, torch.Generator().manual_seed(9_000_011)
-    batch = run.data.batch[run.data.draw(rows, rng)].to(run.device)
-    clean = run.phi.embed(batch.ids)
-    z, noise = (torch.randn(clean.shape, generator=rng).to(clean) for _ in range(2))
-    t = torch.randint(c.t_min, c.t_max + 1, (rows,), generator=rng).to(run.device)
-    x_g = run.generate(Draw(batch, clean, z, t, noise))
-    x_t = anchor(run.phi.schedule.diffuse(x_g, t, noise), clean, batch)
+    draw = run.noised(run.data.draw(rows - rows % c.group, rng, c.group), rng)
+    batch, t, x_g = draw.batch, draw.t, run.generate(draw)
+    x_t = anchor(run.phi.schedule.diffuse(x_g, t, draw.noise), draw.clean, batch)
     f_phi, f_psi = run.phi(x_t, t, batch), run.psi(x_t, t, batch)
     gap = over_target((f_phi - f_psi).square(), batch.target).mean()
     residual = over_target((f_phi - f_psi) * (f_psi - x_g), batch.target).mean()

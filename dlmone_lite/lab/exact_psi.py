@@ -24,7 +24,7 @@ from dlmone_lite.evaluation.psi_lag import regret
 from dlmone_lite.exact import GaussianMixture
 from dlmone_lite.files import rounded
 from dlmone_lite.lab.experiment import Spec, start_networks, start_stage
-from dlmone_lite.sample import anchor
+from dlmone_lite.sample import anchor, share_noise
 from dlmone_lite.sid import error_weight, generator_loss, sid_loss
 from dlmone_lite.text import Batch
 
@@ -47,6 +47,7 @@ class SampledStudent:
         batch = self.batch.repeat(number)
         clean = self.run.teacher.embed(batch.ids)
         z = torch.randn(clean.shape, generator=torch.Generator().manual_seed(8_000_009 + seed))
+        z = share_noise(z, self.run.config.rho)
         t_init = torch.full((number,), self.run.config.t_init)
         x_g = self.run.generate(Draw(batch, clean, z, t_init, z))  # it needs neither t nor diffusion noise
         return x_g, batch, clean

@@ -284,7 +284,7 @@ def test_tv_excess_finds_the_true_distance():
 def test_world_metrics_by_hand():
     supports = [SUPPORT, {"u": 1.0}]
     result = metrics.world_metrics([["x", "x", "y", "wrong"], ["u", "u"]], supports)
-    cover = [2 / 2.3046875, 1.0]
+    cover, right = [2 / 2.3046875, 1.0], metrics.total_variation(["x", "x", "y"], SUPPORT)
     assert result == pytest.approx({
         "validity": 0.875, "validity_se": 0.125,  # half the difference, for two sources
         "tv": 0.125, "tv_se": 0.125,
@@ -292,9 +292,25 @@ def test_world_metrics_by_hand():
         "distinct": 2.0, "distinct_se": 1.0, "distinct_truth": (2.3046875 + 1) / 2,
         "tv_floor": metrics.tv_floor(SUPPORT, 4) / 2,
         "tv_excess": metrics.tv_excess(0.125, metrics.tv_floor(SUPPORT, 4) / 2),
+        "right_tv": right / 2, "right_tv_se": right / 2,
+        "right_floor": metrics.tv_floor(SUPPORT, 3) / 2,
+        "right_excess": metrics.tv_excess(right / 2, metrics.tv_floor(SUPPORT, 3) / 2),
     })  # fmt: skip
     alone = metrics.world_metrics([["x"]], [SUPPORT])
     assert alone["validity"] == 1.0 and math.isnan(alone["validity_se"])
+    none = metrics.world_metrics([["wrong"]], [SUPPORT])
+    assert (none["right_tv"], none["right_floor"], none["right_excess"]) == (1.0, 0.0, 1.0)
+
+
+def test_wrong_sentences_and_wrong_shares_are_told_apart():
+    rng, support = np.random.default_rng(4), {str(k): 0.1 for k in range(10)}
+    for tilt, wrong in ((0.0, 0.2), (0.06, 0.0), (0.06, 0.2)):
+        right = (0.1 + tilt * np.where(np.arange(10) % 2, 1, -1)) * (1 - wrong)
+        texts = [draw(rng, np.append(right, wrong), 64) for _ in range(400)]
+        result = metrics.world_metrics(texts, [support] * 400)
+        assert result["validity"] == pytest.approx(1 - wrong, abs=0.02)
+        assert result["right_excess"] == pytest.approx(5 * tilt, abs=0.06), "half of ten times the tilt"
+        assert result["right_floor"] >= result["tv_floor"]
 
 
 def test_world_scores_refuse_wrong_input():
