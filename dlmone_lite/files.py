@@ -12,6 +12,7 @@ import stat
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -114,20 +115,24 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def check_output(path: str | Path | None) -> None:
-    """Make the folder of an output file; refuse one that cannot be written before any work is done for it."""
+    """Make the folder of an output and, for a moment, a file in it: before any work, a disk may refuse."""
     if path is None or is_stream(path):
         return
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise InputError(f"{path} is a folder; name a file in it")
         if path.exists() and not os.access(path, os.W_OK):
             raise InputError(f"{path} is write-protected; choose another name")
+        trial = hidden(path, f"{os.getpid()}.tmp")
+        trial.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            trial.write_bytes(bytes(4096))
+        finally:
+            trial.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{str(path)[:200]} cannot be made ({error.strerror}); choose another") from error
-    if not os.access(os.path.realpath(path.parent), os.W_OK):
-        raise InputError(f"the folder {path.parent} is not writable; choose another")
+        refused = f"{str(path)[:200]} cannot be made ({error.strerror})"
+        raise InputError(f"{refused}; free some space or choose another place") from error
 
 
 def digest(path: str | Path) -> str:
@@ -244,6 +249,18 @@ def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     with replacing(path) as file:
         for row in rows:
             file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
+
+
+def append(file: FileIO, line: bytes) -> None:
+    """Append a line; where the disk has no room for it, no part of it stays, and the OSError is raised."""
+    length = os.fstat(file.fileno()).st_size
+    try:
+        while line:
+            line = line[file.write(line) :]
+    except OSError:
+        with contextlib.suppress(OSError):  # a pipe cannot be cut
+            file.truncate(length)
+        raise
 
 
 # ---- records of runs

@@ -75,7 +75,6 @@ def run(args: argparse.Namespace) -> None:
         scores = [fixed(last.get(key)) for key in ("validity", "tv_excess", "coverage")]
         table.row(record["key"], *scores, f"{record.get('seconds', 0):.0f}", f"{finished}/{total}")
 
-    FOLDER.mkdir(parents=True, exist_ok=True)
     experiment = sweep(args.name)
     with alone(path):
         execute(specs, path, FOLDER, args.jobs, progress, experiment.make, experiment.prepare)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from dataclasses import asdict
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.errors import InputError
+from dlmone_lite.files import append, write_jsonl
 
 if TYPE_CHECKING:
     from dlmone_lite.training.run import Step
@@ -22,22 +23,19 @@ class Log:
 
     def __init__(self, path: str | None, stage: int, step: int, continues: bool):
         self.path, self.stage = path, stage
-        self.file: TextIO | None = None
+        self.file: FileIO | None = None
         if path is None:
             return
-        from dlmone_lite.files import write_jsonl
-
         rows = read_steps(Path(path)) if continues else []
         write_jsonl(path, [row for row in rows if (row["stage"], row["step"]) <= (stage, step)])
-        self.file = open(path, "a", encoding="utf-8", newline="\n")
+        self.file = FileIO(path, "a")
 
     def write(self, step: Step) -> None:
         """Append one step."""
         if self.file is None:
             return
         try:
-            self.file.write(json.dumps({"stage": self.stage, **asdict(step)}) + "\n")
-            self.file.flush()
+            append(self.file, (json.dumps({"stage": self.stage, **asdict(step)}) + "\n").encode())
         except OSError as error:
             raise InputError(
                 f"the log {self.path} cannot be written ({error.strerror}); free some space"
@@ -46,8 +44,7 @@ class Log:
     def close(self) -> None:
         """Close the file."""
         if self.file is not None:
-            with contextlib.suppress(OSError):  # `write` has reported a full disk
-                self.file.close()
+            self.file.close()
 
 
 def check_log(path: str | None) -> None:

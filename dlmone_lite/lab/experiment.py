@@ -27,7 +27,7 @@ from dlmone_lite.evaluation.degeneration import margin, signs
 from dlmone_lite.evaluation.measure import field_scores, held_out_sources
 from dlmone_lite.evaluation.metrics import world_metrics
 from dlmone_lite.evaluation.psi_lag import lag
-from dlmone_lite.files import digest, rounded
+from dlmone_lite.files import check_output, digest, rounded
 from dlmone_lite.generation import generate_batch
 from dlmone_lite.model import Denoiser, ModelConfig, sized
 from dlmone_lite.teacher import TeacherConfig, TeacherRun
@@ -115,6 +115,7 @@ def _network_path(name: str, folder: Path) -> Path:
 
 def _train_and_save(run: Run, codec: Codec, role: str, path: Path) -> Checkpoint:
     """Train to the end, evaluate, and save a checkpoint with its provenance."""
+    check_output(path)
     for _ in chain(run.prepare(), run):
         pass
     sampling = run.config.sampling if role == "student" else {}

@@ -9,12 +9,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from dlmone_lite.corpora.pocket import POCKET
 from dlmone_lite.errors import InputError, nearest
-from dlmone_lite.files import read_records, write_text
+from dlmone_lite.files import append, read_records, write_text
 from dlmone_lite.lab import exact_psi, patients
 from dlmone_lite.lab.experiment import STARTS, Spec, run_experiment, start_networks
 from dlmone_lite.lab.patients import SID_ALONE
@@ -222,23 +223,22 @@ def execute(
         prepare(spec, folder)
 
     context = multiprocessing.get_context("spawn")  # a forked torch may hang
-    with context.Pool(jobs, initializer=_one_thread) as pool, path.open("a", encoding="utf-8") as file:
+    with context.Pool(jobs, initializer=_one_thread) as pool, FileIO(path, "a") as file:
         for record in pool.imap_unordered(partial(make, folder), missing):
-            append(file, record)
+            keep(file, record)
             records.append(record)
             if progress:
                 progress(record, len(records), len(done) + len(missing))
     return records
 
 
-def append(file: TextIO, record: Record) -> None:
+def keep(file: FileIO, record: Record) -> None:
     """Write a record as a line; where the disk is full, keep it elsewhere and say where."""
-    line = json.dumps(record, allow_nan=False) + "\n"
+    line = (json.dumps(record, allow_nan=False) + "\n").encode()
     try:
-        file.write(line)
-        file.flush()
+        append(file, line)
     except OSError as error:
-        with tempfile.NamedTemporaryFile("w", suffix=".jsonl", delete=False) as kept:
+        with tempfile.NamedTemporaryFile(suffix=".jsonl", delete=False) as kept:
             kept.write(line)
         raise InputError(
             f"{file.name} cannot be written ({error.strerror}); the finished run is in {kept.name}: "

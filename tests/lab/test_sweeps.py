@@ -16,7 +16,7 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.files import read_records
 from dlmone_lite.lab import patients, sweeps
 from dlmone_lite.lab.experiment import BASE, STARTS, Spec
-from dlmone_lite.lab.sweeps import append, execute, plan
+from dlmone_lite.lab.sweeps import execute, keep, plan
 
 
 @pytest.mark.parametrize("name", list(sweeps.SWEEPS))
@@ -145,14 +145,18 @@ def test_the_summary_has_means_over_seeds(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_a_full_disk_loses_no_finished_run(tmp_path: Path) -> None:
-    class Full(io.StringIO):
-        name = "runs/sweep.jsonl"
+    class Full(io.FileIO):
+        def write(self, data: bytes) -> int:
+            if len(data) < 20:
+                raise OSError(28, "No space left on device")
+            return super().write(data[:20])
 
-        def flush(self) -> None:
-            raise OSError(28, "No space left on device")
-
+    path = tmp_path / "sweep.jsonl"
+    path.write_text('{"key": "old"}\n')
     with pytest.raises(InputError, match="the finished run is in .*append that line") as caught:
-        append(Full(), {"key": "a", "seconds": 1.0})
+        with Full(path, "a") as file:
+            keep(file, {"key": "a", "seconds": 1.0})
+    assert path.read_text() == '{"key": "old"}\n'  # without a part of the line, so that it can be appended
     kept = Path(re.search(r"finished run is in (\S+):", str(caught.value))[1])
     assert json.loads(kept.read_text()) == {"key": "a", "seconds": 1.0}
     kept.unlink()
