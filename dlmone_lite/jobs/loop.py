@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,20 +63,17 @@ class Loop:
         from tqdm import tqdm
 
         self.open()
-        self.fresh = not self.run.step
         run, leads = self.run, processes.is_main()
         continues = bool(run.step or self.seconds_before)
-        log = Log(self.job.keeping.log if leads else None, self.stage, run.step, continues)
-        bar = tqdm(
-            desc=self.title,
-            total=run.total,
-            initial=run.step,
-            unit="step",
-            disable=None if leads else True,
-            file=sys.stderr,
-        )
+        path = self.job.keeping.log if leads else None
+        shown = {"desc": self.title, "total": run.total, "initial": run.step, "unit": "step"}
+        shown |= {"disable": None if leads else True, "file": sys.stderr}
         try:
-            with Stopper() as stopper:
+            with (
+                closing(Log(path, self.stage, run.step, continues)) as log,
+                tqdm(**shown) as bar,
+                Stopper() as stopper,
+            ):
                 self.prepare(stopper, bar)
                 bar.set_description(self.title)
                 while run.step < run.total and "time_to" not in self.notes:
@@ -90,9 +88,6 @@ class Loop:
                 kept = f"the state of step {self.saved} is kept in {self.state}"
                 raise Diverged(f"{error} ({kept})") from error
             raise
-        finally:
-            bar.close()
-            log.close()
         return self.result()
 
     def open(self) -> None:
@@ -107,6 +102,7 @@ class Loop:
         elif processes.is_main():
             best_of(self.state).unlink(missing_ok=True)
             self.save()
+            self.fresh = True
 
     def save(self) -> None:
         """Write the training state; of several processes the first does."""

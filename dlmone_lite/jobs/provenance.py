@@ -72,8 +72,16 @@ def fits_half(checkpoint: Checkpoint) -> bool:
 def finish(job: Job, out: Path, runs: Sequence[Run], checkpoint: Checkpoint) -> None:
     """Measure a finished network on the test split, complete its provenance, save it, and print both.
 
-    `runs` are the stages that led to the network.
+    `runs` are the stages that led to the network. A complaint says that their work is not lost.
     """
+    try:
+        _finish(job, out, runs, checkpoint)
+    except InputError as error:
+        rescue = "all updates are done and saved; mend this, then give the same command with --resume"
+        raise InputError(f"{error} ({rescue})") from error
+
+
+def _finish(job: Job, out: Path, runs: Sequence[Run], checkpoint: Checkpoint) -> None:
     from dlmone_lite.checkpoints.checkpoint import save
 
     task, keeping, making = job.task, job.keeping, job.making
@@ -82,12 +90,7 @@ def finish(job: Job, out: Path, runs: Sequence[Run], checkpoint: Checkpoint) -> 
         checkpoint.model = copy.deepcopy(checkpoint.model)
         for weights in checkpoint.model.state_dict().values():
             weights.copy_(weights.half())
-    try:
-        metrics = task.measure(checkpoint, job.evaluation, "test") if task.held_out("test") else {}
-    except InputError as error:
-        rescue = "all updates are done and saved; mend this, then give the same command with --resume"
-        raise InputError(f"{error} ({rescue})") from error
-
+    metrics = task.measure(checkpoint, job.evaluation, "test") if task.held_out("test") else {}
     steps, seconds = sum(run.step for run in runs), sum(run.seconds for run in runs)
     stages = [
         {"steps": run.step, "seconds": round(run.seconds, 2), "config": asdict(run.config)} for run in runs

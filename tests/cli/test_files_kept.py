@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import os
 import shutil
@@ -14,6 +15,7 @@ import pytest
 
 from dlmone_lite.__main__ import main, parser
 from dlmone_lite.cli import options
+from dlmone_lite.errors import InputError
 from dlmone_lite.jobs.state import alone, best_of, clean, finished, state_of
 
 
@@ -105,6 +107,81 @@ def test_the_same_command_runs_twice(lab: Path, monkeypatch: pytest.MonkeyPatch)
     )
     argv = [*command.split(), *pets.TINY, *pets.FAST, *pets.EVALUATION, "--eval-steps", "2"]
     assert main(argv) == 0 and main(argv) == 0
+
+
+# ---- disks that refuse
+
+WRITING = [
+    f"{GENERATE} o.jsonl",
+    f"{EVALUATE} --json o.json",
+    "evaluate --floor teacher.safetensors --world pets.grammar --json o.json",
+    f"{TRAIN} --out o.safetensors",
+    f"{TRAIN} --out a.safetensors --log o.jsonl",
+    f"{TRAIN} --out a.safetensors --json o.json",
+    f"{DISTIL} --out o.safetensors",
+    f"{DISTIL} --out a.safetensors --out-last o.safetensors",
+    f"{DISTIL} --out a.safetensors --stages 2 --out-stage1 o.safetensors",
+    "sharpen --teacher teacher.safetensors --world pets.grammar --out o.safetensors",
+    "world pets.grammar --json o.json",
+    "sweep stages --out o.jsonl",
+    "bench --json o.json",
+    "doctor --json o.json",
+]
+
+
+@pytest.mark.parametrize("command", WRITING)
+def test_a_disk_that_refuses_is_told_before_any_work(
+    lab: Path, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Full, read-only, or somebody else's: one line, the old file as it was, nothing beside it."""
+    monkeypatch.chdir(lab)
+    name = next(word for word in command.split() if word.startswith("o."))
+    Path(name).touch()
+    before, refusals = sorted(lab.rglob("*")), [errno.ENOSPC, errno.EROFS, errno.EACCES]
+
+    def refuse(path: Path, data: bytes) -> None:
+        if path.name.startswith(f".{name}"):
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    for code in refusals:
+        message = pets.fail(capsys, *command.split())
+        assert f"{name} cannot be made ({os.strerror(code)}); free some space or choose" in message
+    assert sorted(lab.rglob("*")) == before and not Path(name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["o.safetensors", "o.json"])
+def test_a_finished_run_that_cannot_be_written_goes_on(
+    lab: Path, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lab)
+    argv = [*f"{TRAIN} --out o.safetensors --json o.json --eval-steps 2".split(), *pets.TINY, *pets.FAST]
+    replace = os.replace
+
+    def refuse(source: Path, goal: Path) -> None:
+        if goal.name == name:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        replace(source, goal)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        assert main([*argv, *pets.EVALUATION]) == 2
+        assert "then give the same command with --resume" in capsys.readouterr().err
+    pets.run(capsys, *argv, *pets.EVALUATION, "--resume")
+    assert Path("o.json").is_file() and not list(lab.glob("*.state"))
+
+
+def test_a_log_that_cannot_be_begun_blocks_nothing(
+    lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lab)
+
+    def refuse(path: str, rows: object) -> None:
+        raise InputError(f"{path} could not be written")
+
+    monkeypatch.setattr("dlmone_lite.jobs.log.write_jsonl", refuse)
+    assert main([*f"{TRAIN} --out a.safetensors --log o.jsonl --eval-steps 2".split(), *pets.TINY]) == 2
+    assert not list(lab.glob("*.state"))
 
 
 # ---- one run at a time, and what a kill leaves
