@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.files import ROOT, write_text
+from dlmone_lite.files import ROOT, write_text, write_together
 
 PROJECT, NOTEBOOKS = ROOT / "pyproject.toml", ROOT / "notebooks"
 UNSTAMPED = "OWNER"  # who owns the address before the first stamp
@@ -97,9 +97,8 @@ def stamp(folder: Path = NOTEBOOKS, project: Path = PROJECT) -> list[Path]:
         text = path.read_bytes().decode("utf-8")
         after = stamped_readme(text, where) if path == readme else stamped(text, where, path.name)
         if after != text:
-            new[path] = after
-    for path, after in new.items():
-        write_text(path, after)
+            new[path] = after.encode("utf-8")
+    write_together(new)
     return list(new)
 
 

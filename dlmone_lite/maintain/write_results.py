@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.evaluation.published import measured
-from dlmone_lite.files import DATA, ROOT, RUNS, write_text
+from dlmone_lite.files import DATA, ROOT, RUNS, replacing, write_text
 from dlmone_lite.jobs.console import markdown
 from dlmone_lite.maintain import results
 from dlmone_lite.maintain.results import STAGES, Record
@@ -145,8 +145,8 @@ def write_picture() -> None:
         samples = generate(checkpoint, [source], steps=steps, samples=SAMPLES)[0]
         scores.append(duel.score_samples(checkpoint.role, steps, lanes[-1].seconds, samples, support))
     fig = nb00.whole_duel(source, *lanes, support, scores, tv_floor(support, SAMPLES))
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    fig.savefig(PICTURE, dpi=120, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    with replacing(PICTURE) as file:
+        fig.savefig(file, format="png", dpi=120, metadata={"Software": None}, pil_kwargs={"optimize": True})
     print(f"written: {PICTURE.relative_to(ROOT)}")
 
 
