@@ -122,14 +122,14 @@ def check_output(path: str | Path | None) -> None:
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder; name a file in it")
-        if path.exists() and not os.access(path, os.W_OK):
-            raise InputError(f"{path} is write-protected; choose another name")
         trial = hidden(path, f"{os.getpid()}.tmp")
         trial.parent.mkdir(parents=True, exist_ok=True)
         try:
             trial.write_bytes(bytes(4096))
         finally:
             trial.unlink(missing_ok=True)
+        if path.exists() and not os.access(path, os.W_OK):
+            raise InputError(f"{path} is write-protected; choose another name")
     except OSError as error:
         refused = f"{str(path)[:200]} cannot be made ({error.strerror})"
         raise InputError(f"{refused}; free some space or choose another place") from error
