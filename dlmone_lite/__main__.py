@@ -42,6 +42,11 @@ class Parser(argparse.ArgumentParser):
         """Raise the message that argparse would print after its usage."""
         raise InputError(f"{message}; see {self.prog} --help")
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End after --help."""
+        sys.stdout.flush()
+        super().exit(status, message)
+
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
@@ -66,18 +71,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser().parse_args(argv)
         args.argv = argv
         check_files(args)
-        return args.run(args) or 0
+        code = args.run(args) or 0
+        sys.stdout.flush()  # here, where it is told in one line if nobody takes it
+        return code
     except InputError as error:
         return _fail(error, 2)
     except KeyboardInterrupt as stop:
         print(f"stopped{': ' if str(stop) else ''}{stop}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of a pipe has ended, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Diverged as error:
         return _fail(error, 3)
     except OSError as error:
+        try:
+            sys.stdout.flush()
+        except OSError:  # drop the rest, because Python would try again at its end
+            error.filename = "standard output"
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # the reader of a pipe has ended, as in `| head`
+            return 1
         return _fail(f"{error.filename or 'a file'}: {error.strerror or error}; check path and disk", 2)
     except MemoryError:
         return _fail(OUT_OF_MEMORY, 2)

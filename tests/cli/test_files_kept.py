@@ -7,6 +7,8 @@ import errno
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import filelock
@@ -148,6 +150,17 @@ def test_a_disk_that_refuses_is_told_before_any_work(
         message = pets.fail(capsys, *command.split())
         assert f"{name} cannot be made ({os.strerror(code)}); free some space or choose" in message
     assert sorted(lab.rglob("*")) == before and not Path(name).read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("words", ["--help", "world pets.grammar"])
+def test_a_full_standard_output_is_one_line(lab: Path, words: str) -> None:
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        argv = [sys.executable, "-m", "dlmone_lite", *words.split()]
+        done = subprocess.run(argv, cwd=lab, env=env, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: standard output: No space left on device; check path and disk\n"
 
 
 @pytest.mark.parametrize("name", ["o.safetensors", "o.json"])
