@@ -22,7 +22,6 @@ from dlmone_lite.corpora.pairs import PairedText
 from dlmone_lite.errors import InputError
 from dlmone_lite.model import Denoiser
 from dlmone_lite.sample import anchor, share_noise
-from dlmone_lite.schedule import Schedule
 from dlmone_lite.sid import (
     discriminator_loss,
     error_weight,
@@ -32,7 +31,6 @@ from dlmone_lite.sid import (
     score_estimator_loss,
     sid_loss,
 )
-from dlmone_lite.teacher import posterior_mean, stable_weights
 from dlmone_lite.text import Batch, to_device
 from dlmone_lite.training import processes
 from dlmone_lite.training.optimisers import build_optimisers
@@ -40,7 +38,8 @@ from dlmone_lite.training.precision import compile_blocks
 from dlmone_lite.training.ranges import check
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import randn
-from dlmone_lite.training.times import draw_starts, draw_times
+from dlmone_lite.training.targets import group_mean
+from dlmone_lite.training.times import draw_low, draw_times
 from dlmone_lite.training.update import micro_batches, optimiser_step, weighted_means
 
 
@@ -51,7 +50,7 @@ class DistillConfig:
     b_d and b_g have the paper's numerals and weigh means per element. The paper does not say how its code
     reduces each term, so the same numeral may be a far weaker weight there.
 
-    Not in the paper: `rho`, "reverse_kl", groups, several calls, and t not uniform. The modes of a source
+    Not in the paper: `rho`, "reverse_kl", groups, `keep`, and t not uniform. The modes of a source
     are decided at sigma/alpha near half the distance of its sentences, which few uniform t reach.
     `commitment` pulls each position of the student's sample to its nearest embedding. `clamp` moves the
     teacher's x0_hat this share of the way to its nearest embedding, for a teacher that is judged by what it
@@ -81,8 +80,7 @@ class DistillConfig:
     rho: float = 0.0  # correlation of the student's input noise between two positions
     group: int = 1  # samples of each source; of several, psi learns posterior means, as a "stable" teacher
     t_init: int = 1490
-    calls: int = 1  # for which the student learns, as its sampler makes them: at t_init (1 - k / calls)
-    calls_share: float = 0.3  # of rows that learn a later call than the first
+    keep: float = 0.0  # share of rows that also learn the teacher's x0_hat at t below t_init
     t_min: int = 1
     t_max: int = 1976
     t_spacing: str = "uniform"  # or "log", uniform in log(sigma/alpha)
@@ -116,7 +114,7 @@ class DistillConfig:
     def theta_weights(self) -> dict[str, float]:
         """Weights of theta's loss terms; a term of weight 0 is not computed."""
         divergences = {name: float(name == self.divergence) for name in ("sid", "reverse_kl")}
-        return {**divergences, "generator": self.b_g, "commitment": self.commitment}
+        return {**divergences, "generator": self.b_g, "commitment": self.commitment, "keep": 1.0}
 
 
 @dataclass
@@ -125,8 +123,7 @@ class Draw:
 
     batch: the pairs (B, L); clean: their embeddings (B, L, D), which anchor the source and are the real
     samples; z: the student's input noise (B, L, D); t: diffusion steps (B,); noise: diffusion noise (B, L,
-    D). start: the step at which each student's call begins (B,), on the CPU; None for t_init. first: the
-    input noise (B, L, D) of the call before, for a student of several calls.
+    D). low: a step below t_init at which theta keeps the teacher's x0_hat, or 0 (B,), on the CPU.
     """
 
     batch: Batch
@@ -134,8 +131,7 @@ class Draw:
     z: Tensor
     t: Tensor
     noise: Tensor
-    start: Tensor | None = None
-    first: Tensor | None = None
+    low: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -162,18 +158,6 @@ def psi_loss(psi: Denoiser, x_g: Tensor, draw: Draw, c: DistillConfig) -> dict[s
         "dsm": score_estimator_loss(goal, f_psi, batch.target),
         "discriminator": discriminator_loss(psi.discriminate(real_t, t), fake, batch.target),
     }
-
-
-def group_mean(schedule: Schedule, x_g: Tensor, x_t: Tensor, t: Tensor, target: Tensor, group: int) -> Tensor:
-    """E[x_g | x_t] (B, L, D) among the `group` samples of each source, which stand together in x_g (B, L, D).
-
-    As psi's goal it has the same minimiser as the sample that was noised, and less variance.
-    """
-    alpha, sigma = schedule.like(t, x_t)
-    samples = x_g.unflatten(0, (-1, group)).repeat_interleave(group, 0)  # (B, group, L, D)
-    known = target[..., None].to(x_t)  # no source position tells samples apart
-    weights = stable_weights(known * x_t, known[:, None] * samples, x_t.new_zeros(()), alpha, sigma)
-    return posterior_mean(x_t, samples, weights, alpha, sigma, 0.0)
 
 
 def theta_loss(phi: Denoiser, psi: Denoiser, x_g: Tensor, draw: Draw, c: DistillConfig) -> dict[str, Tensor]:
@@ -285,23 +269,14 @@ class DistillRun(Run):
         z, noise = (randn(shape, generator, device)[own] for _ in range(2))
         t = to_device(draw_times(c, self.phi.schedule, len(index), generator)[own], device)
         batch = self.data.batch[index[own]].to(device)
-        draw = Draw(batch, self.phi.embed(batch.ids), share_noise(z, c.rho), t, noise)
-        if c.calls > 1:
-            draw.start = draw_starts(c, len(index), generator)[own]
-            draw.first = share_noise(randn(shape, generator, device)[own], c.rho)
-        return draw
+        low = draw_low(c, len(index), generator)[own] if c.keep else None
+        return Draw(batch, self.phi.embed(batch.ids), share_noise(z, c.rho), t, noise, low=low)
 
     def generate(self, draw: Draw) -> Tensor:
-        """The student's samples x_g (B, L, D), with gradients: G(sigma z, t_init), and of a later call
-        G(alpha x + sigma z, start) with an earlier sample x."""
-        schedule, t_init = self.phi.schedule, self.config.t_init
-        t = torch.full((len(draw),), t_init) if draw.start is None else draw.start
-        x = schedule.like(t_init, draw.z)[1] * draw.z
-        if len(later := (t < t_init).nonzero()[:, 0]):
-            with torch.no_grad():
-                before = self.generate(replace(draw, z=draw.first, start=None)[later]).to(x)
-            x[later] = schedule.diffuse(before, t[later], draw.z[later])
-        return self.theta(anchor(x, draw.clean, draw.batch), to_device(t, x.device), draw.batch)
+        """The student's samples x_g = G(sigma z, t_init) (B, L, D), with gradients."""
+        t = torch.full((len(draw),), self.config.t_init, device=draw.z.device)
+        sigma = self.phi.schedule.like(self.config.t_init, draw.z)[1]
+        return self.theta(anchor(sigma * draw.z, draw.clean, draw.batch), t, draw.batch)
 
     def psi_part(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         """psi's loss on these rows, and its terms."""
@@ -314,8 +289,22 @@ class DistillRun(Run):
     def theta_part(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         """theta's loss on these rows, and its terms."""
         with self.autocast():
-            terms = theta_loss(self.phi, self.psi, self.generate(draw), draw, self.config)
+            x_g = self.generate(draw)
+            terms = theta_loss(self.phi, self.psi, x_g, draw, self.config)
+            if draw.low is not None and draw.low.any():
+                terms["keep"] = self.keep_loss(x_g.detach(), draw)
         return weighted_means(terms, self.config.theta_weights)
+
+    def keep_loss(self, x_g: Tensor, draw: Draw) -> Tensor:
+        """||theta - phi||^2 (B,) at x_g (B, L, D) noised to `draw.low`, over the share of rows that have one.
+        There a sampler's further calls begin, and theta would forget what the teacher does."""
+        rows = draw.low.nonzero()[:, 0]
+        t, x_g, draw, everyone = to_device(draw.low[rows], x_g.device), x_g[rows], draw[rows], len(draw)
+        x_t = anchor(self.phi.schedule.diffuse(x_g, t, draw.noise), draw.clean, draw.batch)
+        with torch.no_grad():
+            f_phi = self.phi(x_t, t, draw.batch)
+        loss = over_target((self.theta(x_t, t, draw.batch) - f_phi).square(), draw.batch.target)
+        return loss.new_zeros(everyone).index_put((rows.to(loss.device),), loss / self.config.keep)
 
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         c, step = self.config, self.step + 1

@@ -19,6 +19,7 @@ from dlmone_lite.training.precision import compile_blocks
 from dlmone_lite.training.ranges import check
 from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import randn
+from dlmone_lite.training.targets import posterior_mean, stable_weights
 from dlmone_lite.training.times import TimeSampler
 from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_step, weighted_means
 
@@ -68,20 +69,6 @@ DIFFUSEQ = TeacherConfig(
     optimiser="adamw", lr=1e-4, lr_shape="linear", weight_decay=0.0, ema=0.9999, **PUBLISHED_LOSS
 )
 RECIPES = {"classroom": TeacherConfig(), "lite": TeacherConfig(t_sampling="uniform"), "paper": DIFFUSEQ}
-
-
-def stable_weights(x_t: Tensor, points: Tensor, log_share: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """Posterior (B, R) of each reference given x_t (B, L_t, D): points (B, R, L_t, D), log_share (B, R)."""
-    distance = (x_t[:, None] - alpha[..., None] * points).square().sum((-2, -1))
-    return (log_share - distance / (2 * sigma[:, :, 0] ** 2)).softmax(-1)
-
-
-def posterior_mean(
-    x_t: Tensor, points: Tensor, weights: Tensor, alpha: Tensor, spread: Tensor, sigma_0: float
-) -> Tensor:
-    """E[x0 | x_t] (B, L_t, D) under `stable_weights`; embeddings with noise of their own add its mean."""
-    mean = (weights[..., None, None] * points).sum(1)
-    return mean + alpha * sigma_0**2 / spread**2 * (x_t - alpha * mean) if sigma_0 else mean
 
 
 def expected_cross_entropy(logits: Tensor, references: Tensor, weights: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Samples in groups of one source, late steps and several calls: against exact posteriors and plain torch."""
+"""Samples in groups of one source, late and low steps: against exact posteriors and plain torch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 import torch
 from tiny import make_codec, make_model, make_pairs, make_world, normal, rng
 
-from dlmone_lite.distill import DistillConfig, DistillRun, group_mean, psi_loss, theta_loss
+from dlmone_lite.distill import DistillConfig, DistillRun, psi_loss, theta_loss
 from dlmone_lite.errors import InputError
 from dlmone_lite.exact import GaussianMixture
-from dlmone_lite.sample import student
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.training.seeds import generator_at
+from dlmone_lite.training.targets import group_mean
 
 CUT = 6
 
@@ -85,7 +85,7 @@ def test_a_group_shares_its_source_and_every_pair_is_drawn_as_often(pairs) -> No
 
 @pytest.mark.parametrize("micro_batch", [3, 6])
 def test_parts_of_whole_groups_add_up(codec, pairs, micro_batch) -> None:
-    settings = {"group": 3, "late_share": 0.4, "late_weight": 2.0, "calls": 3, "rho": 0.5}
+    settings = {"group": 3, "late_share": 0.4, "late_weight": 2.0, "keep": 0.4, "rho": 0.5}
     a = make_run(codec, pairs, **settings).advance()
     b = make_run(codec, pairs, **settings, micro_batch=micro_batch).advance()
     assert a.losses == pytest.approx(b.losses, rel=1e-4)
@@ -129,33 +129,25 @@ def test_late_rows_weigh_more_in_theta_alone(codec, pairs, divergence) -> None:
     assert torch.equal(*same)
 
 
-def test_a_later_call_is_trained_as_the_sampler_makes_it(codec, pairs) -> None:
-    """With the noise of one draw the sampler of two calls gives training's samples, row by row."""
-    run = make_run(codec, pairs, calls=2, calls_share=0.5, rho=0.5)
-    draw = run.draw(generator_at(0, 1))
-    later = draw.start < run.config.t_init
-    assert set(draw.start.tolist()) == {1490, 745}
+def test_theta_keeps_the_teachers_prediction_at_lower_steps(codec, pairs) -> None:
+    run = make_run(codec, pairs, keep=0.5)
     with torch.no_grad():
-        x_g = run.generate(draw)
-
-    def network(x, t, batch):
-        return run.theta(x, t, batch)
-
-    def sampled(steps, noises):
-        noises = iter(noises)
-        import dlmone_lite.sample as sample
-
-        with pytest.MonkeyPatch.context() as patched, torch.no_grad():
-            patched.setattr(sample, "noise_like", lambda x, generator: next(noises))
-            return student(
-                network, run.phi.schedule, draw.batch, draw.clean, t_init=1490, steps=steps, generator=rng(0)
-            )
-
-    target = draw.batch.target
-    one, two = sampled(1, [draw.z]), sampled(2, [draw.first, draw.z])
-    expected = torch.where(later[:, None, None], two, one)
-    assert torch.allclose(x_g[target], expected[target], atol=1e-5)
-
-    theta = [w for w in run.theta.parameters() if w.requires_grad]
-    whole = torch.autograd.grad(run.generate(draw)[later].square().sum(), theta, allow_unused=True)
-    assert any(g is not None and g.abs().sum() > 0 for g in whole), "the later call itself has gradients"
+        for weights in run.theta.parameters():
+            weights.add_(0.02 * normal(*weights.shape, seed=5))
+    draw = run.draw(generator_at(0, 1))
+    chosen = draw.low > 0
+    assert 0 < int(chosen.sum()) < 12 and int(draw.low.max()) < 0.75 * 1490
+    x_g = run.generate(draw).detach()
+    found = run.keep_loss(x_g, draw)
+    assert torch.equal(found == 0, ~chosen)
+    for row in chosen.nonzero()[:, 0]:
+        alpha, sigma = run.phi.schedule(int(draw.low[row]))
+        x_t = draw.clean[row].clone()
+        x_t[CUT:] = (alpha * x_g[row] + sigma * draw.noise[row])[CUT:]
+        t, batch = draw.low[row : row + 1], draw.batch[row : row + 1]
+        gap = (run.theta(x_t[None], t, batch) - run.phi(x_t[None], t, batch))[0, CUT:].square().mean()
+        assert torch.allclose(found[row], gap / 0.5, rtol=1e-4)
+    loss, terms = run.theta_part(draw)
+    assert torch.allclose(terms["keep"], found.mean(), rtol=1e-4)
+    others = sum(run.config.theta_weights[name] * term for name, term in terms.items() if name != "keep")
+    assert torch.allclose(loss, others + terms["keep"])

@@ -19,7 +19,7 @@ DECAY: Range = (0, math.nextafter(1, 0), "at least 0 and below 1")
 RATE: Range = (0, 1000, "at least 0 and at most 1000")
 WEIGHT: Range = (0, 10**6, "at least 0 and at most 10^6")
 RANGES: dict[str, Range] = {
-    **dict.fromkeys(("steps", "samples", "nfe", "psi_steps", "group", "calls"), COUNT),
+    **dict.fromkeys(("steps", "samples", "nfe", "psi_steps", "group"), COUNT),
     "batch_size": (1, 2**20, "at least 1 and at most 2^20"),
     **dict.fromkeys(
         ("micro_batch", "warmup", "psi_warmup", "sources", "share_step", "vocab_size"), COUNT_OR_0
@@ -28,7 +28,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("heads", "expand"), (1, 1000, "at least 1 and at most 1000")),
     "depth": (0, 1000, "at least 0 and at most 1000"),
     "source_length": (0, 2**16, "at least 0 and at most 65,536"),
-    **dict.fromkeys(("reread_at", "clamp", "late_share", "calls_share", "keep", "rho"), SHARE),
+    **dict.fromkeys(("reread_at", "clamp", "late_share", "keep", "rho"), SHARE),
     **dict.fromkeys(("ema", "beta1", "beta2", "momentum", "dropout"), DECAY),
     **dict.fromkeys(("lr", "lr_muon", "lr_psi", "clip"), RATE),
     **dict.fromkeys(("weight_decay", "b_d", "b_g", "commitment", "sigma_0", "rounding", "prior"), WEIGHT),

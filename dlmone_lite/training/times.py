@@ -29,11 +29,10 @@ def draw_times(config: Any, schedule: Schedule, n: int, generator: torch.Generat
     return some_late(t, late, config.late_share, generator)
 
 
-def draw_starts(config: Any, n: int, generator: torch.Generator) -> Tensor:
-    """The steps (n,) at which the student's calls begin: t_init, or for a share those of later calls."""
-    call = torch.randint(1, config.calls, (n,), generator=generator)
-    call = call * (torch.rand(n, generator=generator) < config.calls_share)
-    return (config.t_init * (1 - call / config.calls)).round().long()
+def draw_low(config: Any, n: int, generator: torch.Generator) -> Tensor:
+    """n random steps (n,) below three quarters of t_init, or 0, for all but the share `keep` of them."""
+    low = torch.randint(1, max(2, 3 * config.t_init // 4), (n,), generator=generator)
+    return low * (torch.rand(n, generator=generator) < config.keep)
 
 
 def some_late(t: Tensor, late: Tensor, share: float, generator: torch.Generator) -> Tensor:

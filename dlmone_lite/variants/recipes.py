@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dlmone_lite.distill import DistillConfig
@@ -20,9 +20,9 @@ class Recipe:
 PAPER_SECOND = {"mu": 0.5, "b_d": 0.9, "b_g": 0.1}  # which of .9 and .1 is whose is inferred
 
 # Reverse KL on noise that all positions share. No warm start, no adversary, no sentence but sources. Half of
-# the draws of t lie where the modes of the world's sources are decided.
+# the draws of t lie where the modes of the world's sources are decided. `keep` serves further calls alone.
 CLASSROOM = DistillConfig(
-    steps=8000,
+    steps=6500,
     batch_size=48,
     lr=2e-3,
     lr_psi=3e-3,
@@ -34,6 +34,21 @@ CLASSROOM = DistillConfig(
     t_spacing="log",
     late_share=0.45,
     late_weight=2.0,
+    keep=0.15,
+)
+
+# The same for the lab's small network and short sentences, whose modes are decided from sigma/alpha 3 on.
+POCKET = replace(
+    CLASSROOM,
+    steps=1250,
+    batch_size=32,
+    group=4,
+    lr=4e-3,
+    lr_psi=6e-3,
+    late_share=0.3,
+    late_from=1620,
+    late_to=1990,
+    precision="float32",
 )
 
 RECIPES = {
@@ -42,4 +57,5 @@ RECIPES = {
     # The ratio of the terms in SiDA's code, whose SiD is a sum over elements and whose adversary a mean.
     "sida": Recipe(DistillConfig(t_init=1491, t_max=1977, b_d=0.01, b_g=1e-4)),
     "classroom": Recipe(CLASSROOM),
+    "pocket": Recipe(POCKET),
 }

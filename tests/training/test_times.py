@@ -8,7 +8,7 @@ from tiny import rng
 
 from dlmone_lite.distill import DistillConfig
 from dlmone_lite.schedule import Schedule
-from dlmone_lite.training.times import draw_starts, draw_times, log_spaced
+from dlmone_lite.training.times import draw_low, draw_times, log_spaced
 
 N = 60_000
 
@@ -43,7 +43,9 @@ def test_steps_are_uniform_unless_asked_otherwise() -> None:
     assert torch.equal(drawn, torch.randint(1, 1977, (50,), generator=rng(2)))
 
 
-def test_later_calls_start_where_the_sampler_starts_them() -> None:
-    t = draw_starts(DistillConfig(calls=4, calls_share=0.6, t_init=1490), N, rng(3))
-    shares = {int(step): float((t == step).double().mean()) for step in t.unique()}
-    assert shares == pytest.approx({1490: 0.4, 1118: 0.2, 745: 0.2, 372: 0.2}, abs=0.01)
+def test_a_share_of_rows_keeps_a_low_step() -> None:
+    low = draw_low(DistillConfig(keep=0.25, t_init=1490), N, rng(3))
+    chosen = low[low > 0]
+    assert len(chosen) / N == pytest.approx(0.25, abs=0.01)
+    assert 0 < int(chosen.min()) <= 5 and 1110 <= int(chosen.max()) < 1118
+    assert float((chosen < 559).double().mean()) == pytest.approx(0.5, abs=0.02)
