@@ -22,7 +22,8 @@ sentences. Runs that FILE already holds are not made again, so an interrupted sw
 coefficients: one factor at a time and two grids, SiD alone and with its adversarial terms; stages: one stage,
 two stages, and one as long as both; clinic: broken students, with several seeds; treatments: those students,
 treated; classroom: the main runs with the shipped teacher of the world paraphrase; cause: psi against the
-student's own exact score. --summary reads FILE, or the shipped records, and prints means and standard
+student's own exact score; divergences: score distillation in several forms, with independent and with shared
+noise, beside a regression, progressive distillation and the teacher in a few calls. --summary reads FILE, or the shipped records, and prints means and standard
 deviations over seeds; for the clinic also how often the detectors are right."""
 
 
@@ -30,7 +31,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     summary = "many small distillations, one factor at a time"
     add = command(commands, "sweep", summary, EXAMPLES, run, MORE).add_argument
-    add("name", help="coefficients, stages, clinic, treatments, classroom or cause")
+    add("name", help="coefficients, stages, clinic, treatments, classroom, cause or divergences")
     add("--out", metavar="FILE.jsonl", help="default: runs/sweep-NAME.jsonl")
     add("--jobs", type=process_count, default=2, help="processes, one core each (default 2)")
     add("--group", help="only the runs of this group, `base` or `teacher`, say")
@@ -85,7 +86,7 @@ def summary(name: str, path: Path | None) -> None:
     """Print each arm's scores at one step, mean and standard deviation over seeds."""
     from dlmone_lite.lab.lookup import group_by_arm, score, spread
 
-    records = [record for record in (read_records(path) if path else recorded(name)) if "final" in record]
+    records = [record for record in (read_records(path) if path else recorded(name)) if record.get("final")]
     if not records:
         raise InputError(f"{path or name} holds no record with scores; make some without --summary")
     table = Table(("run", -48), ("seeds", 5), ("validity", 13), ("excess", 13), ("coverage", 13))

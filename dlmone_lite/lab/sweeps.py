@@ -16,7 +16,7 @@ from typing import Any
 from dlmone_lite.corpora.pocket import POCKET
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.files import append, read_records, write_text
-from dlmone_lite.lab import exact_psi, patients
+from dlmone_lite.lab import divergences, exact_psi, patients
 from dlmone_lite.lab.experiment import STARTS, Spec, run_experiment, start_networks
 from dlmone_lite.lab.patients import SID_ALONE
 
@@ -187,6 +187,7 @@ SWEEPS = {
     "treatments": Sweep(treatments, _treatment, _prepare_treatment),
     "classroom": Sweep(classroom),
     "cause": Sweep(causes, exact_psi.examine),
+    "divergences": Sweep(divergences.divergences, divergences.compare, divergences.prepare),
 }
 
 

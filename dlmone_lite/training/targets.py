@@ -1,7 +1,7 @@
 """Posterior means as the goals of a regression: the sample's minimiser with less variance.
 
-Stable Target Field (Xu et al. 2023) for the teacher, whose references are known; the same among a student's own
-samples for the score estimator.
+Stable Target Field (Xu et al. 2023) for the teacher, whose references are known; the same for the score
+estimator, among a student's own samples.
 """
 
 from __future__ import annotations

@@ -656,4 +656,4 @@ def test_a_recipe_sets_both_stages(lab: Lab, capsys: pytest.CaptureFixture[str],
     }
     assert made["classroom"].sampling == {"t_init": 1490, "rho": 1.0}
     message = pets.fail(capsys, *pets.distil_command(folder, tmp_path / "x.safetensors", "--recipe", "best"))
-    assert "there is no recipe 'best'; known: dlmone, sida, classroom" in message
+    assert "there is no recipe 'best'; known: dlmone, sida, classroom, pocket" in message
