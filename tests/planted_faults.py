@@ -20,7 +20,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 COPIES = 2  # faults tried at a time, each in a copy of its own
 DISTILL = [
-    f"tests/test_{name}.py" for name in ("sid", "adversarial", "distill", "distill_replayed", "shared_noise")
+    f"tests/test_{name}.py"
+    for name in ("sid", "adversarial", "distill", "distill_replayed", "distill_groups", "shared_noise")
 ]
 DISTILL += ["tests/evaluation/test_psi_lag.py"]
 DISTILL += [f"tests/lab/test_{name}.py" for name in ("exact_psi", "plane", "plane_measure")]
@@ -56,6 +57,43 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
             ),
         ],
     ),
+    "training/targets.py": (
+        ["tests/test_distill_groups.py", "tests/test_teacher.py"],
+        [
+            ("groups mixed", ".repeat_interleave(group, 0)", ".repeat(group, 1, 1, 1)"),
+            (
+                "the source tells samples apart",
+                "stable_weights(known * x_t, known[:, None] * samples",
+                "stable_weights(x_t, samples",
+            ),
+            ("the noise's own mean lost", " if sigma_0 else mean", " if sigma_0 is None else mean"),
+        ],
+    ),
+    "training/times.py": (
+        ["tests/training/test_times.py", "tests/test_teacher.py", "tests/test_distill_groups.py"],
+        [
+            (
+                "even in sigma/alpha, not its log",
+                "torch.arange(first, last + 1)).log()",
+                "torch.arange(first, last + 1))",
+            ),
+            ("the share of late t turned round", "< share, late, t)", "< share, t, late)"),
+            ("every row keeps", "< config.keep)", "< 1)"),
+            ("t_max exclusive", "config.t_max + 1, (n,)", "config.t_max, (n,)"),
+            ("importance upside down", "(1 / (p[b] * self.bins)).float()", "(p[b] * self.bins).float()"),
+        ],
+    ),
+    "corpora/pairs.py": (
+        ["tests/corpora/test_pairs.py", "tests/test_distill_groups.py"],
+        [
+            (
+                "a group repeats one pair",
+                "(torch.rand(n, generator=generator) * self.count[source]).long()",
+                "torch.zeros(n, dtype=torch.long)",
+            ),
+            ("groups by pair, not by source", "self.first[source] + place", "self.first[source] * 0 + place"),
+        ],
+    ),
     "distill.py": (
         DISTILL,
         [
@@ -66,8 +104,8 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
             ),
             (
                 "x_t detached for theta",
-                "phi.schedule.diffuse(x_g, t, draw.noise)",
-                "phi.schedule.diffuse(x_g.detach(), t, draw.noise)",
+                "anchor(phi.schedule.diffuse(x_g, t, draw.noise)",
+                "anchor(phi.schedule.diffuse(x_g.detach(), t, draw.noise)",
             ),
             (
                 "f_psi detached",
@@ -88,8 +126,7 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
                 "self.phi.schedule.like(self.config.t_init, draw.z)[0]",
             ),
             ("student input unscaled z", "anchor(sigma * draw.z, draw.clean", "anchor(draw.z, draw.clean"),
-            ("training's noise not shared", "z = share_noise(z, c.rho)", "z = share_noise(z, 0.0)"),
-            ("t_max exclusive", "torch.randint(c.t_min, c.t_max + 1,", "torch.randint(c.t_min, c.t_max,"),
+            ("training's noise not shared", "share_noise(z, c.rho), t, noise", "z, t, noise"),
             ("warm-up off by one", "if step > c.psi_warmup:", "if step >= c.psi_warmup:"),
             (
                 "EMA one step early",
@@ -127,11 +164,13 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
             (
                 "same draw for both",
                 (
-                    "            indices.append(self.data.draw(c.batch_size, generator))\n"
+                    "            indices.append(self.data.draw(c.batch_size, generator, c.group))\n"
                     "            draw = self.noised(indices[-1], generator)\n"
                 ),
                 (
-                    '            indices.append(self.data.draw(c.batch_size, generator) if name == "psi" else indices[-1])\n'
+                    "            indices.append(\n"
+                    '                self.data.draw(c.batch_size, generator, c.group) if name == "psi" else indices[-1]\n'
+                    "            )\n"
                     '            draw = self.noised(indices[-1], generator) if name == "psi" else self.last\n'
                     "            self.last = draw\n"
                 ),
@@ -146,6 +185,13 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
                 "copy.deepcopy(student or teacher).eval()",
                 "copy.deepcopy(student or teacher).train()",
             ),
+            ("late rows weigh less", "w / c.late_weight)", "w * c.late_weight)"),
+            (
+                "psi keeps, not the teacher",
+                "f_phi = self.phi(x_t, t, draw.batch)\n        loss",
+                "f_phi = self.psi(x_t, t, draw.batch)\n        loss",
+            ),
+            ("psi's goal is its sample", " if c.group > 1 else x_g", " if c.group > 99 else x_g"),
             ("psi has theta's rate", '{"theta": c.lr, "psi": c.lr_psi}', '{"theta": c.lr, "psi": c.lr}'),
             ("betas .9", '"betas": (config.beta1,', '"betas": (0.9,'),
             (
@@ -228,7 +274,6 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
                 'terms["denoising"] = terms["denoising"] * weight',
                 'terms["denoising"] = terms["denoising"]',
             ),
-            ("importance upside down", "(1 / (p[b] * self.bins)).float()", "(p[b] * self.bins).float()"),
             (
                 "weighted losses recorded",
                 (
@@ -347,6 +392,11 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
     "evaluation/metrics.py": (
         ["tests/evaluation/test_metrics.py"],
         [
+            (
+                "floor of all samples for the right ones",
+                "(support, len(_right(samples, support)))",
+                "(support, len(samples))",
+            ),
             ("TV without half", "return 0.5 * (inside + outside)", "return inside + outside"),
             ("floor's m", "m = math.floor(n * p) + 1", "m = math.floor(n * p)"),
             ("smoothing 1", ".method4", ".method1"),

@@ -132,8 +132,9 @@ def test_late_rows_weigh_more_in_theta_alone(codec, pairs, divergence) -> None:
 def test_theta_keeps_the_teachers_prediction_at_lower_steps(codec, pairs) -> None:
     run = make_run(codec, pairs, keep=0.5)
     with torch.no_grad():
-        for weights in run.theta.parameters():
-            weights.add_(0.02 * normal(*weights.shape, seed=5))
+        for seed, network in ((5, run.theta), (6, run.psi)):
+            for weights in network.blocks.parameters():
+                weights.add_(0.02 * normal(*weights.shape, seed=seed))
     draw = run.draw(generator_at(0, 1))
     chosen = draw.low > 0
     assert 0 < int(chosen.sum()) < 12 and int(draw.low.max()) < 0.75 * 1490
