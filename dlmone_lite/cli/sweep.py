@@ -23,8 +23,9 @@ coefficients: one factor at a time and two grids, SiD alone and with its adversa
 two stages, and one as long as both; clinic: broken students, with several seeds; treatments: those students,
 treated; classroom: the main runs with the shipped teacher of the world paraphrase; cause: psi against the
 student's own exact score; divergences: score distillation in several forms, with independent and with shared
-noise, beside a regression, progressive distillation and the teacher in a few calls. --summary reads FILE, or the shipped records, and prints means and standard
-deviations over seeds; for the clinic also how often the detectors are right."""
+noise, beside a regression, progressive distillation and the teacher in a few calls. --summary
+reads FILE, or the shipped records, and prints means and standard deviations over seeds; for the clinic also
+how often the detectors are right."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:

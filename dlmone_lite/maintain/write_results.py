@@ -28,11 +28,12 @@ MARKED = re.compile(r"(<!-- table ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 # The README's rows by the table they come from; of rows that begin alike the last is meant.
 HEADLINES = {
     "worlds": [f"paraphrase, `paraphrase-teacher`, {nfe}" for nfe in (64, 8, 4)],
-    "stages": [f"paraphrase-student, {stage}, 1" for stage in STAGES[::2]],
+    "stages": [f"paraphrase-student-cold, {STAGES[2]}, 1"],
     "real": ["QQP, qqp-teacher, 2000", "QQP, qqp-teacher, 10", "QQP, qqp-student, 1"],
 }
-HEADLINES["worlds"] += ["paraphrase, `paraphrase-student`, 1"]
-HEADLINES["stages"] += [f"paraphrase-student-cold, {STAGES[2]}, 1"]
+HEADLINES["worlds"] += [f"paraphrase, `paraphrase-student`, {nfe}" for nfe in (1, 4)]
+HEADLINES["worlds"] += [f"{world}, `{world}-student`, 1" for world in ("simplify", "question")]
+HEADLINES["worlds"] += ["paraphrase, `paraphrase-student-warm`, 1"]
 HEADLINES["real"] += ["Wiki-Auto, wiki_auto-teacher, 2000", "Wiki-Auto, wiki_auto-student, 1"]
 HEADLINES["real"] += ["Quasar-T, quasar_t-teacher, 2000", "Quasar-T, quasar_t-student, 1"]
 COLUMNS = ("samples", "validity", "excess", "BLEU", "self-BLEU", "copies")

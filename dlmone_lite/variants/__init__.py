@@ -1,1 +1,1 @@
-"""Departures from the paper: DiffuSeq's network and layout, the warm start, sharpening."""
+"""Departures from the paper: recipes by name, DiffuSeq's network and layout, warm start, rivals."""
