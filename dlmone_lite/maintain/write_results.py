@@ -32,7 +32,6 @@ HEADLINES = {
     "real": ["QQP, qqp-teacher, 2000", "QQP, qqp-teacher, 10", "QQP, qqp-student, 1"],
 }
 HEADLINES["worlds"] += [f"paraphrase, `paraphrase-student`, {nfe}" for nfe in (1, 4)]
-HEADLINES["worlds"] += [f"{world}, `{world}-student`, 1" for world in ("simplify", "question")]
 HEADLINES["worlds"] += ["paraphrase, `paraphrase-student-warm`, 1"]
 HEADLINES["real"] += ["Wiki-Auto, wiki_auto-teacher, 2000", "Wiki-Auto, wiki_auto-student, 1"]
 HEADLINES["real"] += ["Quasar-T, quasar_t-teacher, 2000", "Quasar-T, quasar_t-student, 1"]

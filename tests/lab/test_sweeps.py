@@ -23,7 +23,7 @@ from dlmone_lite.lab.sweeps import execute, keep, plan
 def test_every_run_has_a_name_of_its_own_and_known_settings(name: str) -> None:
     specs = plan(name)
     assert max(Counter(spec.key for spec in specs).values()) == 1
-    known = set(DistillConfig.__dataclass_fields__) | {"restart"}
+    known = set(DistillConfig.__dataclass_fields__) | {"restart", "method", "sources"}
     assert all(set(stage) <= known for spec in specs for stage in spec.stages)
 
 
