@@ -16,6 +16,7 @@ python -m dlmone_lite distill --teacher runs/paraphrase-teacher-seed2.safetensor
 python -m dlmone_lite distill --teacher paraphrase-teacher --seed 0 --warm-start 4000 --set0 keep=0.125 --stages 2 --steps 400 --set lr=2e-5 lr_psi=4e-4 psi_warmup=150 commitment=0.3 t_min=400 --steps2 400 --eval-every 200 --eval-sources 64 --eval-samples 64 --half --out runs/paraphrase-student.safetensors --out-stage1 runs/paraphrase-student-stage1.safetensors --log runs/paraphrase-student.jsonl
 python -m dlmone_lite distill --teacher paraphrase-teacher --recipe classroom --keep last --half --eval-every 1000 --eval-sources 64 --eval-samples 64 --save-every 500 --set precision=bfloat16 --out runs/paraphrase-student.safetensors --log runs/paraphrase-student.jsonl
 python -m dlmone_lite distill --teacher question-teacher --warm-start 8000 --stages 2 --steps 400 --set lr=2e-5 psi_warmup=150 commitment=0.3 t_min=400 --eval-every 400 --eval-sources 64 --eval-samples 64 --half --out runs/question-student.safetensors --out-stage1 runs/question-student-stage1.safetensors --log runs/question-student.jsonl
+python -m dlmone_lite distill --teacher question-teacher --recipe classroom --keep last --half --eval-every 1000 --eval-sources 64 --eval-samples 64 --save-every 500 --set precision=bfloat16 --out runs/question-student.safetensors --log runs/question-student.jsonl
 python -m dlmone_lite distill --teacher simplify-teacher --seed 0 --warm-start 4000 --set0 keep=0.125 --stages 2 --steps 400 --set lr=2e-5 lr_psi=4e-4 psi_warmup=150 commitment=0.3 t_min=400 --steps2 400 --eval-every 200 --eval-sources 64 --eval-samples 64 --half --out runs/simplify-student.safetensors --out-stage1 runs/simplify-student-stage1.safetensors --log runs/simplify-student.jsonl
 python -m dlmone_lite distill --teacher simplify-teacher --recipe classroom --keep last --half --eval-every 1000 --eval-sources 64 --eval-samples 64 --save-every 500 --set precision=bfloat16 --out runs/simplify-student.safetensors --log runs/simplify-student.jsonl
 
@@ -32,6 +33,7 @@ python -m dlmone_lite evaluate --checkpoint runs/paraphrase-student-warm-seed2.s
 python -m dlmone_lite evaluate --checkpoint paraphrase-student-warm --json data/runs/paraphrase-student-warm.json
 python -m dlmone_lite evaluate --checkpoint paraphrase-student --json data/runs/paraphrase-student.json
 python -m dlmone_lite evaluate --checkpoint question-student-warm --json data/runs/question-student-warm.json
+python -m dlmone_lite evaluate --checkpoint question-student --json data/runs/question-student.json
 python -m dlmone_lite evaluate --checkpoint simplify-student-warm --json data/runs/simplify-student-warm.json
 python -m dlmone_lite evaluate --checkpoint simplify-student --json data/runs/simplify-student.json
 python -m dlmone_lite evaluate --floor paraphrase-teacher --draws 2048 --json data/runs/paraphrase-teacher-floor.json
