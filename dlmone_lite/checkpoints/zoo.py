@@ -36,7 +36,7 @@ def lab_names() -> list[str]:
 
 
 def names() -> list[str]:
-    """Shipped checkpoints: `<world>-teacher`, `<world>-student`, `<world>-student-warm`, ...."""
+    """Shipped checkpoints: `<world>-teacher`, `<world>-student`, and variants, as `<world>-student-warm`."""
     return sorted(name.removesuffix(SUFFIX) for name in hashes())
 
 
