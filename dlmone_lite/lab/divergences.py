@@ -28,7 +28,7 @@ from dlmone_lite.variants.warm_start import WarmStartConfig, WarmStartRun
 
 WORLD = "paraphrase"
 SOURCES, SAMPLES = 64, 128  # held-out sources of an evaluation, and samples of each
-NFE, TEACHER_NFE = (1, 2, 4), (1, 2, 4, 8)
+NFE, TEACHER_NFE = (1, 2), (1, 2, 4, 8)
 SIDA = RECIPES["sida"].first
 PLAIN = DistillConfig(
     batch_size=48, lr=6e-4, lr_psi=1.2e-3, b_d=0.0, b_g=0.0, t_init=1491, t_max=1977, precision="bfloat16"

@@ -34,6 +34,7 @@ from dlmone_lite.teacher import TeacherConfig, TeacherRun
 from dlmone_lite.text import Codec
 from dlmone_lite.training.run import Run
 from dlmone_lite.training.seeds import seed_weights
+from dlmone_lite.variants.recipes import RECIPES
 from dlmone_lite.variants.warm_start import WarmStartConfig, WarmStartRun
 
 SHAPE = ModelConfig(embed_dim=16, width=48, depth=3, heads=4)
@@ -54,18 +55,20 @@ BASE = DistillConfig(
     precision="float32",
 )
 WARM = WarmStartConfig(steps=1500, batch_size=64, samples=32, keep=0.25, precision="float32")
-STARTS = ("warm", "teacher")
+STARTS = ("warm", "teacher", "student")
 
 
 @dataclass(frozen=True)
 class Spec:
     """One run: each stage's changes of `BASE`, the kind of teacher, the start, the target length, the seed.
 
-    `group` and `arm` name the run within its sweep. A stage with `restart: False` keeps the previous psi.
-    `start` is "teacher" if the student starts as a copy of the teacher (DLM-One), or "warm" if it starts as a
-    healthy one-step student from a regression, so that its changes are the effect of the losses.
-    In a shipped `world` the teacher is the shipped one, the warm student is that of its stage one, and its
-    codec, not `length`, sets the target length.
+    `group` and `arm` name the run within its sweep. A stage with `restart: False` keeps the previous psi; its
+    `halfway` are changes after half of it.
+    `start` is "teacher" if the student starts as a copy of the teacher (DLM-One). It is "warm" or "student"
+    if it starts as a healthy one-step student, so that its changes are the effect of the losses: one of a
+    regression with independent noise, or one of score distillation with shared noise (the named recipe).
+    In a shipped `world` the networks are the shipped ones and their codec, not `length`, sets the target
+    length.
     """
 
     group: str
@@ -105,6 +108,16 @@ def warm_student(kind: str, length: int, folder: Path) -> Checkpoint:
     if path.is_file():
         return load(path)
     run = WarmStartRun(teacher.model, lab_data(teacher.codec), WARM)
+    return _train_and_save(run, teacher.codec, "student", path)
+
+
+def distilled_student(kind: str, length: int, folder: Path) -> Checkpoint:
+    """The healthy student of the recipe "pocket": the shipped one, else one trained once into `folder`."""
+    teacher = train_teacher(kind, length, folder)
+    path = _network_path(f"pocket-student-{TEACHERS[kind]}-{length}.safetensors", folder)
+    if path.is_file():
+        return load(path)
+    run = DistillRun(teacher.model, lab_data(teacher.codec), RECIPES["pocket"].first)
     return _train_and_save(run, teacher.codec, "student", path)
 
 
@@ -186,10 +199,11 @@ def start_networks(spec: Spec, folder: Path) -> tuple[Checkpoint, Checkpoint]:
     if spec.start not in STARTS:
         raise InputError(f"a run does not start {spec.start!r}; known: {', '.join(STARTS)}")
     if spec.world != POCKET:
-        teacher = zoo.load(f"{spec.world}-teacher")
-        return teacher, teacher if spec.start == "teacher" else zoo.load(f"{spec.world}-student-stage1")
-    teacher = train_teacher(spec.teacher, spec.length, folder)
-    return teacher, teacher if spec.start == "teacher" else warm_student(spec.teacher, spec.length, folder)
+        names = {"warm": "student-warm", "teacher": "teacher", "student": "student"}
+        return zoo.load(f"{spec.world}-teacher"), zoo.load(f"{spec.world}-{names[spec.start]}")
+    make = {"warm": warm_student, "teacher": train_teacher, "student": distilled_student}[spec.start]
+    where = spec.teacher, spec.length, folder
+    return train_teacher(*where), make(*where)
 
 
 def start_stage(
@@ -198,6 +212,7 @@ def start_stage(
     """The run of stage `number` (from 1): the first starts with `student`, a later one from `previous`."""
     changes = dict(spec.stages[number - 1])
     restart = changes.pop("restart", True)
+    changes.pop("halfway", None)  # `train_stage` makes these changes
     config = replace(BASE, **{"seed": 1000 * spec.seed + number, **changes})
     if previous is None:
         phi = ExactModel(teacher, lab_world(spec.world)) if spec.teacher == "exact" else None
@@ -208,8 +223,11 @@ def start_stage(
     return run
 
 
-def train_stage(run: DistillRun, history: History, number: int = 1) -> str | None:
+def train_stage(
+    run: DistillRun, history: History, number: int = 1, halfway: Mapping[str, Any] | None = None
+) -> str | None:
     """Train a stage to its end and evaluate it `EVALUATIONS` times; the first stage also before its start.
+    `halfway` are changes of its settings after half of its updates.
 
     Returns the message of the divergence that ended the stage early, else None.
     """
@@ -219,6 +237,8 @@ def train_stage(run: DistillRun, history: History, number: int = 1) -> str | Non
     try:
         for step in run:
             recent.append(step.losses)
+            if step.step == run.total // 2:
+                vars(run.config).update(halfway or {})
             if step.step % every == 0 or step.step == run.total:
                 history.evaluate(run, number, done + step.step, recent)
                 recent = []
@@ -233,7 +253,7 @@ def run_experiment(spec: Spec, folder: Path) -> tuple[dict[str, Any], DistillRun
     history, run, seconds, divergence = History(teacher.codec, spec.world), None, 0.0, None
     for number in range(1, len(spec.stages) + 1):
         run = start_stage(spec, teacher, student, run, number)
-        divergence = train_stage(run, history, number)
+        divergence = train_stage(run, history, number, spec.stages[number - 1].get("halfway"))
         if divergence:
             break
         seconds += run.seconds

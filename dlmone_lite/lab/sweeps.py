@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from dlmone_lite.corpora.pocket import POCKET
+from dlmone_lite.distill import DistillConfig
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.files import append, read_records, write_text
 from dlmone_lite.lab import divergences, exact_psi, patients
-from dlmone_lite.lab.experiment import STARTS, Spec, run_experiment, start_networks
+from dlmone_lite.lab.experiment import BASE, STARTS, Spec, run_experiment, start_networks
 from dlmone_lite.lab.patients import SID_ALONE
+from dlmone_lite.schedule import Schedule
+from dlmone_lite.variants.recipes import RECIPES
 
 Record = dict[str, Any]
 Progress = Callable[[Record, int, int], None]  # (record, finished runs, all runs)
@@ -79,29 +83,31 @@ def _mu_and_lr(seed: int) -> Iterator[Spec]:
 
 
 def stages(seeds: int = 5, steps: int = 400) -> Iterator[Spec]:
-    """One stage, two stages, and one of the same total length; psi restarted or not; even and uneven weights.
+    """One stage, two stages, and one stage as long as both; psi restarted or not; even and uneven weights.
 
-    The learning rate falls to 0 in each stage. A stage without the restart of psi restarts only this rate.
+    The learning rate falls to 0 in each stage. Two stages and a long one give theta as many updates, because
+    psi's warm-up, in which theta rests, is counted. A stage without the restart of psi restarts only this
+    rate and what the optimisers remember.
     """
-    one, twice = {"steps": steps}, {"steps": 2 * steps}
-    uneven = {**one, "b_d": 0.9, "b_g": 0.1}
-    slow, late = {**one, "lr": 1e-3}, {"lr_psi": 3e-4}
-    kept = {"restart": False, "psi_warmup": 0}
-    alone = {**one, **SID_ALONE}
+    long = {"steps": 2 * steps - BASE.psi_warmup}
+    one, uneven, slow = (
+        {"steps": steps},
+        {"steps": steps, "b_d": 0.9, "b_g": 0.1},
+        {"steps": steps, "lr": 1e-3},
+    )
+    kept = {"restart": False}
     arms: Arms = {
         "one stage": (one,),
-        "one stage, twice as long": (twice,),
+        "one stage, twice as long": (long,),
+        "one stage, slower from half": ({**long, "halfway": {"lr": 1e-3}},),
         "two stages": (one, one),
-        "two stages, uneven": (one, uneven),
         "psi not restarted": (one, {**one, **kept}),
+        "two stages, uneven": (one, uneven),
         "psi not restarted, uneven": (one, {**uneven, **kept}),
         "two stages, slower": (one, slow),
         "psi not restarted, slower": (one, {**slow, **kept}),
-        "late psi, twice as long": ({**twice, **late},),
-        "late psi, two stages": ({**one, **late}, {**one, **late}),
-        "alone, one stage": (alone,),
-        "alone, twice as long": ({**twice, **SID_ALONE},),
-        "alone, two stages": (alone, alone),
+        "alone, twice as long": ({**long, **SID_ALONE},),
+        "alone, two stages": ({**one, **SID_ALONE}, {**one, **SID_ALONE}),
     }
     yield from _with_seeds("stages", arms, seeds)
 
@@ -138,23 +144,55 @@ def treatments(seeds: int = 3) -> Iterator[Spec]:
                 yield Spec(one.name, f"{EARLY} {name}", (changes,), length=one.length, seed=seed)
 
 
-def classroom(seeds: int = 3, steps: int = 400) -> Iterator[Spec]:
-    """The main runs once more, with the classroom's network in the world paraphrase.
+RANGES = {"t to 1000": {"t_max": 1000}, "the paper's t": {"t_max": 1977}}
+NOISES = {"independent noise": {"rho": 0.0}, "shared noise": {"rho": 1.0}}
+BANDS = (0.3, 1, 3, 7, 20)  # sigma/alpha; between two of them lies a band of late t
 
-    With the learning rates of the pocket world, and a third of them: the network is four times as wide.
-    """
-    one = {"steps": steps}
-    slower = {**one, "lr": 1e-3, "lr_psi": 1e-3}
-    groups: dict[str, Arms] = {
-        "classroom": {"alone": ({**one, **SID_ALONE},), "adversarial": (one,)},
-        "classroom, slower": {"alone": ({**slower, **SID_ALONE},), "adversarial": (slower,)},
-        "classroom, stages": {
-            "twice as long": ({**slower, "steps": 2 * steps},),
-            "two stages, slower": (slower, {**slower, "lr": 3e-4}),
-        },
+
+def noise(seeds: int = 3) -> Iterator[Spec]:
+    """What the range of t and the noise between positions do to three objectives, from the teacher and from a
+    healthy student; and which t decide the shares of the modes."""
+    kinds = {"alone": SID_ALONE, "adversarial": {}, "reverse KL": {**SID_ALONE, "divergence": "reverse_kl"}}
+    schedule = Schedule()
+    for seed in range(seeds):
+        for (kind, terms), (where, times) in itertools.product(kinds.items(), RANGES.items()):
+            for name, rho in NOISES.items():
+                yield Spec(
+                    "teacher",
+                    f"{kind}, {where}, {name}",
+                    ({**terms, **times, **rho, "steps": 600},),
+                    seed=seed,
+                    start="teacher",
+                )
+            yield Spec(
+                "healthy", f"{kind}, {where}", ({**terms, **times, "rho": 1.0},), seed=seed, start="student"
+            )
+        recipe = _whole(RECIPES["pocket"].first, keep=0.0, late_weight=1.0)
+        bands = {f"{low:g} to {high:g}": (low, high) for low, high in itertools.pairwise(BANDS)}
+        for band, (low, high) in {"none": (1, 1), **bands}.items():
+            late = {"late_from": schedule.at_ratio(low), "late_to": schedule.at_ratio(high)}
+            share = {"late_share": recipe["late_share"] * (band != "none")}
+            yield Spec("band", band, ({**recipe, **late, **share},), seed=seed, start="teacher")
+
+
+def healthy(seeds: int = 3, steps: int = 400) -> Iterator[Spec]:
+    """The shipped student of the world paraphrase trained on: by the default recipe, without its adversary,
+    with SiDA's ratio, and by the divergence that made it."""
+    same = {"rho": 1.0, "t_init": RECIPES["classroom"].first.t_init, "steps": steps, "precision": "bfloat16"}
+    default, sida = (_whole(RECIPES[name].first, **same) for name in ("dlmone", "sida"))
+    arms: Arms = {
+        "the default recipe": (default,),
+        "without its adversary": ({**default, **SID_ALONE},),
+        "SiDA's ratio": (sida,),
+        "reverse KL": ({**default, **SID_ALONE, "divergence": "reverse_kl"},),
     }
-    for group, arms in groups.items():
-        yield from _with_seeds(group, arms, seeds, world="paraphrase")
+    for spec in _with_seeds("healthy", arms, seeds, world="paraphrase"):
+        yield replace(spec, start="student")
+
+
+def _whole(config: DistillConfig, **changes: Any) -> Changes:
+    """A whole configuration as the changes of a stage, which has a seed of its own."""
+    return {name: value for name, value in asdict(replace(config, **changes)).items() if name != "seed"}
 
 
 def _experiment(folder: Path, spec: Spec) -> Record:
@@ -185,7 +223,8 @@ SWEEPS = {
     "stages": Sweep(stages),
     "clinic": Sweep(clinic_runs, patients.make),
     "treatments": Sweep(treatments, _treatment, _prepare_treatment),
-    "classroom": Sweep(classroom),
+    "noise": Sweep(noise),
+    "healthy": Sweep(healthy),
     "cause": Sweep(causes, exact_psi.examine),
     "divergences": Sweep(divergences.divergences, divergences.compare, divergences.prepare),
 }

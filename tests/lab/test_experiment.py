@@ -14,15 +14,18 @@ from dlmone_lite.corpora.pocket import lab_data, lab_world
 from dlmone_lite.errors import InputError
 from dlmone_lite.lab import experiment
 from dlmone_lite.lab.experiment import (
+    History,
     Spec,
     evaluate,
     run_experiment,
     start_networks,
     start_stage,
+    train_stage,
     train_teacher,
     warm_student,
 )
 from dlmone_lite.model import ModelConfig
+from dlmone_lite.variants.recipes import RECIPES, Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +37,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         experiment, "WARM", replace(experiment.WARM, steps=2, batch_size=4, samples=2, sources=8)
     )
+    pocket = Recipe(replace(RECIPES["pocket"].first, steps=2, batch_size=4, psi_warmup=1))
+    monkeypatch.setitem(RECIPES, "pocket", pocket)
     monkeypatch.setattr(experiment, "SAMPLES", 4)
 
 
@@ -53,6 +58,8 @@ def test_a_run_starts_warm_or_as_the_teacher(tmp_path: Path) -> None:
     assert (warm.role, warm.sampling) == ("student", {"t_init": 1490}) and warm.provenance["steps"] == 2
     assert not same_weights(teacher.model, warm.model)
     assert same_weights(warm.model, warm_student("trained", 8, tmp_path).model)
+    _, distilled = start_networks(Spec("try", "x", start="student"), tmp_path)
+    assert distilled.sampling == {"t_init": 1490, "rho": 1.0} and distilled.provenance["steps"] == 2
     run = start_stage(Spec("try", "x"), teacher, warm, None, 1)
     assert same_weights(run.theta, warm.model) and same_weights(run.psi, teacher.model)
     for wrong in (Spec("try", "x", start="cold"), Spec("try", "x", teacher="none")):
@@ -89,6 +96,16 @@ def test_the_same_spec_makes_the_same_record(tmp_path: Path) -> None:
     assert {k: v for k, v in first.items() if k != "seconds"} == {
         k: v for k, v in second.items() if k != "seconds"
     }
+
+
+def test_settings_change_halfway(tmp_path: Path) -> None:
+    stage = {"steps": 6, "psi_warmup": 1, "lr_shape": "constant", "warmup": 0, "halfway": {"lr": 1e-3}}
+    teacher, student = start_networks(Spec("try", "x"), tmp_path)
+    run = start_stage(Spec("try", "x", (stage,)), teacher, student, None, 1)
+    rates, lr = [], run.lr
+    run.lr = lambda: rates.append(lr()) or rates[-1]
+    train_stage(run, History(teacher.codec), halfway=stage["halfway"])
+    assert rates == [3e-3] * 3 + [1e-3] * 3 and run.config.lr_psi == 3e-3
 
 
 def test_stages_restart_psi_unless_told_otherwise(tmp_path: Path) -> None:
