@@ -40,7 +40,7 @@ from dlmone_lite.training.run import EMA, Run
 from dlmone_lite.training.seeds import randn
 from dlmone_lite.training.targets import group_mean
 from dlmone_lite.training.times import draw_low, draw_times
-from dlmone_lite.training.update import micro_batches, optimiser_step, weighted_means
+from dlmone_lite.training.update import frozen, micro_batches, optimiser_step, weighted_means
 
 
 @dataclass
@@ -288,7 +288,7 @@ class DistillRun(Run):
 
     def theta_part(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         """theta's loss on these rows, and its terms."""
-        with self.autocast():
+        with self.autocast(), frozen(self.psi):
             x_g = self.generate(draw)
             terms = theta_loss(self.phi, self.psi, x_g, draw, self.config)
             if draw.low is not None and draw.low.any():

@@ -26,11 +26,11 @@ from dlmone_lite.training.update import MicroBatch, micro_batches, optimiser_ste
 
 @dataclass
 class TeacherConfig:
-    """One teacher run, by default the classroom recipe; `DIFFUSEQ` below is nearest to the published one.
+    """One teacher run, by default the classroom recipe; `DIFFUSEQ` below is the published one, for QQP.
 
-    target: "sample" regresses on the x0 that was noised (DiffuSeq); "stable" on its posterior mean among all
-    references of the same source in the training set, which has the same minimiser and far less variance
-    (Stable Target Field, Xu et al. 2023). loss: "mse" between embeddings (DiffuSeq) or "ce", the
+    target: "sample" regresses on the x0 that was noised, at t = 1 on its embeddings (DiffuSeq); "stable" on
+    its posterior mean among all references of the same source in the training set, which has the same
+    minimiser and far less variance (Stable Target Field, Xu et al. 2023). loss: "mse" between embeddings (DiffuSeq) or "ce", the
     cross-entropy of each position's word (CDCD). t_sampling: "uniform", "loss-aware" (DiffuSeq, after Nichol
     & Dhariwal) or "late", which draws `late_share` of the batch from t >= late_from, where the worlds' modes
     are decided.
@@ -44,9 +44,11 @@ class TeacherConfig:
     lr_muon: float = 0.02
     lr_shape: str = "cosine"
     warmup: int = 100
+    beta2: float = 0.98  # of AdamW
     weight_decay: float = 0.03
-    clip: float = 1.0
+    clip: float = 1.0  # of the gradient's norm; 0: none
     ema: float = 0.999
+    ema_ramp: bool = True  # average over fewer updates at first
     target: str = "stable"
     loss: str = "mse"
     t_sampling: str = "late"
@@ -64,9 +66,22 @@ class TeacherConfig:
         check(self, **known, t_sampling=("uniform", "loss-aware", "late"))
 
 
-PUBLISHED_LOSS = {"target": "sample", "t_sampling": "loss-aware", "sigma_0": 0.121}
-DIFFUSEQ = TeacherConfig(
-    optimiser="adamw", lr=1e-4, lr_shape="linear", weight_decay=0.0, ema=0.9999, **PUBLISHED_LOSS
+DIFFUSEQ = TeacherConfig(  # as published
+    steps=50_000,
+    batch_size=2048,
+    micro_batch=64,
+    optimiser="adamw",
+    lr=1e-4,
+    lr_shape="linear",
+    warmup=0,
+    beta2=0.999,
+    weight_decay=0.0,
+    clip=0.0,
+    ema=0.9999,
+    ema_ramp=False,
+    target="sample",
+    t_sampling="loss-aware",
+    sigma_0=0.121,
 )
 RECIPES = {"classroom": TeacherConfig(), "lite": TeacherConfig(t_sampling="uniform"), "paper": DIFFUSEQ}
 
@@ -112,7 +127,7 @@ def teacher_loss(
         target = posterior_mean(x_t[:, cut:], points, weights, alpha, spread, config.sigma_0)
     else:
         references, weights = ids[:, None, cut:], torch.ones(len(ids), 1, device=ids.device)
-        target = x0[:, cut:]
+        target = torch.where((t == 1)[:, None, None], table[ids], x0)[:, cut:]
 
     if config.loss == "ce":
         denoising = expected_cross_entropy(model.logits(x_t, t, h)[:, cut:], references, weights)
@@ -137,9 +152,12 @@ class TeacherRun(Run):
     def __init__(self, model: Denoiser, data: PairedText, config: TeacherConfig):
         config = replace(config)  # a slider that changes it leaves the caller's config alone
         self.model, self.data = model.train(), data
-        self.ema, self.times = EMA(model, config.ema), TimeSampler(config, model.schedule.T)
+        self.ema, self.times = EMA(model, config.ema, config.ema_ramp), TimeSampler(config, model.schedule.T)
         adamw, muon = build_optimisers(
-            model, muon=config.optimiser == "muon", betas=(0.9, 0.98), weight_decay=config.weight_decay
+            model,
+            muon=config.optimiser == "muon",
+            betas=(0.9, config.beta2),
+            weight_decay=config.weight_decay,
         )
         optimisers = {"adamw": adamw, "muon": muon} if muon else {"adamw": adamw}
         super().__init__(config, {"model": model, "ema": self.ema.model, "times": self.times}, optimisers)
@@ -169,8 +187,8 @@ class TeacherRun(Run):
                 references, log_share, at, eps, weight = (to_device(x[rows], device) for x in rest)
                 with self.autocast():
                     terms = teacher_loss(model, batch[rows].to(device), references, log_share, at, eps, c)
-                unweighted.append(terms["denoising"].detach())
-                terms["denoising"] = terms["denoising"] * weight
+                unweighted.append(sum(weights[name] * term.detach() for name, term in terms.items()))
+                terms = {name: weight * term for name, term in terms.items()}
                 yield share, *weighted_means(terms, weights)
 
         rates = {"adamw": self.lr(), "muon": c.lr_muon * self.lr_factor()}

@@ -80,7 +80,9 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
             ("the share of late t turned round", "< share, late, t)", "< share, t, late)"),
             ("every row keeps", "< config.keep)", "< 1)"),
             ("t_max exclusive", "config.t_max + 1, (n,)", "config.t_max, (n,)"),
-            ("importance upside down", "(1 / (p[b] * self.bins)).float()", "(p[b] * self.bins).float()"),
+            ("importance upside down", "(1 / (p[index] * self.T)).float()", "(p[index] * self.T).float()"),
+            ("losses drive t too early", "self.counts.min() >= self.history", "self.counts.max() > 0"),
+            ("a loss overwrites the newest", "self.counts[index] % self.history]", "0]"),
         ],
     ),
     "corpora/pairs.py": (

@@ -30,18 +30,19 @@ def test_an_update_with_importance_weights_replayed_by_hand(tmp_path, micro_batc
     config.micro_batch = micro_batch
     run = TeacherRun(model, data, config)
 
-    # Past losses of very different size: the bins are drawn unevenly and the weights lie far from one.
-    history = torch.where(torch.arange(100) % 3 == 0, 3.0, 0.5).double()[:, None].expand(100, 10)
+    # Past losses of very different size: t is drawn unevenly and the weights lie far from one.
+    history = torch.where(torch.arange(2000) % 3 == 0, 3.0, 0.5).double()[:, None].expand(2000, 10)
     run.times.losses.copy_(history)
+    run.times.counts.fill_(10)
     step = run.advance()
 
     # The draws of this update.
     generator = torch.Generator().manual_seed(SEED * 1_000_003 + 1)
     index = torch.randint(len(data), (ROWS,), generator=generator)
-    p = history[:, 0] / history[:, 0].sum() * 0.999 + 0.001 / 100
-    bins = torch.multinomial(p, ROWS, replacement=True, generator=generator)
-    t = ((bins + torch.rand(ROWS, generator=generator)) * 20).long() + 1
-    weight = (1 / (100 * p[bins])).float()
+    p = history[:, 0] / history[:, 0].sum() * 0.999 + 0.001 / 2000
+    index_t = torch.multinomial(p, ROWS, replacement=True, generator=generator)
+    t = index_t + 1
+    weight = (1 / (2000 * p[index_t])).float()
     assert weight.max() / weight.min() > 2
     noise = torch.randn(ROWS, 12, 16, generator=generator)
 
@@ -54,17 +55,18 @@ def test_an_update_with_importance_weights_replayed_by_hand(tmp_path, micro_batc
     x_t = torch.cat([x0[:, :CUT], (alpha * x0 + sigma * noise[..., :8])[:, CUT:]], 1)
     denoising = (mine(x_t, t, batch) - x0)[:, CUT:].square().mean((1, 2))
     target = x0[:, CUT:]
-    rounding = F.cross_entropy((target @ table.T).flatten(0, 1), batch.ids[:, CUT:].flatten())
+    rounding = F.cross_entropy((target @ table.T).mT, batch.ids[:, CUT:], reduction="none").mean(1)
     alpha_T = run.model.schedule(2000)[0]
-    prior = (alpha_T * target).square().mean()
-    loss = (weight * denoising).mean() + 0.7 * rounding + 0.4 * prior
-    terms = {"denoising": (weight * denoising).mean().item(), "rounding": rounding.item()}
-    assert step.losses == pytest.approx({**terms, "prior": prior.item()}, rel=1e-4)
+    prior = (alpha_T * target).square().mean((1, 2))
+    rows = denoising + 0.7 * rounding + 0.4 * prior
+    loss = (weight * rows).mean()
+    terms = {"denoising": denoising, "rounding": rounding, "prior": prior}
+    assert step.losses == pytest.approx({k: (weight * v).mean().item() for k, v in terms.items()}, rel=1e-4)
 
-    # The unweighted losses are what later draws of t go by.
+    # The unweighted losses are what later draws of t go by; each takes the place of the oldest at its t.
     losses = history.clone()
-    for b, value in zip(((t - 1) * 100 // 2000).tolist(), denoising.tolist()):
-        losses[b] = torch.cat([losses[b, 1:], torch.tensor([value], dtype=torch.float64)])
+    for row, (at, value) in enumerate(zip(t.tolist(), rows.tolist())):
+        losses[at - 1, t[:row].tolist().count(at)] = value
     assert torch.allclose(run.times.losses, losses, rtol=1e-4)
 
     # AdamW, whose first step is the rate times the gradient's sign, after the decay of the weights.

@@ -52,15 +52,15 @@ def lr_at(step: int, steps: int, lr: float, warmup: int, shape: str = "cosine") 
 
 
 class EMA:
-    """Exponential moving average of a model's weights in `.model`, over fewer steps at the beginning."""
+    """Exponential moving average of a model's weights in `.model`, with `ramp` over fewer steps at first."""
 
-    def __init__(self, model: nn.Module, decay: float):
-        self.model, self.decay = copy.deepcopy(model).eval().requires_grad_(False), decay
+    def __init__(self, model: nn.Module, decay: float, ramp: bool = True):
+        self.model, self.decay, self.ramp = copy.deepcopy(model).eval().requires_grad_(False), decay, ramp
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Average the weights after update `step` (from 1): ema <- decay ema + (1 - decay) weights."""
-        decay = min(self.decay, step / (step + 9))
+        decay = min(self.decay, step / (step + 9)) if self.ramp else self.decay
         averages, weights = list(self.model.parameters()), list(model.parameters())
         torch._foreach_lerp_(averages, weights, 1 - decay)
 

@@ -43,24 +43,26 @@ def some_late(t: Tensor, late: Tensor, share: float, generator: torch.Generator)
 class TimeSampler(nn.Module):
     """The teacher's t for each row, with an importance weight: of mean 1 under "loss-aware", and 1 otherwise.
 
-    `config` is a `TeacherConfig`. A module, because the recorded losses are saved with a run; they stay on
-    the CPU.
+    `config` is a `TeacherConfig`. A module, because the last `history` losses at each t are saved with a run;
+    they stay on the CPU.
     """
 
-    def __init__(self, config: Any, T: int, history: int = 10, bins: int = 100):
+    def __init__(self, config: Any, T: int, history: int = 10):
         super().__init__()
-        self.config, self.T, self.bins = config, T, bins
-        self.register_buffer("losses", torch.ones(bins, history, dtype=torch.float64))
+        self.config, self.T, self.history = config, T, history
+        self.register_buffer("losses", torch.zeros(T, history, dtype=torch.float64))
+        self.register_buffer("counts", torch.zeros(T, dtype=torch.int64))
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """t (n,) in 1..T and weights (n,)."""
         kind = self.config.t_sampling
-        if kind == "loss-aware":  # p(bin) ~ sqrt(E[loss^2]), mixed with .1 % uniform (Nichol & Dhariwal 2021)
-            p = self.losses.square().mean(1).sqrt()
-            p = 0.999 * p / p.sum() + 0.001 / self.bins
-            b = torch.multinomial(p, n, replacement=True, generator=generator)
-            t = ((b + torch.rand(n, generator=generator)) * self.T / self.bins).long() + 1
-            return t.clamp(max=self.T), (1 / (p[b] * self.bins)).float()
+        if kind == "loss-aware":  # p(t) ~ sqrt(E[loss^2]), mixed with .1 % uniform (Nichol & Dhariwal 2021)
+            p = torch.full((self.T,), 1 / self.T, dtype=torch.float64)
+            if self.counts.min() >= self.history:
+                root = self.losses.square().mean(1).sqrt()
+                p = 0.999 * root / root.sum() + 0.001 * p
+            index = torch.multinomial(p, n, replacement=True, generator=generator)
+            return index + 1, (1 / (p[index] * self.T)).float()
         t = torch.randint(1, self.T + 1, (n,), generator=generator)
         if kind == "late":
             late = torch.randint(self.config.late_from, self.T + 1, (n,), generator=generator)
@@ -68,7 +70,7 @@ class TimeSampler(nn.Module):
         return t, torch.ones(n)
 
     def record(self, t: Tensor, losses: Tensor) -> None:
-        """Record the losses (n,) at t (n,) for "loss-aware"."""
-        bins = (t - 1) * self.bins // self.T
-        for b, loss in zip(bins.tolist(), losses.tolist(), strict=True):
-            self.losses[b] = torch.cat([self.losses[b, 1:], torch.tensor([loss], dtype=torch.float64)])
+        """Record the losses (n,) at t (n,) for "loss-aware", over the oldest at these t."""
+        for index, loss in zip((t - 1).tolist(), losses.tolist(), strict=True):
+            self.losses[index, self.counts[index] % self.history] = loss
+            self.counts[index] += 1

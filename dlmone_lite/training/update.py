@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,19 @@ class LossScale:
             self.value, self.fitted = 2 * self.value, 0
 
 
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Inside, a network's weights need no gradient, so that no activation is kept for one."""
+    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    try:
+        for parameter in learned:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
+
+
 def weighted_means(
     terms: Mapping[str, Tensor], weights: Mapping[str, float]
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -66,7 +80,7 @@ def optimiser_step(
     clip: float,
     scale: LossScale | None = None,
 ) -> tuple[dict[str, float], float]:
-    """Back-propagate the micro-batches, clip the gradient's norm to `clip`, step each optimiser at its rate.
+    """Back-propagate the micro-batches, clip the gradient's norm to `clip` (0: not), step all at their rates.
 
     Each micro-batch is computed when the one before is back-propagated and freed, so that memory holds one at
     a time. Returns the terms' means and the gradient's norm before clipping. Only the optimisers' parameters
@@ -88,7 +102,7 @@ def optimiser_step(
         if not _is_finite(losses, size, step, scale):
             return losses, size
 
-        if size > clip:
+        if clip and size > clip:
             nn.utils.clip_grads_with_norm_(parameters, clip, norm)
         for optimiser, lr in optimisers.items():
             for group in optimiser.param_groups:

@@ -58,18 +58,15 @@ class BertDenoiser(Denoiser):
         D, W = config.embed_dim, config.width
         self.words = nn.Parameter(torch.randn(config.vocab_size, D))
         self.word_bias = nn.Parameter(torch.zeros(config.vocab_size))  # of the rounding head
-        self.position = nn.Parameter(torch.empty(max(POSITIONS, config.length), W))
+        self.position = nn.Parameter(
+            torch.randn(max(POSITIONS, config.length), W)
+        )  # torch's own, as all here
         self.up = nn.Sequential(nn.Linear(D, W), nn.Tanh(), nn.Linear(W, W))
         self.time = nn.Sequential(nn.Linear(D, 4 * D), nn.SiLU(), nn.Linear(4 * D, W))
         self.norm = nn.LayerNorm(W, EPS)
         sizes = W, config.heads, config.expand, config.dropout
         self.blocks = nn.ModuleList(BertBlock(*sizes) for _ in range(config.depth))
         self.down = nn.Sequential(nn.Linear(W, W), nn.Tanh(), nn.Linear(W, D))
-        nn.init.normal_(self.position, std=0.02)
-        for block in self.blocks:  # BERT's initialisation; that DiffuSeq's is the same is a reconstruction
-            for layer in (block.qkv, block.proj, block.up, block.down):
-                nn.init.normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
         self.add_discriminator_head()
 
     def normalise(self, words: Tensor) -> Tensor:

@@ -81,6 +81,21 @@ def test_paper_has_the_published_size():
     assert (paper.config.length, paper.config.T, paper.config.schedule) == (128, 2000, "sqrt")
 
 
+def test_first_weights_are_the_published_codes():
+    """Its words and positions are torch's Embedding, its encoder is built layer by layer without BERT's own
+    initialisation: all is torch's default."""
+    torch.manual_seed(0)
+    paper = BertDenoiser(preset("paper", vocab_size=2000, depth=2))
+    for table in (paper.words, paper.position):
+        assert float(table.detach().std()) == pytest.approx(1, rel=0.01)
+    for block in paper.blocks:
+        for layer in (block.qkv, block.proj, block.up, block.down):
+            fan_in = layer.weight.shape[1]
+            assert float(layer.weight.detach().std()) == pytest.approx((3 * fan_in) ** -0.5, rel=0.01)
+            assert 0.9 * fan_in**-0.5 < float(layer.bias.abs().max()) <= fan_in**-0.5
+    assert float(paper.blocks[0].down.weight.detach().std()) == pytest.approx(0.0104, abs=1e-4)
+
+
 def test_lite_has_three_to_five_million_weights():
     with torch.device("meta"):
         lite = network(preset("lite", vocab_size=8192))
@@ -145,7 +160,9 @@ def test_the_loss_is_diffuseqs_written_out():
     abar = kept[t - 1].float()[:, None, None]
     x_t = torch.where(batch.target[..., None], abar.sqrt() * x0 + (1 - abar).sqrt() * noise[..., :D], x0)
     expected = {
-        "denoising": (x0 - model(x_t, t, batch)).square().mean((1, 2)),
+        "denoising": (torch.stack([E[batch.ids[0]], x0[1], x0[2]]) - model(x_t, t, batch))
+        .square()
+        .mean((1, 2)),
         "rounding": -(x0 @ E.T + model.word_bias)
         .log_softmax(-1)
         .gather(-1, batch.ids[..., None])
