@@ -30,10 +30,10 @@ class TeacherConfig:
 
     target: "sample" regresses on the x0 that was noised, at t = 1 on its embeddings (DiffuSeq); "stable" on
     its posterior mean among all references of the same source in the training set, which has the same
-    minimiser and far less variance (Stable Target Field, Xu et al. 2023). loss: "mse" between embeddings (DiffuSeq) or "ce", the
-    cross-entropy of each position's word (CDCD). t_sampling: "uniform", "loss-aware" (DiffuSeq, after Nichol
-    & Dhariwal) or "late", which draws `late_share` of the batch from t >= late_from, where the worlds' modes
-    are decided.
+    minimiser and far less variance (Stable Target Field, Xu et al. 2023). loss: "mse" between embeddings
+    (DiffuSeq) or "ce", the cross-entropy of each position's word (CDCD). t_sampling: "uniform", "loss-aware"
+    (DiffuSeq, after Nichol & Dhariwal) or "late", which draws `late_share` of the batch from t >= late_from,
+    where the worlds' modes are decided.
     """
 
     steps: int = 6000
