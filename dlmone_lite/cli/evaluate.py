@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.cli.options import command, count, device_option, positive, step_list
 from dlmone_lite.errors import InputError
-from dlmone_lite.evaluation.metrics import DEBERTA, bertscore, bleu, mbr, self_bleu, world_metrics
+from dlmone_lite.evaluation.metrics import DEBERTA, bertscore, bleu, mbr, self_bleu, tight, world_metrics
 from dlmone_lite.files import check_output, write_json
 from dlmone_lite.jobs.console import Table, fixed, with_error
 from dlmone_lite.jobs.corpus_task import SEEDS, CorpusTask, text_scores
@@ -30,7 +30,8 @@ WORLD_COLUMNS = [("", -8), ("NFE", 5), ("validity", 13), ("TV", 13), ("floor", 6
 WORLD_COLUMNS += [("coverage", 13), ("distinct (truth)", 16), ("seconds", 8)]
 FIELD_COLUMNS = [("", -8), ("NFE", 5), ("BLEU", 6), ("ROUGE-L", 7), ("dist-1", 6), ("self-BLEU", 9)]
 FIELD_COLUMNS += [("div-4", 6)]
-CORPUS_COLUMNS = [("", -8), ("NFE", 5), ("BLEU", 6), ("MBR", 6), ("ROUGE-L", 7), ("BERTScore", 9)]
+CORPUS_COLUMNS = [("", -8), ("NFE", 5), ("BLEU", 6), ("tight", 6), ("rest", 6), ("MBR", 6)]
+CORPUS_COLUMNS += [("ROUGE-L", 7), ("BERTScore", 9)]
 CORPUS_COLUMNS += [("dist-1", 6), ("self-BLEU", 9), ("div-4", 6), ("words", 6), ("copies", 6), ("seconds", 8)]
 WORLD_STEPS = {"teacher": [64, 256], "student": [1, 2, 4]}
 CORPUS_STEPS = {"teacher": [10, 100, 500, 2000], "student": [1, 2, 4, 8]}
@@ -249,11 +250,22 @@ def evaluate_corpus(
             texts = sample_texts(checkpoint, sources, nfe, sampling, f"{nfe} steps")
         seconds = time.perf_counter() - began
         scores = {"name": role if nfe else "copy", "nfe": nfe, **text_scores(texts, sources, targets)}
-        scores |= more_scores(texts, targets, judge, choose=nfe > 0)
+        scores |= more_scores(texts, sources, targets, judge, choose=nfe > 0)
         rows.append({**scores, "seconds": round(seconds, 2)})
-        printed = ("bleu", "mbr", "rouge_l", "bertscore", "dist_1", "self_bleu", "div_4")
+        printed = (
+            "bleu",
+            "bleu_tight",
+            "bleu_rest",
+            "mbr",
+            "rouge_l",
+            "bertscore",
+            "dist_1",
+            "self_bleu",
+            "div_4",
+        )
         ends = fixed(scores["length"], 1), fixed(scores["copies"]), fixed(seconds, 1)
         table.row(scores["name"], str(nfe or "-"), *(fixed(scores[key]) for key in printed), *ends)
+    print("tight: BLEU of text as DiffuSeq spells it, 'rome?'; rest: BLEU of the outputs that are no copies")
     print("ROUGE-L compares words, of scripts without spaces characters; an [UNK] is never right")
     print(note)
     settings = {"sources": len(sources), "split": "valid", **asdict(sampling)}
@@ -262,14 +274,20 @@ def evaluate_corpus(
 
 
 def more_scores(
-    texts: list[list[str]], targets: list[str], judge: Judge | None, choose: bool
+    texts: list[list[str]], sources: list[str], targets: list[str], judge: Judge | None, choose: bool
 ) -> dict[str, Any]:
-    """What `text_scores` lacks: scores of each source, for paired comparisons; MBR if `choose`; BERTScore.
+    """What `text_scores` lacks: scores of each source, for paired comparisons; BLEU of the outputs that do not
+    copy their source, and of all as DiffuSeq spells them; MBR if `choose`; BERTScore.
 
     The means of `bleu_by_source` and `self_bleu_by_source` are `bleu` and `self_bleu`.
     """
-    bleus = [bleu(own, [target] * len(own)) for own, target in zip(texts, targets, strict=True)]
+    rows = list(zip(texts, sources, targets, strict=True))
+    bleus = [bleu(own, [target] * len(own)) for own, _, target in rows]
+    flat = [(text, source, target) for own, source, target in rows for text in own]
+    rest = [(text, target) for text, source, target in flat if text.split() != source.split()]
     scores: dict[str, Any] = {"bleu_by_source": [round(value, 4) for value in bleus]}
+    scores["bleu_rest"] = bleu(*zip(*rest)) if rest else None
+    scores["bleu_tight"] = bleu([tight(text) for text, *_ in flat], [tight(target) for *_, target in flat])
     several = len(texts[0]) > 1
     if several:
         scores["self_bleu_by_source"] = [round(self_bleu([own]), 4) for own in texts]

@@ -17,6 +17,8 @@ from types import ModuleType
 from dlmone_lite.errors import InputError
 
 DEBERTA = "microsoft/deberta-xlarge-mnli"
+TIGHT = {" .": ".", " ?": "?", " !": "!", " ,": ",", " ' ": "'", " n't": "n't"}  # in this order
+TIGHT |= {f" '{end}": f"'{end}" for end in ("m", "s", "ve", "re")}
 
 
 def _require(module: str, package: str, score: str) -> ModuleType:
@@ -66,6 +68,13 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str | Sequence[str]]) -
             raise InputError(f"hypothesis {i} has 0 references; give it at least one")
         scores.append(_sentence_bleu(hypothesis, several))
     return fmean(scores)
+
+
+def tight(text: str) -> str:
+    """Text as Hugging Face's tokenizers decode it, and DiffuSeq scores it: "rome ?" becomes the word "rome?"."""
+    for spaced, joined in TIGHT.items():
+        text = text.replace(spaced, joined)
+    return text
 
 
 class ScriptTokenizer:

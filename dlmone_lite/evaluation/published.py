@@ -18,7 +18,17 @@ REAL = RUNS / "real"
 TASKS = {"qqp": "QQP", "wiki_auto": "Wiki-Auto", "quasar_t": "Quasar-T"}
 NAMES = {"bleu": "BLEU", "mbr": "MBR", "rouge_l": "ROUGE-L", "bertscore": "BERTScore", "dist_1": "dist-1"}
 NAMES |= {"self_bleu": "self-BLEU", "div_4": "div-4", "copies": "copies"}
-SCORES = ("bleu", "mbr", "rouge_l", "bertscore", "dist_1", "self_bleu", "div_4")  # of the paper's table
+NAMES |= {"bleu_tight": "BLEU as DiffuSeq's", "bleu_rest": "BLEU of no copies"}
+SCORES = (
+    "bleu",
+    "bleu_tight",
+    "mbr",
+    "rouge_l",
+    "bertscore",
+    "dist_1",
+    "self_bleu",
+    "div_4",
+)  # of the paper's table
 DRAWS = 2000  # of a bootstrap
 
 # Test split of the whole sets, BERT-base: DLM-One's BLEU, then DiffuSeq's other scores, MBR of ten samples.
@@ -29,9 +39,9 @@ for _task, _bleu, *_others in (
     ("wiki_auto", 0.2139, 0.3622, 0.5849, 0.8126, 0.9264, 0.4642, 0.6604),
     ("quasar_t", 0.2985, 0.1731, 0.3665, 0.6123, 0.9056, 0.2789, 0.8103),
 ):
-    _scores = dict(zip(SCORES[1:], _others, strict=True))
+    _scores = dict(zip(SCORES[2:], _others, strict=True))
     PUBLISHED.append({"task": _task, "network": "DiffuSeq (arXiv 2210.08933)", "nfe": 2000, **_scores})
-    PUBLISHED.append({"task": _task, "network": "DLM-One (arXiv 2506.00290)", "nfe": 1, "bleu": _bleu})
+    PUBLISHED.append({"task": _task, "network": "DLM-One (arXiv 2506.00290)", "nfe": 1, "bleu_tight": _bleu})
 
 
 def network(record: Row) -> str:

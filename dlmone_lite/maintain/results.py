@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from dlmone_lite.corpora.tables import read_jsonl
@@ -26,7 +26,8 @@ ROLES = {"exact": 0, "teacher": 1, "student": 2}
 STAGES = ("warm start (regression)", "stage 1 (score distillation)", "stage 2 (score distillation)")
 # Sweep: the groups of runs that say most.
 LABORATORY = {"coefficients": ["base", "t", "start"], "stages": ["stages"]}
-LABORATORY |= {"classroom": ["classroom", "classroom, slower", "classroom, stages"]}
+LABORATORY |= {"noise": ["teacher", "healthy", "band"], "healthy": ["healthy"]}
+REAL_SCORES = ("bleu", "bleu_tight", "bleu_rest", "copies", "self_bleu", "div_4", "mbr", "rouge_l", "dist_1")
 ENDINGS = ("student", "student-single", "student-alone")  # two stages, one as long, SiD alone
 
 
@@ -117,18 +118,35 @@ def stages(folder: Path) -> Rows:
 
 
 def laboratory(folder: Path) -> Rows:
-    """The sweeps' most telling arms at one step, each group below the student that its runs begin with."""
+    """The sweeps' most telling arms at one step, each group below the students that its runs begin with."""
     yield ["world", "runs", "NFE", "seeds", "validity", "excess", "coverage"]
     for sweep, groups in LABORATORY.items():
         records = read_records(folder / shipped(sweep).name)
         for group in groups if records else []:
             runs = select(records, group)
-            world, start = runs[0]["spec"].get("world", "pocket"), runs[0]["evaluations"][0]
-            scores = [cell(start[key]) for key in ("validity", "tv_excess", "coverage")]
-            yield [world, f"{group}: where every run starts", "1", "", *scores]
+            world = runs[0]["spec"].get("world", "pocket")
+            starts = {run["spec"]["stages"][0].get("rho", 0.0): run["evaluations"][0] for run in runs}
+            for rho, start in sorted(starts.items()):
+                scores = [cell(start[key]) for key in ("validity", "tv_excess", "coverage")]
+                noise = f" (rho {rho:g})" if len(starts) > 1 else ""
+                yield [world, f"{group}: where every run starts{noise}", "1", "", *scores]
             for arm, runs in group_by_arm(runs).items():
                 finals = [next(m for m in run["final"] if m["nfe"] == 1) for run in runs]
                 yield [world, f"{group}: {arm}", "1", str(len(runs)), *_over_seeds(finals)]
+
+
+def divergences(folder: Path) -> Rows:
+    """Every way to a one-step student, and those without training, by the number of calls."""
+    keys = ("validity", "right_excess", "tv_excess", "coverage")
+    yield "kind network NFE seeds validity wrong right excess coverage seconds".split()
+    for arm, runs in group_by_arm(read_records(folder / shipped("divergences").name)).items():
+        seconds = f"{fmean(run['seconds'] for run in runs):.0f}"
+        for nfe in [m["nfe"] for m in runs[0]["final"]]:
+            finals = [m for run in runs for m in run["final"] if m["nfe"] == nfe]
+            validity, right, excess, covered = (cell(*spread([m[key] for m in finals])) for key in keys)
+            wrong = cell(1 - fmean(m["validity"] for m in finals))
+            head = [runs[0]["spec"]["group"], arm, str(nfe), str(len(finals))]
+            yield [*head, validity, wrong, right, excess, covered, seconds]
 
 
 def above_bayes(floors: Sequence[Record]) -> Rows:
@@ -179,7 +197,7 @@ def times(making: Sequence[Record]) -> Rows:
 
 def real(rows: Sequence[Record]) -> Rows:
     """The paper's table with ours beside it, of each network's first training seed."""
-    yield from published.table([row for row in rows if "-seed" not in row["network"]], (*SCORES, "copies"))
+    yield from published.table([row for row in rows if "-seed" not in row["network"]], REAL_SCORES)
 
 
 def kept(rows: Sequence[Record]) -> Rows:

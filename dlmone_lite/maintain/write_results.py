@@ -54,6 +54,7 @@ def tables(folder: Path = RUNS) -> dict[str, Table]:
         "worlds": results.worlds(evaluations),
         "seeds": results.seeds(evaluations),
         "stages": results.stages(folder),
+        "divergences": results.divergences(folder),
         "laboratory": results.laboratory(folder),
         "real": results.real(rows),
         "kept": results.kept(rows),

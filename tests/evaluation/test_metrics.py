@@ -328,3 +328,16 @@ def test_world_scores_refuse_wrong_input():
         metrics.world_metrics([["x"], ["y"]], [SUPPORT])
     with pytest.raises(InputError, match="nothing to score"):
         metrics.world_metrics([], [])
+
+
+def test_tight_text_is_what_transformers_decodes() -> None:
+    from transformers import BertTokenizer
+
+    decode = BertTokenizer.clean_up_tokenization
+    for text in (
+        "is it rome , or paris ?",
+        "i ' m sure it ' s not !",
+        "we do n't 'm 's 've 're . . ?",
+        "a ' b",
+    ):
+        assert metrics.tight(text) == decode(None, text)

@@ -61,7 +61,7 @@ def test_ours_stand_below_what_was_published(folder: Path) -> None:
         ["QQP", "qqp-teacher", "10"],
     ]
     student = next(row for row in cells if row[1] == "qqp-student")
-    assert student[3:7] == ["0.190", "0.500", "0.500", ""]
+    assert student[3:8] == ["0.190", "0.500", "0.500", "0.500", ""]
     assert student[-2:] == ["256 x 3", "qqp-student.json"]
     copy = next(row for row in cells if row[1].startswith("copy") and row[0] == "QQP")
     assert copy[3] == "0.320" and copy[-2] == "256"

@@ -125,6 +125,22 @@ def test_both_sides_are_compared_as_the_pieces_spell_them(corpus) -> None:
     assert CorpusTask(Corpus(str(corpus)), task.codec).valid == task.valid
 
 
+def test_copies_are_scored_apart_and_punctuation_as_diffuseq_has_it() -> None:
+    texts, sources = (
+        [["where is rome ?", "rome , where ?"], ["it ' s so"] * 2],
+        ["where is rome ?", "is it so ?"],
+    )
+    targets = ["is rome where ?", "it ' s so so"]
+    found = more_scores(texts, sources, targets, None, choose=False)
+    rest = bleu(["rome , where ?", "it ' s so", "it ' s so"], [targets[0], targets[1], targets[1]])
+    assert found["bleu_rest"] == pytest.approx(rest)
+    joined = bleu(
+        ["where is rome?", "rome, where?"] + ["it's so"] * 2, ["is rome where?"] * 2 + ["it's so so"] * 2
+    )
+    assert found["bleu_tight"] == pytest.approx(joined)
+    assert more_scores([sources[:1]], sources[:1], targets[:1], None, choose=False)["bleu_rest"] is None
+
+
 def test_the_best_student_is_as_diverse_as_its_teacher(capsys, corpus, tmp_path) -> None:
     """BLEU decides among those: copies of the source, which have more than any teacher, are not chosen."""
     teacher, student, log = (tmp_path / name for name in ("t.safetensors", "s.safetensors", "s.jsonl"))
@@ -166,7 +182,7 @@ def test_every_sample_counts_but_for_div_4_and_mbr() -> None:
     """Twelve samples of one source: the last two alone are right; the fourth alone has new 4-grams."""
     right, wrong, new = "a b c d e", "f g h i j", "k l m n o"
     samples = [wrong] * 3 + [new] + [wrong] * 6 + [right] * 2
-    found = text_scores([samples], ["s"], [right]) | more_scores([samples], [right], None, choose=True)
+    found = text_scores([samples], ["s"], [right]) | more_scores([samples], ["s"], [right], None, choose=True)
     scores = [bleu([text], [right]) for text in samples]
     assert (
         found["bleu"]
@@ -249,7 +265,10 @@ def test_bertscore_that_cannot_be_had_is_said(tmp_path) -> None:
 
 def test_scores_of_each_source_have_the_mean_of_all() -> None:
     texts, targets = [["a b c d", "a b"], ["c d e f", "c d e f"]], ["a b c d", "c d e g"]
-    whole, each = text_scores(texts, targets, targets), more_scores(texts, targets, None, choose=False)
+    whole, each = (
+        text_scores(texts, targets, targets),
+        more_scores(texts, targets, targets, None, choose=False),
+    )
     for score in ("bleu", "self_bleu"):
         assert sum(each[f"{score}_by_source"]) / 2 == pytest.approx(whole[score], abs=1e-4)
     one = more_scores([["a b"]], ["a b"], None, choose=True)
