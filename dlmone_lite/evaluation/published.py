@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from dlmone_lite.errors import InputError
@@ -94,20 +94,21 @@ def table(rows: Sequence[Row], scores: Sequence[str] = SCORES) -> list[list[str]
     return cells
 
 
-def _own_row(rows: Sequence[Row], task: str, network: str, nfe: int | None = None) -> Row | None:
-    """A network's row on the task it was trained on, by default that of most steps; None if there is none."""
+def best_row(rows: Sequence[Row], task: str, network: str) -> Row | None:
+    """A network's row of the highest BLEU on the task it was trained on; None if there is none."""
     own = (row for row in rows if row["task"] == row["trained_on"] == task and row["network"] == network)
-    steps = (row for row in own if nfe in (None, row["nfe"]))
-    return max(steps, key=lambda row: (row["nfe"], row["sources"]), default=None)
+    return max(own, key=lambda row: row["bleu"], default=None)
 
 
 def ratio(rows: Sequence[Row], task: str, student: str, teacher: str) -> dict[str, float] | None:
-    """The student's BLEU at one step over the teacher's at its most steps, and their difference in self-BLEU.
+    """The student's BLEU at one step over the teacher's at its best number of steps, and how far self-BLEU and
+    the share of copies are apart.
 
-    Both are taken on the sources that both have written for. `low` and `high` bound the ratio at 95 percent,
-    by bootstrap (Efron 1979) over those sources. None where either network is not among the rows.
+    BLEU and self-BLEU are taken on the sources that both have written for. `low` and `high` bound the ratio at
+    95 percent, by bootstrap (Efron 1979) over those sources. None where either network is not among the rows.
     """
-    one, many = _own_row(rows, task, student, 1), _own_row(rows, task, teacher)
+    one = best_row([row for row in rows if row["nfe"] == 1], task, student)
+    many = best_row(rows, task, teacher)
     if one is None or many is None:
         return None
     pairs = list(zip(one["bleu_by_source"], many["bleu_by_source"]))
@@ -115,6 +116,7 @@ def ratio(rows: Sequence[Row], task: str, student: str, teacher: str) -> dict[st
     rng = random.Random(0)
     drawn = sorted(_quotient(rng.choices(pairs, k=len(pairs))) for _ in range(DRAWS))
     result = {"bleu": _quotient(pairs), "self_bleu": fmean(apart), "nfe": many["nfe"], "sources": len(pairs)}
+    result["copies"] = one["copies"] - many["copies"]
     return result | {"low": drawn[round(0.025 * DRAWS)], "high": drawn[round(0.975 * DRAWS) - 1]}
 
 
@@ -123,33 +125,11 @@ def _quotient(pairs: Sequence[tuple[float, float]]) -> float:
     return sum(a for a, _ in pairs) / below if below else float("inf")
 
 
-def difference(
-    rows: Sequence[Row], task: str, one: str, other: str, score: str = "bleu"
-) -> tuple[float, float] | None:
-    """(mean, half width) of the difference of two students' BLEU (or "self_bleu") at one step.
-
-    It is paired by source, and the half width covers 95 percent of other sources by the normal law, not other
-    training seeds. None where either network is not among the rows.
-    """
-    pair = _own_row(rows, task, one, 1), _own_row(rows, task, other, 1)
-    if None in pair:
-        return None
-    apart = [a - b for a, b in zip(*(row[f"{score}_by_source"] for row in pair))]
-    return fmean(apart), 1.96 * stdev(apart) / len(apart) ** 0.5
-
-
 def seeds(rows: Sequence[Row], network: str) -> list[str]:
     """`network`, then its further training seeds in order, which are named `<network>-seed<n>`."""
     names, pattern = {row["network"] for row in rows}, re.compile(re.escape(network) + r"(?:-seed(\d+))?")
     found = filter(None, map(pattern.fullmatch, names))
     return [match[0] for match in sorted(found, key=lambda match: int(match[1] or -1))]
-
-
-def by_seed(rows: Sequence[Row], task: str, one: str, other: str, score: str = "bleu") -> list[float]:
-    """The mean `difference` of two students for each training seed that both have."""
-    pairs = [(name, other + name.removeprefix(one)) for name in seeds(rows, one)]
-    differences = [difference(rows, task, *pair, score) for pair in pairs]
-    return [apart[0] for apart in differences if apart is not None]
 
 
 def zero_shot(rows: Sequence[Row], score: str = "bleu") -> dict[str, dict[str, float]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.evaluation import published
-from dlmone_lite.evaluation.published import SCORES, TASKS, network
+from dlmone_lite.evaluation.published import TASKS, network
 from dlmone_lite.files import read_records, record_kind, shipped
 from dlmone_lite.lab.lookup import group_by_arm, select, spread
 
@@ -28,7 +28,7 @@ STAGES = ("warm start (regression)", "stage 1 (score distillation)", "stage 2 (s
 LABORATORY = {"coefficients": ["base", "t", "start"], "stages": ["stages"]}
 LABORATORY |= {"noise": ["teacher", "healthy", "band"], "healthy": ["healthy"]}
 REAL_SCORES = ("bleu", "bleu_tight", "bleu_rest", "copies", "self_bleu", "div_4", "mbr", "rouge_l", "dist_1")
-ENDINGS = ("student", "student-single", "student-alone")  # two stages, one as long, SiD alone
+ENDINGS = ("student", "student-sharp")  # of the teacher; of its sharpened copy, with clamped scores
 
 
 def load(folder: Path) -> dict[str, list[Record]]:
@@ -201,29 +201,13 @@ def real(rows: Sequence[Record]) -> Rows:
 
 
 def kept(rows: Sequence[Record]) -> Rows:
-    """BLEU of each student at one step over its teacher's at `NFE` steps, for every training seed."""
-    yield ["task", "student", "NFE", "sources", "BLEU ratio", "95% interval", "self-BLEU", "kept at"]
+    """BLEU of each student at one step over its teacher's at its best number of steps, `NFE`, for every
+    training seed; and how far self-BLEU and copies are above the teacher's."""
+    yield ["task", "student", "NFE", "sources", "BLEU ratio", "95% interval", "self-BLEU", "copies"]
     for task, ending in product(TASKS, ENDINGS):
         for name in published.seeds(rows, f"{task}-{ending}"):
-            if not (ratio := published.ratio(rows, task, name, f"{task}-teacher")):
-                continue
-            made = next(row["provenance"] for row in rows if (row["task"], row["network"]) == (task, name))
-            told = "kept_step" in made and made.get("stages")  # the update of the last stage, of how many
-            moment = f"{made['kept_step']} of {made['stages'][-1]['steps']}" if told else ""
-            interval = f"{ratio['low']:.2f} to {ratio['high']:.2f}"
-            numbers = [str(ratio["nfe"]), str(ratio["sources"]), f"{ratio['bleu']:.2f}", interval]
-            yield [TASKS[task], f"`{name}`", *numbers, signed(ratio["self_bleu"], 2), moment]
-
-
-def two_stages(rows: Sequence[Record]) -> Rows:
-    """Two stages less one as long, for the students kept and for those at the ends of both runs."""
-    yield ["task", "students", "BLEU", "self-BLEU", "BLEU, self-BLEU of another training seed"]
-    for task, which in product(TASKS, ("", "-last")):
-        pair = [f"{task}-{ending}{which}" for ending in ENDINGS[:2]]
-        if not (apart := published.difference(rows, task, *pair)):
-            continue
-        by_score = (published.by_seed(rows, task, *pair, score) for score in ("bleu", "self_bleu"))
-        (_, own), *others = zip(*by_score)
-        again = "; ".join(f"{signed(bleu, 3)}, {signed(self_bleu, 2)}" for bleu, self_bleu in others)
-        bleu = f"{signed(apart[0], 3)} ± {apart[1]:.3f}"
-        yield [TASKS[task], "at the end" if which else "kept", bleu, signed(own, 2), again]
+            if ratio := published.ratio(rows, task, name, f"{task}-teacher"):
+                interval = f"{ratio['low']:.2f} to {ratio['high']:.2f}"
+                numbers = [str(ratio["nfe"]), str(ratio["sources"]), f"{ratio['bleu']:.2f}", interval]
+                apart = [signed(ratio[key], 2) for key in ("self_bleu", "copies")]
+                yield [TASKS[task], f"`{name}`", *numbers, *apart]

@@ -58,7 +58,6 @@ def tables(folder: Path = RUNS) -> dict[str, Table]:
         "laboratory": results.laboratory(folder),
         "real": results.real(rows),
         "kept": results.kept(rows),
-        "two-stages": results.two_stages(rows),
         "speed": results.speed(records["speed"]),
         "training-speed": results.training_speed(records["training-speed"]),
         "bayes": results.above_bayes(records["floor"]),

@@ -51,6 +51,11 @@ POCKET = replace(
     precision="float32",
 )
 
+# Real text, from the teacher as it is: no clamp, no adversary. Its classes of outputs are too many to balance.
+TEXT = DistillConfig(
+    steps=800, lr=1e-3, lr_psi=2e-3, b_d=0.0, b_g=0.0, divergence="reverse_kl", rho=1.0, t_spacing="log"
+)
+
 RECIPES = {
     # The paper's numerals. Its t count from 0, ours from 1.
     "dlmone": Recipe(DistillConfig(t_init=1491, t_max=1977), PAPER_SECOND),
@@ -58,4 +63,5 @@ RECIPES = {
     "sida": Recipe(DistillConfig(t_init=1491, t_max=1977, b_d=0.01, b_g=1e-4)),
     "classroom": Recipe(CLASSROOM),
     "pocket": Recipe(POCKET),
+    "text": Recipe(TEXT),
 }
