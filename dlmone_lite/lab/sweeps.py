@@ -83,31 +83,29 @@ def _mu_and_lr(seed: int) -> Iterator[Spec]:
 
 
 def stages(seeds: int = 5, steps: int = 400) -> Iterator[Spec]:
-    """One stage, two stages, and one stage as long as both; psi restarted or not; even and uneven weights.
+    """One stage, two stages, and one of the same total length; psi restarted or not; even and uneven weights.
 
-    The learning rate falls to 0 in each stage. Two stages and a long one give theta as many updates, because
-    psi's warm-up, in which theta rests, is counted. A stage without the restart of psi restarts only this
-    rate and what the optimisers remember.
+    The learning rate falls to 0 in each stage. A stage without the restart of psi restarts only this rate.
     """
-    long = {"steps": 2 * steps - BASE.psi_warmup}
-    one, uneven, slow = (
-        {"steps": steps},
-        {"steps": steps, "b_d": 0.9, "b_g": 0.1},
-        {"steps": steps, "lr": 1e-3},
-    )
-    kept = {"restart": False}
+    one, twice = {"steps": steps}, {"steps": 2 * steps}
+    uneven = {**one, "b_d": 0.9, "b_g": 0.1}
+    slow, late = {**one, "lr": 1e-3}, {"lr_psi": 3e-4}
+    kept = {"restart": False, "psi_warmup": 0}
+    alone = {**one, **SID_ALONE}
     arms: Arms = {
         "one stage": (one,),
-        "one stage, twice as long": (long,),
-        "one stage, slower from half": ({**long, "halfway": {"lr": 1e-3}},),
+        "one stage, twice as long": (twice,),
         "two stages": (one, one),
-        "psi not restarted": (one, {**one, **kept}),
         "two stages, uneven": (one, uneven),
+        "psi not restarted": (one, {**one, **kept}),
         "psi not restarted, uneven": (one, {**uneven, **kept}),
         "two stages, slower": (one, slow),
         "psi not restarted, slower": (one, {**slow, **kept}),
-        "alone, twice as long": ({**long, **SID_ALONE},),
-        "alone, two stages": ({**one, **SID_ALONE}, {**one, **SID_ALONE}),
+        "late psi, twice as long": ({**twice, **late},),
+        "late psi, two stages": ({**one, **late}, {**one, **late}),
+        "alone, one stage": (alone,),
+        "alone, twice as long": ({**twice, **SID_ALONE},),
+        "alone, two stages": (alone, alone),
     }
     yield from _with_seeds("stages", arms, seeds)
 
@@ -175,7 +173,7 @@ def noise(seeds: int = 3) -> Iterator[Spec]:
             yield Spec("band", band, ({**recipe, **late, **share},), seed=seed, start="teacher")
 
 
-def healthy(seeds: int = 3, steps: int = 400) -> Iterator[Spec]:
+def healthy(seeds: int = 3, steps: int = 300) -> Iterator[Spec]:
     """The shipped student of the world paraphrase trained on: by the default recipe, without its adversary,
     with SiDA's ratio, and by the divergence that made it."""
     same = {"rho": 1.0, "t_init": RECIPES["classroom"].first.t_init, "steps": steps, "precision": "bfloat16"}
