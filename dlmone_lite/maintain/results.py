@@ -26,7 +26,7 @@ ROLES = {"exact": 0, "teacher": 1, "student": 2}
 STAGES = ("warm start (regression)", "stage 1 (score distillation)", "stage 2 (score distillation)")
 # Sweep: the groups of runs that say most.
 LABORATORY = {"coefficients": ["base", "t", "start"], "stages": ["stages"]}
-LABORATORY |= {"noise": ["teacher", "healthy", "band"], "healthy": ["healthy"]}
+LABORATORY |= {"healthy": ["healthy"], "noise": ["teacher", "healthy", "band"]}
 REAL_SCORES = ("bleu", "bleu_tight", "bleu_rest", "copies", "self_bleu", "div_4", "mbr", "rouge_l", "dist_1")
 ENDINGS = ("student", "student-sharp")  # of the teacher; of its sharpened copy, with clamped scores
 
