@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     options.source_options(parser, "the student to write")
     add("--start", metavar="NAME_OR_FILE", help="student to begin with (default: the teacher's weights)")
     add("--like", metavar="NAME_OR_FILE", help="the teacher that students are compared with (--teacher)")
-    add("--recipe", default="dlmone", help="dlmone (default), sida; classroom, pocket: the worlds'; text: real text's")
+    add("--recipe", default="dlmone", help="dlmone (default), sida; classroom, pocket, text: the kit's own")
     add("--stages", type=int, choices=(0, 1, 2), default=1, help="default 1; 0: the warm start alone")
     add("--out-stage1", metavar="FILE.safetensors", help="with --stages 2: also keep stage one's student")
     add("--steps", type=options.positive, help="updates of stage one (default: see --settings)")

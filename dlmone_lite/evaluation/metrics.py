@@ -71,7 +71,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str | Sequence[str]]) -
 
 
 def tight(text: str) -> str:
-    """Text as Hugging Face's tokenizers decode it, and DiffuSeq scores it: "rome ?" becomes the word "rome?"."""
+    """Text as Hugging Face's tokenizers decode it, and DiffuSeq scores it: "rome ?" becomes one word."""
     for spaced, joined in TIGHT.items():
         text = text.replace(spaced, joined)
     return text

@@ -101,11 +101,11 @@ def best_row(rows: Sequence[Row], task: str, network: str) -> Row | None:
 
 
 def ratio(rows: Sequence[Row], task: str, student: str, teacher: str) -> dict[str, float] | None:
-    """The student's BLEU at one step over the teacher's at its best number of steps, and how far self-BLEU and
-    the share of copies are apart.
+    """The student's BLEU at one step over the teacher's at its best number of steps, and how far apart their
+    self-BLEU and shares of copies are.
 
-    BLEU and self-BLEU are taken on the sources that both have written for. `low` and `high` bound the ratio at
-    95 percent, by bootstrap (Efron 1979) over those sources. None where either network is not among the rows.
+    BLEU and self-BLEU are taken on the sources that both have written for. `low` and `high` bound the ratio
+    at 95 percent, by bootstrap (Efron 1979) over those sources. None where either network is not among the rows.
     """
     one = best_row([row for row in rows if row["nfe"] == 1], task, student)
     many = best_row(rows, task, teacher)

@@ -51,7 +51,7 @@ POCKET = replace(
     precision="float32",
 )
 
-# Real text, from the teacher as it is: no clamp, no adversary. Its classes of outputs are too many to balance.
+# Real text, from the scores of the teacher as it is: no clamp, no adversary.
 TEXT = DistillConfig(
     steps=800, lr=1e-3, lr_psi=2e-3, b_d=0.0, b_g=0.0, divergence="reverse_kl", rho=1.0, t_spacing="log"
 )
