@@ -276,8 +276,8 @@ def evaluate_corpus(
 def more_scores(
     texts: list[list[str]], sources: list[str], targets: list[str], judge: Judge | None, choose: bool
 ) -> dict[str, Any]:
-    """What `text_scores` lacks: scores of each source, for paired comparisons; BLEU of the outputs that are no
-    copies, and of all as DiffuSeq spells them; MBR if `choose`; BERTScore.
+    """What `text_scores` lacks: scores of each source, for paired comparisons; BLEU of what is no copy,
+    and of all as DiffuSeq spells it; MBR if `choose`; BERTScore.
 
     The means of `bleu_by_source` and `self_bleu_by_source` are `bleu` and `self_bleu`.
     """

@@ -105,7 +105,7 @@ def ratio(rows: Sequence[Row], task: str, student: str, teacher: str) -> dict[st
     self-BLEU and shares of copies are.
 
     BLEU and self-BLEU are taken on the sources that both have written for. `low` and `high` bound the ratio
-    at 95 percent, by bootstrap (Efron 1979) over those sources. None where either network is not among the rows.
+    at 95 percent, by bootstrap (Efron 1979) over those sources. None where either network has no row.
     """
     one = best_row([row for row in rows if row["nfe"] == 1], task, student)
     many = best_row(rows, task, teacher)
