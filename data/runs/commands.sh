@@ -52,6 +52,7 @@ python -m dlmone_lite distill --world paraphrase --teacher runs/quick-teacher-2.
 python -m dlmone_lite sweep cause
 python -m dlmone_lite sweep clinic
 python -m dlmone_lite sweep coefficients
+python -m dlmone_lite sweep divergences
 python -m dlmone_lite sweep stages
 python -m dlmone_lite sweep treatments
 
