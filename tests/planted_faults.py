@@ -82,7 +82,7 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
             ("t_max exclusive", "config.t_max + 1, (n,)", "config.t_max, (n,)"),
             ("importance upside down", "(1 / (p[index] * self.T)).float()", "(p[index] * self.T).float()"),
             ("losses drive t too early", "self.counts.min() >= self.history", "self.counts.max() > 0"),
-            ("a loss overwrites the newest", "self.counts[index] % self.history]", "0]"),
+            ("a loss overwrites the newest", "(self.counts[index] + place) % self.history", "0 * place"),
         ],
     ),
     "corpora/pairs.py": (

@@ -209,7 +209,8 @@ def test_loss_aware_probabilities_follow_the_root_mean_square():
     times = TimeSampler(TeacherConfig(t_sampling="loss-aware"), 4, history=3)
     times.record(torch.tensor([1, 1, 2, 1, 3, 4, 4, 4, 2, 2]), torch.tensor([9.0, 3, 4, 4, 2, 1, 1, 6, 2, 2]))
     assert set(times.draw(200, rng(2))[1].tolist()) == {1.0}  # uniform, until there are three losses at each
-    times.record(torch.tensor([3, 3, 1]), torch.tensor([2.0, 2.0, 5.0]))  # only the last three are kept
+    times.record(torch.tensor([3, 3, 1]), torch.tensor([2.0, 2.0, 5.0]))
+    times.record(torch.tensor([4] * 6), torch.tensor([7.0, 9.0, 8.0, 6.0, 1.0, 1.0]))  # more than are kept
     rms = [math.sqrt(50 / 3), math.sqrt(8), 2, math.sqrt(38 / 3)]
     p = [0.999 * v / sum(rms) + 0.001 / 4 for v in rms]
     n = 40_000

@@ -71,6 +71,10 @@ class TimeSampler(nn.Module):
 
     def record(self, t: Tensor, losses: Tensor) -> None:
         """Record the losses (n,) at t (n,) for "loss-aware", over the oldest at these t."""
-        for index, loss in zip((t - 1).tolist(), losses.tolist(), strict=True):
-            self.losses[index, self.counts[index] % self.history] = loss
-            self.counts[index] += 1
+        index, order = (t - 1).sort(stable=True)
+        place = torch.arange(len(index)) - torch.searchsorted(index, index)  # among those of the same t
+        new = torch.bincount(index, minlength=self.T)
+        last = place >= new[index] - self.history
+        slot = (self.counts[index] + place) % self.history
+        self.losses[index[last], slot[last]] = losses.double()[order[last]]
+        self.counts += new
