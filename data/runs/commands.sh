@@ -53,6 +53,7 @@ python -m dlmone_lite sweep cause
 python -m dlmone_lite sweep clinic
 python -m dlmone_lite sweep coefficients
 python -m dlmone_lite sweep divergences
+python -m dlmone_lite sweep healthy
 python -m dlmone_lite sweep stages
 python -m dlmone_lite sweep treatments
 
