@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from dlmone_lite.distill import DistillConfig
+from dlmone_lite import distill
+from dlmone_lite.checkpoints.checkpoint import network
+from dlmone_lite.distill import DistillConfig, DistillRun
 from dlmone_lite.evaluation.memory import Memory, distillation_memory, kept_for_backward
+from dlmone_lite.evaluation.speed import RandomText
 from dlmone_lite.model import preset
+from dlmone_lite.training.seeds import generator_at
 
 CPU = torch.device("cpu")
 SHAPE = preset("lite", vocab_size=60, length=24, source_length=12, embed_dim=16, width=32, depth=2)
@@ -37,6 +42,22 @@ def test_a_distillation_by_hand() -> None:
     assert few.gradients * 4 == few.optimisers and few.networks > few.optimisers
     without = distillation_memory(SHAPE, replace(CONFIG, b_g=0.0, b_d=0.0), CPU)
     assert without.activations < few.activations
+
+
+def test_theta_keeps_nothing_for_psis_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = DistillRun(network(SHAPE), RandomText(SHAPE, 8), CONFIG)
+    draw = run.draw(generator_at(0, 1))
+
+    def kept() -> int:
+        with kept_for_backward(run.phi, run.theta, run.psi) as count:
+            loss, _ = run.theta_part(draw)
+            assert loss.requires_grad
+            return count()
+
+    less = kept()
+    assert all(p.requires_grad == (name != "words") for name, p in run.psi.named_parameters())
+    monkeypatch.setattr(distill, "frozen", lambda network: nullcontext())
+    assert less < 0.95 * kept()
 
 
 def test_the_weights_copies_in_half_precision_do_not_count_as_rows() -> None:
