@@ -273,19 +273,13 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
             ),
             (
                 "importance weight lost",
-                'terms["denoising"] = terms["denoising"] * weight',
-                'terms["denoising"] = terms["denoising"]',
+                "terms = {name: weight * term for name, term in terms.items()}",
+                "terms = dict(terms)",
             ),
             (
                 "weighted losses recorded",
-                (
-                    '                unweighted.append(terms["denoising"].detach())\n'
-                    '                terms["denoising"] = terms["denoising"] * weight'
-                ),
-                (
-                    '                terms["denoising"] = terms["denoising"] * weight\n'
-                    '                unweighted.append(terms["denoising"].detach())'
-                ),
+                "sum(weights[name] * term.detach() for",
+                "sum(weight * weights[name] * term.detach() for",
             ),
             (
                 "rounding of the prediction, through the transformer",
@@ -322,7 +316,7 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
                 "part = gradient if share == factor else share / factor * gradient",
                 "part = gradient / factor",
             ),
-            ("clip upside down", "if size > clip:", "if size < clip:"),
+            ("clip upside down", "if clip and size > clip:", "if clip and size < clip:"),
         ],
     ),
     "text.py": (

@@ -82,7 +82,7 @@ def changed(config: Config, changes: dict[str, Any], T: int) -> Config:
     rows, keep = values["batch_size"], values.get("keep", 0)
     if keep and not 0.5 < keep * rows < rows - 0.5:
         raise InputError(f"keep = {keep} of {rows} rows leaves one kind without any; change one of them")
-    for name in ("lr", "lr_muon", "lr_psi", "clip"):  # 0 is for experiments that freeze a network
+    for name in ("lr", "lr_muon", "lr_psi"):  # 0 is for experiments that freeze a network
         if values.get(name) == 0:
             raise InputError(f"{name} must be above 0, not 0")
     late = ("late_from", "late_to") if values.get("late_share") else ()

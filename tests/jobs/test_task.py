@@ -271,7 +271,7 @@ def test_scores_of_each_source_have_the_mean_of_all() -> None:
     )
     for score in ("bleu", "self_bleu"):
         assert sum(each[f"{score}_by_source"]) / 2 == pytest.approx(whole[score], abs=1e-4)
-    one = more_scores([["a b"]], ["a b"], None, choose=True)
+    one = more_scores([["a b"]], ["c d"], ["a b"], None, choose=True)
     assert "self_bleu_by_source" not in one and one["mbr"] is None, "one sample is like no other"
 
 
