@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dlmone_lite.cli.options import command, count, device_option, positive, step_list
 from dlmone_lite.errors import InputError
 from dlmone_lite.evaluation.metrics import DEBERTA, bertscore, bleu, mbr, self_bleu, tight, world_metrics
+from dlmone_lite.evaluation.published import SCORES
 from dlmone_lite.files import check_output, write_json
 from dlmone_lite.jobs.console import Table, fixed, with_error
 from dlmone_lite.jobs.corpus_task import SEEDS, CorpusTask, text_scores
@@ -252,17 +253,7 @@ def evaluate_corpus(
         scores = {"name": role if nfe else "copy", "nfe": nfe, **text_scores(texts, sources, targets)}
         scores |= more_scores(texts, sources, targets, judge, choose=nfe > 0)
         rows.append({**scores, "seconds": round(seconds, 2)})
-        printed = (
-            "bleu",
-            "bleu_tight",
-            "bleu_rest",
-            "mbr",
-            "rouge_l",
-            "bertscore",
-            "dist_1",
-            "self_bleu",
-            "div_4",
-        )
+        printed = (*SCORES[:2], "bleu_rest", *SCORES[2:])
         ends = fixed(scores["length"], 1), fixed(scores["copies"]), fixed(seconds, 1)
         table.row(scores["name"], str(nfe or "-"), *(fixed(scores[key]) for key in printed), *ends)
     print("tight: BLEU of text as DiffuSeq spells it, 'rome?'; rest: BLEU of the outputs that are no copies")

@@ -19,16 +19,8 @@ TASKS = {"qqp": "QQP", "wiki_auto": "Wiki-Auto", "quasar_t": "Quasar-T"}
 NAMES = {"bleu": "BLEU", "mbr": "MBR", "rouge_l": "ROUGE-L", "bertscore": "BERTScore", "dist_1": "dist-1"}
 NAMES |= {"self_bleu": "self-BLEU", "div_4": "div-4", "copies": "copies"}
 NAMES |= {"bleu_tight": "BLEU as DiffuSeq's", "bleu_rest": "BLEU of no copies"}
-SCORES = (
-    "bleu",
-    "bleu_tight",
-    "mbr",
-    "rouge_l",
-    "bertscore",
-    "dist_1",
-    "self_bleu",
-    "div_4",
-)  # of the paper's table
+# Of the paper's table.
+SCORES = ("bleu", "bleu_tight", "mbr", "rouge_l", "bertscore", "dist_1", "self_bleu", "div_4")
 DRAWS = 2000  # of a bootstrap
 
 # Test split of the whole sets, BERT-base: DLM-One's BLEU, then DiffuSeq's other scores, MBR of ten samples.
