@@ -58,9 +58,8 @@ class BertDenoiser(Denoiser):
         D, W = config.embed_dim, config.width
         self.words = nn.Parameter(torch.randn(config.vocab_size, D))
         self.word_bias = nn.Parameter(torch.zeros(config.vocab_size))  # of the rounding head
-        self.position = nn.Parameter(
-            torch.randn(max(POSITIONS, config.length), W)
-        )  # torch's own, as all here
+        # All first weights are torch's own, as in the published code.
+        self.position = nn.Parameter(torch.randn(max(POSITIONS, config.length), W))
         self.up = nn.Sequential(nn.Linear(D, W), nn.Tanh(), nn.Linear(W, W))
         self.time = nn.Sequential(nn.Linear(D, 4 * D), nn.SiLU(), nn.Linear(4 * D, W))
         self.norm = nn.LayerNorm(W, EPS)
