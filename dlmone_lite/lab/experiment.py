@@ -62,7 +62,8 @@ STARTS = ("warm", "teacher", "student")
 class Spec:
     """One run: each stage's changes of `BASE`, the kind of teacher, the start, the target length, the seed.
 
-    `group` and `arm` name the run within its sweep. A stage with `restart: False` keeps the previous psi.
+    `group` and `arm` name the run within its sweep. A stage with `restart: False` keeps the previous psi; its
+    `halfway` are changes after half of it.
     `start` is "teacher" if the student starts as a copy of the teacher (DLM-One). It is "warm" or "student"
     if it starts as a healthy one-step student, so that its changes are the effect of the losses: one of a
     regression with independent noise, or one of score distillation with shared noise (the named recipe).
@@ -211,6 +212,7 @@ def start_stage(
     """The run of stage `number` (from 1): the first starts with `student`, a later one from `previous`."""
     changes = dict(spec.stages[number - 1])
     restart = changes.pop("restart", True)
+    changes.pop("halfway", None)  # `train_stage` makes these changes
     config = replace(BASE, **{"seed": 1000 * spec.seed + number, **changes})
     if previous is None:
         phi = ExactModel(teacher, lab_world(spec.world)) if spec.teacher == "exact" else None
@@ -221,8 +223,11 @@ def start_stage(
     return run
 
 
-def train_stage(run: DistillRun, history: History, number: int = 1) -> str | None:
+def train_stage(
+    run: DistillRun, history: History, number: int = 1, halfway: Mapping[str, Any] | None = None
+) -> str | None:
     """Train a stage to its end and evaluate it `EVALUATIONS` times; the first stage also before its start.
+    `halfway` are changes of its settings after half of its updates.
 
     Returns the message of the divergence that ended the stage early, else None.
     """
@@ -232,6 +237,8 @@ def train_stage(run: DistillRun, history: History, number: int = 1) -> str | Non
     try:
         for step in run:
             recent.append(step.losses)
+            if step.step == run.total // 2:
+                vars(run.config).update(halfway or {})
             if step.step % every == 0 or step.step == run.total:
                 history.evaluate(run, number, done + step.step, recent)
                 recent = []
@@ -246,7 +253,7 @@ def run_experiment(spec: Spec, folder: Path) -> tuple[dict[str, Any], DistillRun
     history, run, seconds, divergence = History(teacher.codec, spec.world), None, 0.0, None
     for number in range(1, len(spec.stages) + 1):
         run = start_stage(spec, teacher, student, run, number)
-        divergence = train_stage(run, history, number)
+        divergence = train_stage(run, history, number, spec.stages[number - 1].get("halfway"))
         if divergence:
             break
         seconds += run.seconds

@@ -83,31 +83,33 @@ def _mu_and_lr(seed: int) -> Iterator[Spec]:
 
 
 def stages(seeds: int = 5, steps: int = 400) -> Iterator[Spec]:
-    """One stage, two stages, and one of the same total length; psi restarted or not; even and uneven weights.
+    """One stage, two stages, and one stage as long as both; psi restarted or not; even and uneven weights.
 
-    The learning rate falls to 0 in each stage. A stage without the restart of psi restarts only this rate.
+    The learning rate falls to 0 in each stage. Two stages and a long one give theta as many updates, because
+    psi's warm-up, in which theta rests, is counted. A stage without the restart of psi restarts only this
+    rate and what the optimisers remember. The last two arms start as the paper's student does.
     """
-    one, twice = {"steps": steps}, {"steps": 2 * steps}
-    uneven = {**one, "b_d": 0.9, "b_g": 0.1}
-    slow, late = {**one, "lr": 1e-3}, {"lr_psi": 3e-4}
-    kept = {"restart": False, "psi_warmup": 0}
-    alone = {**one, **SID_ALONE}
+    one, long = {"steps": steps}, {"steps": 2 * steps - BASE.psi_warmup}
+    uneven, slow, kept = {"b_d": 0.9, "b_g": 0.1}, {"lr": 1e-3}, {"restart": False}
     arms: Arms = {
         "one stage": (one,),
-        "one stage, twice as long": (twice,),
+        "one stage, twice as long": (long,),
+        "one stage, slower from half": ({**long, "halfway": slow},),
         "two stages": (one, one),
-        "two stages, uneven": (one, uneven),
         "psi not restarted": (one, {**one, **kept}),
-        "psi not restarted, uneven": (one, {**uneven, **kept}),
-        "two stages, slower": (one, slow),
-        "psi not restarted, slower": (one, {**slow, **kept}),
-        "late psi, twice as long": ({**twice, **late},),
-        "late psi, two stages": ({**one, **late}, {**one, **late}),
-        "alone, one stage": (alone,),
-        "alone, twice as long": ({**twice, **SID_ALONE},),
-        "alone, two stages": (alone, alone),
+        "two stages, uneven": (one, {**one, **uneven}),
+        "two stages, slower": (one, {**one, **slow}),
+        "psi not restarted, slower": (one, {**one, **slow, **kept}),
+        "alone, twice as long": ({**long, **SID_ALONE},),
+        "alone, two stages": ({**one, **SID_ALONE}, {**one, **SID_ALONE}),
     }
-    yield from _with_seeds("stages", arms, seeds)
+    paper = {"t_max": PAPER_T}
+    cold: Arms = {
+        "from the teacher, twice as long": ({**long, **paper},),
+        "from the teacher, two stages": ({**one, **paper}, {**one, **paper}),
+    }
+    for spec in _with_seeds("stages", {**arms, **cold}, seeds):
+        yield replace(spec, start="teacher") if spec.arm in cold else spec
 
 
 def _with_seeds(group: str, arms: Arms, seeds: int, world: str = POCKET) -> Iterator[Spec]:
@@ -142,7 +144,8 @@ def treatments(seeds: int = 3) -> Iterator[Spec]:
                 yield Spec(one.name, f"{EARLY} {name}", (changes,), length=one.length, seed=seed)
 
 
-RANGES = {"t to 1000": {"t_max": 1000}, "the paper's t": {"t_max": 1977}}
+PAPER_T = 1977  # the upper end of t in SiD's code
+RANGES = {"t to 1000": {"t_max": 1000}, "the paper's t": {"t_max": PAPER_T}}
 NOISES = {"independent noise": {"rho": 0.0}, "shared noise": {"rho": 1.0}}
 BANDS = (0.3, 1, 3, 7, 20)  # sigma/alpha; between two of them lies a band of late t
 

@@ -14,11 +14,13 @@ from dlmone_lite.corpora.pocket import lab_data, lab_world
 from dlmone_lite.errors import InputError
 from dlmone_lite.lab import experiment
 from dlmone_lite.lab.experiment import (
+    History,
     Spec,
     evaluate,
     run_experiment,
     start_networks,
     start_stage,
+    train_stage,
     train_teacher,
     warm_student,
 )
@@ -94,6 +96,16 @@ def test_the_same_spec_makes_the_same_record(tmp_path: Path) -> None:
     assert {k: v for k, v in first.items() if k != "seconds"} == {
         k: v for k, v in second.items() if k != "seconds"
     }
+
+
+def test_settings_change_halfway(tmp_path: Path) -> None:
+    stage = {"steps": 6, "psi_warmup": 1, "lr_shape": "constant", "warmup": 0, "halfway": {"lr": 1e-3}}
+    teacher, student = start_networks(Spec("try", "x"), tmp_path)
+    run = start_stage(Spec("try", "x", (stage,)), teacher, student, None, 1)
+    rates, lr = [], run.lr
+    run.lr = lambda: rates.append(lr()) or rates[-1]
+    train_stage(run, History(teacher.codec), halfway=stage["halfway"])
+    assert rates == [3e-3] * 3 + [1e-3] * 3 and run.config.lr_psi == 3e-3
 
 
 def test_stages_restart_psi_unless_told_otherwise(tmp_path: Path) -> None:

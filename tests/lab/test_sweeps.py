@@ -23,7 +23,7 @@ from dlmone_lite.lab.sweeps import execute, keep, plan
 def test_every_run_has_a_name_of_its_own_and_known_settings(name: str) -> None:
     specs = plan(name)
     assert max(Counter(spec.key for spec in specs).values()) == 1
-    known = set(DistillConfig.__dataclass_fields__) | {"restart", "method", "sources"}
+    known = set(DistillConfig.__dataclass_fields__) | {"restart", "halfway", "method", "sources"}
     assert all(set(stage) <= known for spec in specs for stage in spec.stages)
 
 
@@ -33,6 +33,16 @@ def test_the_grids_are_full() -> None:
     )
     assert len(cells) == 25 and set(cells.values()) == {2}
     assert len(plan("coefficients")) <= 300
+
+
+def test_stages_of_equal_length_give_theta_as_many_updates() -> None:
+    updates = {}
+    for spec in plan("stages"):
+        stages = [{**vars(BASE), **stage} for stage in spec.stages]
+        updates[spec.arm] = sum(stage["steps"] - stage["psi_warmup"] for stage in stages)
+    assert set(updates.values()) == {300, 600} and {arm for arm in updates if updates[arm] == 300} == {
+        "one stage"
+    }
 
 
 def test_a_band_of_late_t_is_all_that_its_runs_differ_in() -> None:
