@@ -1,9 +1,8 @@
 """Score distillation of a teacher into a one-step student, in one or two stages (DLM-One, arXiv 2506.00290).
 
 Three networks share one architecture: the frozen teacher phi, the student theta and the score estimator psi.
-Each update first trains psi, by score matching on the student's samples and by discriminating them from real
-ones; then it moves theta by SiD's loss and an adversarial term. That theta's input is sigma z at t_init, and
-that both of its terms are divided by w, are reconstructions.
+Each update trains psi, by score matching on the student's samples and by discriminating them from real ones,
+then theta, by SiD's loss and an adversarial term. Theta's input sigma z and the common w are reconstructions.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from statistics import fmean
 
 import torch
@@ -50,11 +50,10 @@ class DistillConfig:
     b_d and b_g have the paper's numerals and weigh means per element. The paper does not say how its code
     reduces each term, so the same numeral may be a far weaker weight there.
 
-    Not in the paper: `rho`, "reverse_kl", groups, `keep`, and t not uniform. The modes of a source
-    are decided at sigma/alpha near half the distance of its sentences, which few uniform t reach.
-    `commitment` pulls each position of the student's sample to its nearest embedding. `clamp` moves the
-    teacher's x0_hat this share of the way to its nearest embedding, for a teacher that is judged by what it
-    writes with DiffuSeq's clamp.
+    Not in the paper: `rho`, "reverse_kl", groups, `keep`, and t not uniform: few uniform t reach the levels
+    at which a source's modes are decided. `commitment` pulls each position of the student's sample to its
+    nearest embedding. `clamp` moves the teacher's x0_hat this share of the way to its nearest embedding, for
+    a teacher that is judged by what it writes with DiffuSeq's clamp.
     """
 
     steps: int = 2000
@@ -180,10 +179,8 @@ def theta_loss(phi: Denoiser, psi: Denoiser, x_g: Tensor, draw: Draw, c: Distill
 
     w = error_weight(x_g, f_phi, batch.target)
     w = torch.where(t < c.late_from, w, w / c.late_weight)
-    if weights["sid"]:
-        terms = {"sid": sid_loss(x_g, f_phi, f_psi, batch.target, c.mu) / w}
-    else:
-        terms = {"reverse_kl": reverse_kl_loss(x_g, f_phi, f_psi, batch.target) / w}
+    losses = {"sid": partial(sid_loss, mu=c.mu), "reverse_kl": reverse_kl_loss}
+    terms = {c.divergence: losses[c.divergence](x_g, f_phi, f_psi, batch.target) / w}
     if weights["generator"]:
         terms["generator"] = generator_loss(fake, batch.target) / w
     if weights["commitment"]:
@@ -210,9 +207,8 @@ class DistillRun(Run):
         student: Denoiser | None = None,
         phi: Denoiser | None = None,
     ):
-        config = replace(config)  # a slider that changes it leaves the caller's config alone
+        self.data, config = data, replace(config)  # a slider that changes it leaves the caller's config alone
         processes.own_rows(config.batch_size // config.group)  # whole groups for each process
-        self.data = data
 
         # Evaluation mode switches dropout off, because psi = phi must give a SiD loss of exactly zero.
         self.teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
@@ -227,9 +223,7 @@ class DistillRun(Run):
         settings = {"betas": (config.beta1, config.beta2), "momentum": config.momentum}
         for name, network in (("theta", self.theta), ("psi", self.psi)):
             adam, muon = build_optimisers(network, muon=config.optimiser == "muon", **settings)
-            optimisers[name] = adam
-            if muon:
-                optimisers[f"{name}_muon"] = muon
+            optimisers |= {name: adam, **({f"{name}_muon": muon} if muon else {})}
         super().__init__(config, {"theta": self.theta, "psi": self.psi, "ema": self.ema.model}, optimisers)
         if config.compile:
             compile_blocks([self.teacher, self.theta, self.psi])
@@ -283,17 +277,25 @@ class DistillRun(Run):
         with self.autocast():
             with torch.no_grad():
                 x_g = self.generate(draw)
-            terms = psi_loss(self.psi, x_g, draw, self.config)
+            terms = self.psi_terms(x_g, draw)
         return weighted_means(terms, self.config.psi_weights)
+
+    def psi_terms(self, x_g: Tensor, draw: Draw) -> dict[str, Tensor]:
+        """`psi_loss` of this run; other methods have other terms."""
+        return psi_loss(self.psi, x_g, draw, self.config)
 
     def theta_part(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
         """theta's loss on these rows, and its terms."""
         with self.autocast(), frozen(self.psi):
-            x_g = self.generate(draw)
-            terms = theta_loss(self.phi, self.psi, x_g, draw, self.config)
-            if draw.low is not None and draw.low.any():
-                terms["keep"] = self.keep_loss(x_g.detach(), draw)
+            terms = self.theta_terms(self.generate(draw), draw)
         return weighted_means(terms, self.config.theta_weights)
+
+    def theta_terms(self, x_g: Tensor, draw: Draw) -> dict[str, Tensor]:
+        """`theta_loss` of this run, and the teacher kept at low t; other methods have other terms."""
+        terms = theta_loss(self.phi, self.psi, x_g, draw, self.config)
+        if draw.low is not None and draw.low.any():
+            terms["keep"] = self.keep_loss(x_g.detach(), draw)
+        return terms
 
     def keep_loss(self, x_g: Tensor, draw: Draw) -> Tensor:
         """||theta - phi||^2 (B,) at x_g (B, L, D) noised to `draw.low`, over the share of rows that have one.

@@ -168,6 +168,10 @@ class TeacherRun(Run):
     def result(self) -> Denoiser:
         return self.ema.model
 
+    def terms(self, batch: Batch, *drawn: Tensor) -> dict[str, Tensor]:
+        """`teacher_loss` of these rows; a teacher of another kind has others under the same names."""
+        return teacher_loss(self.model, batch, *drawn, self.config)
+
     def update(self, generator: torch.Generator) -> tuple[dict[str, float], dict[str, float], int]:
         c, model, device = self.config, self.model, self.device
 
@@ -186,7 +190,7 @@ class TeacherRun(Run):
             for share, rows in micro_batches(len(batch), c.micro_batch):
                 references, log_share, at, eps, weight = (to_device(x[rows], device) for x in rest)
                 with self.autocast():
-                    terms = teacher_loss(model, batch[rows].to(device), references, log_share, at, eps, c)
+                    terms = self.terms(batch[rows].to(device), references, log_share, at, eps)
                 unweighted.append(sum(weights[name] * term.detach() for name, term in terms.items()))
                 terms = {name: weight * term for name, term in terms.items()}
                 yield share, *weighted_means(terms, weights)

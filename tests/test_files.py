@@ -44,7 +44,7 @@ def test_a_missing_record_says_how_to_restore_it(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("name", ["coefficients", "stages", "clinic"])
 def test_shipped_records_are_runs_of_their_sweep(name: str) -> None:
-    from dlmone_lite.lab.sweeps import plan
+    from dlmone_lite.beyond.catalogue import plan
 
     found = recorded(name)
     keys = [record["key"] for record in found]

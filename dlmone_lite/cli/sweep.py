@@ -21,33 +21,36 @@ against the exact truth, and is one line of FILE: settings, seed, scores, signs 
 sentences. Runs that FILE already holds are not made again, so an interrupted sweep goes on where it was.
 coefficients: one factor at a time and two grids, SiD alone and with its adversarial terms; stages: one stage,
 two stages, and one as long as both; clinic: broken students, with several seeds; treatments: those students,
-treated; classroom: the main runs with the shipped teacher of the world paraphrase; cause: psi against the
-student's own exact score; divergences: score distillation in several forms, with independent and with shared
-noise, beside a regression, progressive distillation and the teacher in a few calls. --summary
-reads FILE, or the shipped records, and prints means and standard deviations over seeds; for the clinic also
-how often the detectors are right."""
+treated; cause: psi against the student's own exact score; divergences: score distillation in several forms,
+with independent and with shared noise, beside a regression, progressive distillation and the teacher in a few
+calls; noise: ranges of t and shared noise; healthy: the shipped student trained on. Past the paper, each with
+--quick: teacher-free, embeddings, masked, spaces, several-calls, diversity, teachers, samplers, transfer,
+anchors. --summary reads FILE, or the shipped records, and prints means and standard deviations over seeds;
+for the clinic also how often the detectors are right."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     summary = "many small distillations, one factor at a time"
     add = command(commands, "sweep", summary, EXAMPLES, run, MORE).add_argument
-    add("name", help="coefficients, stages, clinic, treatments, classroom, cause or divergences")
+    add("name", help="coefficients, stages, clinic, treatments, cause, divergences, ...: see below")
     add("--out", metavar="FILE.jsonl", help="default: runs/sweep-NAME.jsonl")
     add("--jobs", type=process_count, default=2, help="processes, one core each (default 2)")
     add("--group", help="only the runs of this group, `base` or `teacher`, say")
     add("--limit", type=positive, metavar="N", help="make at most N runs now")
     add("--summary", action="store_true", help="print what the records say, and stop")
     add("--ship", action="store_true", help="put FILE's runs into data/runs, compressed, and stop")
+    add("--quick", action="store_true", help="one seed and few updates: what a class can run in 3 minutes")
     add("--list", action="store_true", help="name the runs and whether they are done, and stop")
 
 
 def run(args: argparse.Namespace) -> None:
     """Make the missing runs, or print, list or ship those that there are."""
-    from dlmone_lite.lab.sweeps import execute, plan, sweep
+    from dlmone_lite.beyond.catalogue import plan, quick_plan, sweep
+    from dlmone_lite.lab.sweeps import execute
 
-    path = Path(args.out or f"runs/sweep-{args.name}.jsonl")
-    specs = plan(args.name)
+    path = Path(args.out or f"runs/{'quick' if args.quick else 'sweep'}-{args.name}.jsonl")
+    specs = quick_plan(args.name) if args.quick else plan(args.name)
     if args.summary:
         return summary(args.name, Path(args.out) if args.out else None)
     if args.ship:

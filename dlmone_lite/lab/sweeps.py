@@ -16,7 +16,7 @@ from typing import Any
 
 from dlmone_lite.corpora.pocket import POCKET
 from dlmone_lite.distill import DistillConfig
-from dlmone_lite.errors import InputError, nearest
+from dlmone_lite.errors import InputError
 from dlmone_lite.files import append, read_records, write_text
 from dlmone_lite.lab import divergences, exact_psi, patients
 from dlmone_lite.lab.experiment import BASE, STARTS, Spec, run_experiment, start_networks
@@ -229,18 +229,6 @@ SWEEPS = {
     "cause": Sweep(causes, exact_psi.examine),
     "divergences": Sweep(divergences.divergences, divergences.compare, divergences.prepare),
 }
-
-
-def sweep(name: str) -> Sweep:
-    """A sweep by name; InputError for an unknown one."""
-    if name not in SWEEPS:
-        raise InputError(f"there is no sweep {name!r}{nearest(name, SWEEPS)}; known: {', '.join(SWEEPS)}")
-    return SWEEPS[name]
-
-
-def plan(name: str) -> list[Spec]:
-    """The runs of a sweep; InputError for an unknown one."""
-    return list(sweep(name).specs())
 
 
 def execute(

@@ -8,7 +8,7 @@ import pytest
 
 from dlmone_lite.lab import divergences
 from dlmone_lite.lab.experiment import Spec
-from dlmone_lite.lab.sweeps import plan, sweep
+from dlmone_lite.beyond.catalogue import plan, sweep
 from dlmone_lite.schedule import Schedule
 
 PLAN = plan("divergences")

@@ -16,7 +16,8 @@ from dlmone_lite.errors import InputError
 from dlmone_lite.files import read_records
 from dlmone_lite.lab import patients, sweeps
 from dlmone_lite.lab.experiment import BASE, STARTS, Spec
-from dlmone_lite.lab.sweeps import execute, keep, plan
+from dlmone_lite.beyond.catalogue import plan
+from dlmone_lite.lab.sweeps import execute, keep
 
 
 @pytest.mark.parametrize("name", list(sweeps.SWEEPS))
