@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from dlmone_lite.errors import InputError
+from dlmone_lite.evaluation.intervals import Paired, paired
 from dlmone_lite.lab.experiment import BASE
 from dlmone_lite.lab.sweeps import B_D, B_G, MUS, RATES
 
@@ -46,6 +47,38 @@ def score(name: str, nfe: int = 1) -> Callable[[Record], float]:
         return final[name] if name in final else final["signs"][name]
 
     return score_of
+
+
+def ends(
+    records: Iterable[Record], names: Sequence[str], nfe: int = 1
+) -> dict[str, dict[str, list[float]]]:
+    """Arm -> score -> its final values at `nfe`, in the order of the seeds; without runs that diverged."""
+    arms = group_by_arm(record for record in records if record["final"])
+    runs = {arm: sorted(own, key=lambda record: record["spec"]["seed"]) for arm, own in arms.items()}
+    return {arm: {name: list(map(score(name, nfe), own)) for name in names} for arm, own in runs.items()}
+
+
+def difference(records: Iterable[Record], a: str, b: str, name: str, nfe: int = 1) -> Paired:
+    """The paired difference of a score between arms a and b, over their common seeds; InputError for fewer
+    than two."""
+    values = {}
+    for arm in (a, b):
+        runs = [r for r in records if r["spec"]["arm"] == arm and r["final"]]
+        values[arm] = {record["spec"]["seed"]: score(name, nfe)(record) for record in runs}
+    seeds = sorted(values[a].keys() & values[b].keys())
+    return paired([values[a][seed] for seed in seeds], [values[b][seed] for seed in seeds])
+
+
+def by_calls(runs: Sequence[Record]) -> list[dict[str, float]]:
+    """Means over runs of every score at every number of calls, with standard errors `<score>_se`."""
+    rows = []
+    for i, first in enumerate(runs[0]["final"]):
+        row = {"nfe": first["nfe"]}
+        for name in (name for name, value in first.items() if type(value) is float and name[-3:] != "_se"):
+            mean, deviation = spread([run["final"][i][name] for run in runs])
+            row |= {name: mean, f"{name}_se": deviation / len(runs) ** 0.5}
+        rows.append(row)
+    return rows
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:

@@ -8,7 +8,19 @@ import pytest
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.lab.experiment import BASE
-from dlmone_lite.lab.lookup import Atlas, curves, grid, group_by_arm, score, select, settings, spread
+from dlmone_lite.lab.lookup import (
+    Atlas,
+    by_calls,
+    curves,
+    difference,
+    ends,
+    grid,
+    group_by_arm,
+    score,
+    select,
+    settings,
+    spread,
+)
 
 
 def record(group: str, arm: str, seed: int = 0, validity: float = 0.5, **changes: float) -> dict:
@@ -68,3 +80,18 @@ def test_scores_signs_groups_and_curves() -> None:
     assert set(group_by_arm(RUNS[:2])) == {"alone", "adversarial"}
     assert curves(RUNS[:2], "validity") == ([0, 10], [[0.5, 0.9], [0.5, 0.9]])
     assert spread([1.0]) == (1.0, 0.0) and spread([1.0, 3.0]) == (2.0, pytest.approx(2**0.5))
+
+
+def test_ends_differences_and_means_by_calls() -> None:
+    runs = [record("g", arm, seed, value) for arm, base in (("a", 0.5), ("b", 0.3)) for seed, value in
+            ((1, base + 0.2), (0, base), (2, base + 0.01))]
+    runs += [record("g", "a", 3, 0.0) | {"final": []}]  # diverged
+    assert ends(runs, ["validity"])["a"] == {"validity": [0.5, 0.7, 0.51]}, "in the order of the seeds"
+    found = difference(runs, "a", "b", "validity")
+    assert found.mean == pytest.approx(0.2) and found.half == pytest.approx(0, abs=1e-9) and found.pairs == 3
+    assert difference(runs[1:], "a", "b", "validity").pairs == 2, "common seeds alone"
+    with pytest.raises(InputError, match="two pairs"):
+        difference(runs, "a", "c", "validity")
+    one, two = by_calls(runs[:3])
+    assert (one["nfe"], two["nfe"], two["validity"]) == (1, 2, 1.0) and two["validity_se"] == 0
+    assert one["validity"] == pytest.approx(0.57) and one["validity_se"] == pytest.approx(0.065, abs=1e-3)
