@@ -20,8 +20,8 @@ def by_calls(lines: Lines) -> style.Figure:
 
 
 def frontiers(arms: Mapping[str, Sequence[Row]], truth: float) -> style.Figure:
-    """Label -> points along the noise scale: validity and KL against entropy, a line at that of the truth; the
-    marker is filled where the noise is as loud as in training."""
+    """Label -> points along the noise scale: validity and KL against entropy, a line at that of the truth.
+    The marker is filled where the noise is as loud as in training."""
     fig, axes = style.canvas(1, 2, height=4.8)
     for ax, (key, title) in zip(axes, FRONTIER.items(), strict=True):
         for i, (label, points) in enumerate(arms.items()):

@@ -49,9 +49,7 @@ def score(name: str, nfe: int = 1) -> Callable[[Record], float]:
     return score_of
 
 
-def ends(
-    records: Iterable[Record], names: Sequence[str], nfe: int = 1
-) -> dict[str, dict[str, list[float]]]:
+def ends(records: Iterable[Record], names: Sequence[str], nfe: int = 1) -> dict[str, dict[str, list[float]]]:
     """Arm -> score -> its final values at `nfe`, in the order of the seeds; without runs that diverged."""
     arms = group_by_arm(record for record in records if record["final"])
     runs = {arm: sorted(own, key=lambda record: record["spec"]["seed"]) for arm, own in arms.items()}

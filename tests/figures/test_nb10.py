@@ -7,7 +7,15 @@ import pytest
 from dlmone_lite.figures import nb10, nb11
 
 ROWS = [
-    {"nfe": n, "validity": v, "validity_se": 0.01, "tv_excess": 1 - v, "tv_excess_se": 0.01, "tv": 1 - v, "tv_se": 0.01}
+    {
+        "nfe": n,
+        "validity": v,
+        "validity_se": 0.01,
+        "tv_excess": 1 - v,
+        "tv_excess_se": 0.01,
+        "tv": 1 - v,
+        "tv_se": 0.01,
+    }
     for n, v in ((1, 0.5), (2, 0.7), (4, 0.9))
 ]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dlmone_lite.beyond.catalogue import plan, sweep
 from dlmone_lite.lab import divergences
 from dlmone_lite.lab.experiment import Spec
-from dlmone_lite.beyond.catalogue import plan, sweep
 from dlmone_lite.schedule import Schedule
 
 PLAN = plan("divergences")

@@ -83,8 +83,11 @@ def test_scores_signs_groups_and_curves() -> None:
 
 
 def test_ends_differences_and_means_by_calls() -> None:
-    runs = [record("g", arm, seed, value) for arm, base in (("a", 0.5), ("b", 0.3)) for seed, value in
-            ((1, base + 0.2), (0, base), (2, base + 0.01))]
+    runs = [
+        record("g", arm, seed, value)
+        for arm, base in (("a", 0.5), ("b", 0.3))
+        for seed, value in ((1, base + 0.2), (0, base), (2, base + 0.01))
+    ]
     runs += [record("g", "a", 3, 0.0) | {"final": []}]  # diverged
     assert ends(runs, ["validity"])["a"] == {"validity": [0.5, 0.7, 0.51]}, "in the order of the seeds"
     found = difference(runs, "a", "b", "validity")

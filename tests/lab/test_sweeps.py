@@ -11,12 +11,12 @@ from pathlib import Path
 import pets
 import pytest
 
+from dlmone_lite.beyond.catalogue import plan
 from dlmone_lite.distill import DistillConfig
 from dlmone_lite.errors import InputError
 from dlmone_lite.files import read_records
 from dlmone_lite.lab import patients, sweeps
 from dlmone_lite.lab.experiment import BASE, STARTS, Spec
-from dlmone_lite.beyond.catalogue import plan
 from dlmone_lite.lab.sweeps import execute, keep
 
 
