@@ -24,8 +24,11 @@ PUBLIC = {
     "DistillRun": "distill",
     "check": "exercises",
     "hint": "exercises",
-    "reveal": "exercises",
+    "predict": "exercises.ask",
+    "question": "exercises.ask",
+    "reveal": "exercises.ask",
     "solution": "exercises",
+    "use": "exercises",
 }  # name: the room that defines it
 __all__ = sorted(PUBLIC)
 

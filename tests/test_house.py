@@ -32,7 +32,7 @@ ROOMS = """
 """.split()
 # The method, in the order in which it is best read; `text` is where words become embeddings' ids.
 CORE = "schedule tweedie text exact model rounding sample teacher sid distill".split()
-CORE_LINES, LIBRARY_LINES, BEYOND_LINES = 1500, 15_900, 1700
+CORE_LINES, LIBRARY_LINES, BEYOND_LINES = 1500, 16_300, 1700
 TOP_FILES, FOLDER_FILES, FILE_LINES = 15, 14, 350
 
 # Imported when a module is loaded; whatever else is needed is imported where it is used.

@@ -1,7 +1,7 @@
 """Exercises and quick questions: `check("01.1", answer)`, `hint("01.1")`, `solution("01.1")`.
 
-Those of notebook NN stand in `nbNN`; `kinds` finds them, `compare` holds what their checks share, and
-`progress` remembers which are solved.
+Those of notebook NN stand in `nbNN`; `kinds` finds them, `compare` holds what their checks share, `ask` shows
+questions and predictions to be clicked, and `progress` remembers which are solved.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dlmone_lite.exercises.compare import NotAttempted, Wrong
 from dlmone_lite.exercises.kinds import Exercise, get
 from dlmone_lite.exercises.progress import remember
 
-__all__ = ["Exercise", "check", "get", "hint", "reveal", "solution"]
+__all__ = ["Exercise", "check", "get", "hint", "solution", "use"]
 
 
 def check(name: str, answer: Any) -> None:
@@ -33,6 +33,16 @@ def check(name: str, answer: Any) -> None:
         remember(name)
 
 
+def use(name: str, answer: Any, otherwise: Any) -> Any:
+    """The learner's answer if it is right, and otherwise the library's: what later cells go on with."""
+    try:
+        get(name).check(answer)
+    except Exception:  # whatever is wrong with it, `check` has said it
+        return otherwise
+    print(f"Your answer to {name} is used from here on.")
+    return answer
+
+
 _SHOWN: dict[str, int] = {}  # hints of each exercise that were shown in this session
 
 
@@ -48,16 +58,3 @@ def hint(name: str) -> None:
 def solution(name: str) -> None:
     """Print a solution."""
     print(get(name).solution.strip())
-
-
-def reveal(guess: float | str | None, truth: float | str, within: float = 0.0) -> None:
-    """Set a learner's guess beside the truth: `within` is how far off a number may be to count as right."""
-    shown = truth if isinstance(truth, str) else f"{truth:.0f}" if abs(truth) >= 100 else f"{truth:.2g}"
-    if guess is None or guess is ...:
-        print(f"No guess yet. It is {shown}.")
-        return
-    if isinstance(truth, str):
-        right = str(guess).strip().lower() == truth.lower()
-    else:
-        right = abs(float(guess) - truth) <= within
-    print(f"You guessed {guess}; it is {shown}: {'well judged' if right else 'not what most of us expect'}.")

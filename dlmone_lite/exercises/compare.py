@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import dis
+import signal
+import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -14,6 +17,7 @@ import torch
 from torch import Tensor
 
 # What a function of nothing but `...`, `pass`, a docstring or a constant compiles to.
+LIMIT = 20.0  # seconds that a learner's function may take
 STUB = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
 
 Check = Callable[[Any], None]  # returns when an answer is right and raises `Wrong` when it is not
@@ -42,6 +46,25 @@ def is_stub(function: Callable[..., Any]) -> bool:
     return code is not None and {step.opname for step in dis.get_instructions(code)} <= STUB
 
 
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in what runs longer, where a timer can: in the main thread, and not on Windows."""
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"it did not come back within {seconds:g} seconds; is there a loop without an end?")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a learner's function does with copies of `arguments`, so that it cannot spoil those of the check.
 
@@ -50,7 +73,8 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
     if not callable(function):
         raise Wrong(f"Pass the function itself, its name without brackets; not a {type(function).__name__}.")
     try:
-        value = function(*map(_copied, arguments))
+        with time_limit(LIMIT):
+            value = function(*map(_copied, arguments))
     except (NotAttempted, NotImplementedError) as error:
         raise NotAttempted from error
     except Wrong:  # from a check's own function that the learner's has called

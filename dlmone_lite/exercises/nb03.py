@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -14,8 +15,11 @@ from dlmone_lite.corpora.world import World, shared_vocabulary
 from dlmone_lite.evaluation.measure import held_out_sources
 from dlmone_lite.exact import ExactDenoiser, GaussianMixture
 from dlmone_lite.exercises.compare import Wrong, ask, checks, judge, normal, pair, tensor
+from dlmone_lite.exercises.training import Nets, attempt, judge_training
+from dlmone_lite.model import Denoiser, ModelConfig
 from dlmone_lite.schedule import Schedule
-from dlmone_lite.text import Codec
+from dlmone_lite.sid import over_target
+from dlmone_lite.text import Batch, Codec
 
 SHARE, WIDTH = 0.85, 250  # exercise 03.3: this much of the choice, in at most so many steps
 
@@ -111,3 +115,57 @@ def _check_range(answer: Any) -> None:
         above, below = float(1 - left[high]), float(left[low])
         where = "above" if above > below else "below"
         raise Wrong(f"{split}; {max(above, below):.0%} falls {where} it: move that way.")
+
+
+def _tiny_teacher() -> Nets:
+    shape = ModelConfig(vocab_size=9, length=6, source_length=3, embed_dim=6, width=16, depth=1, heads=2)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return {"model": Denoiser(shape)}
+
+
+def _teach(step: Callable[..., Any], nets: Nets) -> None:
+    model = nets["model"]
+    adam = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for seed in range(3):
+        rng = torch.Generator().manual_seed(seed)
+        ids, t = (torch.randint(3, 9, (8, 6), generator=rng), torch.randint(200, 1800, (8,), generator=rng))
+        target = torch.arange(6) >= 2 + torch.arange(8)[:, None] % 3  # rows of several lengths
+        noise = torch.randn(8, 6, 6, generator=rng)
+        attempt(step, model, adam, Batch(ids, target), t, noise)
+
+
+def _teacher(
+    clean: bool = True, masked: bool = True, zero: bool = True, goal: str = "x0", free: bool = False
+):
+    def step(model: Denoiser, adam: torch.optim.Optimizer, batch: Batch, t: Tensor, noise: Tensor) -> None:
+        x0 = model.embed(batch.ids) if free else model.embed(batch.ids).detach()
+        noisy = model.schedule.diffuse(x0, t, noise)
+        x_t = torch.where(batch.target[..., None], noisy, x0) if clean else noisy
+        wanted = x0 if goal == "x0" else noise
+        error = (model(x_t, t, batch) - wanted).square().mean(-1)
+        loss = over_target(error, batch.target).mean() if masked else error.mean()
+        if zero:
+            adam.zero_grad()
+        loss.backward()
+        adam.step()
+
+    return step
+
+
+@checks("03.4")
+def _check_teacher_step(answer: Any) -> None:
+    mistakes = {
+        "The source is noised, too: torch.where(target[..., None], noisy, x0) keeps it.": _teacher(
+            clean=False
+        ),
+        "The loss counts source positions as well: a mean over target positions only.": _teacher(
+            masked=False
+        ),
+        "Gradients of earlier updates are still there: adam.zero_grad() before backward().": _teacher(
+            zero=False
+        ),
+        "The goal is x0, the clean embeddings, not the noise.": _teacher(goal="noise"),
+        "The embeddings get a gradient: detach x0, or they run to one point.": _teacher(free=True),
+    }
+    judge_training(answer, _tiny_teacher, _teach, _teacher(), "model", {}, mistakes)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dlmone_lite.exact import GaussianMixture
-from dlmone_lite.exercises.compare import Wrong, ask, checks, judge, normal, tensor
+from dlmone_lite.exercises.compare import Wrong, ask, checks, judge, normal, pair, tensor
+from dlmone_lite.exercises.training import Nets, attempt, judge_training
+from dlmone_lite.lab import plane
+from dlmone_lite.schedule import Schedule
 
 
 @checks("04.1")
@@ -97,3 +102,145 @@ def _check_reverse_kl(answer: Any) -> None:
     )
     otherwise = "The gradient by x_g should be (f_psi - f_phi) / 2 (two channels), with both held constant."
     judge(mine, difference / 2, mistakes, otherwise)
+
+
+# ---- the loop in the plane
+
+
+def _plane() -> Nets:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        nets: Nets = {
+            "theta": plane.Student((-0.5, 0.2), width=8),
+            "psi": plane.Estimator(Schedule(), width=12),
+        }
+        for name in ("head", "verdict"):  # not at zero, where every gradient of the body vanishes
+            torch.nn.init.normal_(getattr(nets["psi"], name).weight, std=0.3)
+    return nets
+
+
+def _noise(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    t = torch.randint(100, 1900, (32,), generator=rng)
+    return torch.randn(32, 2, generator=rng), t, torch.randn(32, 1, 2, generator=rng)
+
+
+def _follow(step: Callable[..., Any], nets: Nets) -> None:
+    theta, psi = nets["theta"], nets["psi"]
+    adam = torch.optim.Adam(psi.parameters(), lr=5e-3)
+    for seed in range(3):
+        z, t, eps = _noise(seed)
+        attempt(step, psi, adam, theta(z), t, eps)
+        if any(p.grad is not None for p in theta.parameters()):
+            raise Wrong("theta got a gradient: its samples are constants here, so begin with x_g.detach().")
+
+
+def _psi(noised: bool = True, goal: str = "sample", zero: bool = True):
+    def step(psi: Any, adam: torch.optim.Optimizer, x_g: Tensor, t: Tensor, eps: Tensor) -> None:
+        x = x_g.detach()
+        out = psi(psi.schedule.diffuse(x, t, eps) if noised else x, t)
+        loss = (out - (x if goal == "sample" else eps)).square().mean()
+        if zero:
+            adam.zero_grad()
+        loss.backward()
+        adam.step()
+
+    return step
+
+
+@checks("04.4")
+def _check_psi_step(answer: Any) -> None:
+    mistakes = {
+        "psi sees clean samples: noise them with psi.schedule.diffuse(x_g, t, eps).": _psi(noised=False),
+        "The goal is x_g, not the noise.": _psi(goal="noise"),
+        "Gradients of earlier updates are still there: adam.zero_grad() before backward().": _psi(zero=False),
+    }
+    judge_training(
+        answer, _plane, _follow, _psi(), "psi", {"theta": "theta has moved; only psi learns here."}, mistakes
+    )
+
+
+def _lead(step: Callable[..., Any], nets: Nets) -> None:
+    theta, psi, phi = nets["theta"], nets["psi"], plane.Exact(plane.five_modes(), Schedule())
+    adam = torch.optim.Adam(theta.parameters(), lr=5e-3)
+    for seed in range(3):
+        z, t, eps = _noise(seed)
+        attempt(step, theta, adam, phi, psi, z, t, eps, 0.7)
+
+
+def _theta(sign: float = 1.0, l1: float = -1.0, w: str = "fixed", opened: bool = True, zero: bool = True):
+    def step(
+        theta: Any,
+        adam: torch.optim.Optimizer,
+        phi: Any,
+        psi: Any,
+        z: Tensor,
+        t: Tensor,
+        eps: Tensor,
+        mu: float,
+    ) -> None:
+        x_g = theta(z)
+        x_t = psi.schedule.diffuse(x_g, t, eps)
+        f_phi, f_psi = phi(x_t, t), psi(x_t, t)
+        if not opened:
+            f_phi, f_psi = f_phi.detach(), f_psi.detach()
+        d = f_phi - f_psi
+        loss = (d * (f_phi - x_g)).mean(-1) + l1 * mu * (d * d).mean(-1)
+        scale = (x_g - f_phi).abs().mean(-1)
+        loss = loss / {"fixed": scale.detach(), "open": scale, "none": 1.0}[w]
+        if zero:
+            adam.zero_grad()
+        (sign * loss.mean()).backward()
+        adam.step()
+
+    return step
+
+
+@checks("04.5")
+def _check_theta_step(answer: Any) -> None:
+    mistakes = {
+        "theta climbs: the sign of the loss is turned.": _theta(sign=-1.0),
+        "The sign of mu is turned: the loss is L2 - mu L1.": _theta(l1=1.0),
+        "mu plays no part yet: that is L2 alone.": _theta(l1=0.0),
+        "Divide each point's loss by w before the mean.": _theta(w="none"),
+        "w gets a gradient: detach it.": _theta(w="open"),
+        "f_phi and f_psi are detached: theta's gradient runs through the inputs of both networks.": _theta(
+            opened=False
+        ),
+        "Gradients of earlier updates are still there: adam.zero_grad() before backward().": _theta(
+            zero=False
+        ),
+    }
+    still = {"psi": "psi has moved; only theta learns here."}
+    judge_training(answer, _plane, _lead, _theta(), "theta", still, mistakes)
+
+
+@checks("04.6")
+def _check_adversarial_terms(answer: Any) -> None:
+    real, fake = normal(20, 1, seed=5) + 1, 2 * normal(20, 1, seed=6) - 0.5
+    got = pair(ask(answer, real, fake), "Return two numbers: (psi's loss, theta's loss).")
+    is_real, is_fake = F.softplus(-real).mean(), F.softplus(fake).mean()
+    fooled = F.softplus(-fake).mean()
+    right = torch.stack([(is_real + is_fake) / 2, fooled])
+    mistakes = (
+        (right.flip(0), "The two are swapped: psi's comes first."),
+        (torch.stack([is_real + is_fake, fooled]), "psi's is half of the sum."),
+        (
+            torch.stack([(is_real + is_fake) / 2, is_fake]),
+            "theta wants its samples to be called real: BCE(fake, 1).",
+        ),
+        (
+            torch.stack([(F.softplus(real).mean() + fooled) / 2, fooled]),
+            "psi's labels are turned: real is 1.",
+        ),
+        (
+            torch.stack([(is_real + is_fake) / 2, -is_fake]),
+            "That is minus psi's term, whose gradient fades where theta is caught; take BCE(fake, 1).",
+        ),
+    )
+    judge(
+        torch.tensor(got, dtype=torch.float64),
+        right,
+        mistakes,
+        f"It should be {right[0]:.3f} and {right[1]:.3f}.",
+    )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dlmone_lite.exercises.compare import Wrong, ask, checks, close, judge, normal, tensor
+from dlmone_lite.distill import Draw
+from dlmone_lite.exercises.compare import Wrong, ask, call, checks, close, judge, normal, tensor
+from dlmone_lite.exercises.training import Nets, attempt, judge_training
+from dlmone_lite.model import Denoiser, ModelConfig
 from dlmone_lite.sample import anchor, timesteps
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.sid import discriminator_loss, over_target, sid_loss
@@ -140,3 +145,115 @@ def _check_input(i: int, seen: list[tuple[Tensor, int]], batch: Batch, clean: Te
     )
     otherwise = f"{where}its input is not {name} at t = {wanted}, with the clean source beside it."
     judge(x, anchor(noisy, clean, batch), [(value, where + text) for value, text in mistakes], otherwise)
+
+
+# ---- the loop
+
+
+def _three() -> Nets:
+    shape = ModelConfig(vocab_size=9, length=6, source_length=3, embed_dim=6, width=16, depth=1, heads=2)
+    nets: Nets = {}
+    with torch.random.fork_rng():
+        for seed, name in enumerate(("phi", "theta", "psi")):
+            torch.manual_seed(seed)
+            nets[name] = Denoiser(shape).requires_grad_(name != "phi")
+    return nets
+
+
+def _draw(seed: int, phi: Denoiser) -> Draw:
+    rng = torch.Generator().manual_seed(seed)
+    ids, t = torch.randint(3, 9, (8, 6), generator=rng), torch.randint(300, 1900, (8,), generator=rng)
+    batch = Batch(ids, torch.arange(6).expand(8, 6) >= 3)
+    z, noise = (torch.randn(8, 6, 6, generator=rng) for _ in range(2))
+    return Draw(batch, phi.embed(ids).detach(), z, t, noise)
+
+
+def _write(theta: Denoiser, draw: Draw) -> Tensor:
+    return theta(anchor(draw.z, draw.clean, draw.batch), torch.full((len(draw),), 1490), draw.batch)
+
+
+def _loop(function: Callable[..., Any], nets: Nets) -> None:
+    adams = {name: torch.optim.Adam(nets[name].parameters(), lr=5e-3) for name in ("theta", "psi")}
+    adams = MappingProxyType(adams)  # a dict would be copied, and the copies would train other weights
+    draws = tuple((_draw(2 * k, nets["phi"]), _draw(2 * k + 1, nets["phi"])) for k in range(3))
+    ran = attempt(function, nets["phi"], nets["theta"], nets["psi"], adams, draws, _write)
+    if not isinstance(ran, Iterable):
+        raise Wrong("After each update, yield psi's loss: the notebook looks at the student in between.")
+    losses = call(lambda: list(ran))
+    if len(losses) != len(draws):
+        raise Wrong(
+            f"{len(draws)} draws should give {len(draws)} losses, one for each update, not {len(losses)}."
+        )
+
+
+def _distil(
+    sign: float = 1.0,
+    own: bool = True,
+    w: bool = True,
+    masked: bool = True,
+    zero: bool = True,
+    opened: bool = False,
+):
+    def loop(phi: Any, theta: Any, psi: Any, adams: Any, draws: Any, write: Any) -> Iterator[float]:
+        def mean(values: Tensor, draw: Draw) -> Tensor:
+            return over_target(values, draw.batch.target) if masked else values.mean((1, 2))
+
+        def noised(x: Tensor, draw: Draw) -> Tensor:
+            return anchor(phi.schedule.diffuse(x, draw.t, draw.noise), draw.clean, draw.batch)
+
+        def update(name: str, loss: Tensor) -> None:
+            if zero:
+                adams[name].zero_grad()
+            loss.backward()
+            adams[name].step()
+
+        for one, two in draws:
+            x_g = write(theta, one).detach() if own else one.clean
+            loss = mean((psi(noised(x_g, one), one.t, one.batch) - x_g).square(), one).mean()
+            update("psi", loss)
+            x_g = write(theta, two)
+            x_t = noised(x_g, two)
+            f_phi, f_psi = phi(x_t, two.t, two.batch), psi(x_t, two.t, two.batch)
+            pull = f_psi - f_phi if opened else (f_psi - f_phi).detach()
+            signal = mean(pull * x_g, two)
+            if w:
+                scale = mean((x_g - f_phi).abs(), two)
+                signal = signal / (scale if opened else scale.detach())
+            update("theta", sign * signal.mean())
+            yield float(loss.detach())
+
+    return loop
+
+
+@checks("05.4")
+def _check_distil(answer: Any) -> None:
+    zero = "Gradients of earlier updates are still there: zero_grad() before each backward()."
+    on_psi = {
+        "psi learns the data. It must learn what the student writes: write(theta, for_psi).": _distil(
+            own=False
+        ),
+        "psi's loss counts source positions as well: a mean over target positions only.": _distil(
+            masked=False
+        ),
+        zero: _distil(zero=False),
+    }
+    still = {"phi": "phi, the teacher, has changed. Nobody trains it."}
+    judge_training(
+        answer,
+        _three,
+        _loop,
+        _distil(),
+        "theta",
+        still,
+        {
+            "theta runs away from the teacher: the signal is f_psi - f_phi, and it is descended.": _distil(
+                sign=-1.0
+            ),
+            "Divide each row by w, the mean of |x_g - f_phi|, without gradient.": _distil(w=False),
+            "The difference of the scores gets a gradient: compute them, and w, under torch.no_grad().": _distil(
+                opened=True
+            ),
+            **on_psi,
+        },
+    )
+    judge_training(answer, _three, _loop, _distil(), "psi", still, on_psi)

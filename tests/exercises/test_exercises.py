@@ -15,7 +15,7 @@ import torch
 
 from dlmone_lite import exercises
 from dlmone_lite.errors import InputError
-from dlmone_lite.exercises import Exercise, check, get, hint, progress, reveal, solution
+from dlmone_lite.exercises import Exercise, check, compare, get, hint, progress, solution, use
 from dlmone_lite.exercises.kinds import numbers, of_notebook
 from dlmone_lite.files import ROOT
 
@@ -138,7 +138,8 @@ def test_a_forgotten_return_is_no_stub(exercise: Exercise, capsys: pytest.Captur
         solve(*arguments)
 
     out = said(capsys, exercise.name, forgets)
-    assert "did you forget `return`?" in out or exercise.name == "07.1"  # which asks for no value
+    asks_for_no_value = {"03.4", "04.4", "04.5", "07.1"}
+    assert "did you forget `return`?" in out or "yield" in out or exercise.name in asks_for_no_value
     assert "not attempted" not in out
 
 
@@ -193,6 +194,21 @@ def test_a_library_s_quantiles_are_an_interval(method: str, capsys: pytest.Captu
     assert "Right" in said(capsys, "09.3", interval)
 
 
+def test_a_loop_without_an_end_is_stopped_and_its_line_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "LIMIT", 0.2)
+
+    def never(logits: torch.Tensor) -> torch.Tensor:
+        i = 0
+        while True:
+            i += 1
+
+    out = said(capsys, "10.1", never)
+    assert "did not come back within 0.2 seconds" in out and "(line " in out
+    assert said(capsys, "10.1", lambda logits: -logits.mean()).startswith("10.1: Right"), "the timer is off again"
+
+
 def test_names_are_unique_and_found() -> None:
     names = [exercise.name for exercise in ALL]
     assert len(names) == len(set(names))
@@ -211,7 +227,44 @@ def test_every_exercise_is_asked_once_in_its_notebook_under_its_own_variable() -
                 assert name not in asked, f"{name} is asked twice"
                 stub = re.search(rf"^({variable} = |def {variable}\()", cell.source, re.MULTILINE)
                 asked[name] = path.name[:2], variable, bool(stub)
+            for name in re.findall(r'^question\("([^"]+)"\)', cell.source, re.MULTILINE):
+                assert name not in asked, f"{name} is asked twice"
+                asked[name] = path.name[:2], "answer", True
     assert asked == {e.name: (e.name[:2], e.variable, True) for e in ALL}
+
+
+def telling(source: str) -> set[str]:
+    """The lines of a solution that tell something, without spaces: no heads, imports, lone names."""
+    dull = ("def ", "import ", "from ", "for ", "#", "else", "return None")
+    lines = (line.strip() for line in source.splitlines())
+    lines = (line.removeprefix("return ") for line in lines if not line.startswith(dull))
+    return {short for line in lines if len(short := re.sub(r"\s", "", line)) >= 14}
+
+
+@pytest.mark.parametrize("exercise", [e for e in ALL if not is_question(e)], ids=lambda e: e.name)
+def test_no_solution_stands_in_its_notebook(exercise: Exercise) -> None:
+    (path,) = (ROOT / "notebooks").glob(f"{exercise.name[:2]}_*.ipynb")
+    cells = [re.sub(r"\s", "", cell.source) for cell in nbformat.read(path, as_version=4).cells]
+    seen = [line for line in telling(exercise.solution) if any(line in cell for cell in cells)]
+    assert seen == []
+
+
+def test_a_planted_solution_would_be_found() -> None:
+    assert telling("def f(a, b):\n    d = [x - y for x, y in zip(a, b)]\n    return d\n") == {
+        "d=[x-yforx,yinzip(a,b)]"
+    }
+
+
+def test_later_cells_use_what_the_learner_wrote_if_it_is_right(capsys: pytest.CaptureFixture[str]) -> None:
+    def mine(logits: torch.Tensor) -> torch.Tensor:
+        return -logits.mean()
+
+    def library(logits: torch.Tensor) -> torch.Tensor:
+        return logits.mean().neg()
+
+    assert use("10.1", mine, library) is mine and "10.1 is used" in capsys.readouterr().out
+    for wrong in (None, lambda logits: ..., lambda logits: logits.mean(), lambda logits: 1 / 0, 3):
+        assert use("10.1", wrong, library) is library and capsys.readouterr().out == ""
 
 
 def test_an_unknown_name_says_what_there_is() -> None:
@@ -232,19 +285,6 @@ def test_hints_come_one_by_one(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert shown[1] == shown[2] == f"Hint 2 of 2: {second}\n"
     solution("01.1")
     assert capsys.readouterr().out.strip() == get("01.1").solution.strip()
-
-
-def test_reveal_judges_a_guess(capsys: pytest.CaptureFixture[str]) -> None:
-    for guess, truth, within, piece in [
-        (None, 0.5, 0.1, "No guess yet. It is 0.5."),
-        (0.55, 0.5, 0.1, "well judged"),
-        (0.7, 0.5, 0.1, "not what"),
-        (1900, 1920.0, 50, "it is 1920: well judged"),
-        ("Middle", "middle", 0.0, "well judged"),
-        ("left", "middle", 0.0, "it is middle: not what"),
-    ]:
-        reveal(guess, truth, within)
-        assert piece in capsys.readouterr().out
 
 
 # ---- progress

@@ -27,6 +27,7 @@ from pathlib import Path
 import pytest
 
 from dlmone_lite.exercises import kinds
+from dlmone_lite.exercises.ask import seal
 from dlmone_lite.files import ROOT
 
 PACKAGE, FOLDER = ROOT / "dlmone_lite", ROOT / "notebooks"
@@ -61,17 +62,18 @@ class Notebook:
         return {*made, *re.findall(r"\"([^\"]+)\":", actions), *buttons}
 
     @cached_property
-    def predictions(self) -> set[str]:
-        """Variables that wait for a guess: None at first, and never an exercise's answer."""
-        checked = set(re.findall(r"check\(\"[\d.a-z]+\", (\w+)\)", self.code))
-        return set(re.findall(r"^(\w+) = None\b", self.code, re.MULTILINE)) - checked
+    def predictions(self) -> dict[str, str]:
+        """Variables that wait for a guess, and the questions that they are asked."""
+        asked = re.findall(r"^(\w+) = predict\((.*?)\)$", self.code, re.MULTILINE | re.DOTALL)
+        return {name: ast.literal_eval(f"({arguments},)")[0] for name, arguments in asked}
 
 
 def printed(output: dict) -> str:
     """Text of an output: streams, and HTML without its tags but with the pictures' alt texts."""
     html = "".join(output.get("data", {}).get("text/html", ""))
     alts = " ".join(re.findall(r'alt="([^"]*)"', html))
-    return "".join(output.get("text", "")) + " " + alts + " " + re.sub(r"<[^>]*>", " ", html)
+    plain = "".join(output.get("data", {}).get("text/plain", ""))
+    return " ".join(["".join(output.get("text", "")), alts, re.sub(r"<[^>]*>", " ", html), plain])
 
 
 NOTEBOOKS = {path.name[:2]: Notebook(path) for path in sorted(FOLDER.glob("*.ipynb"))}
@@ -95,9 +97,10 @@ def answers(number: str, section: str, notebook: Notebook) -> Iterator[str]:
     solved = re.findall(r'`solution\("([^"]+)"\)`', section)
     yield from differ("exercises", solved, set(known) - set(right))
     guesses = re.findall(r'`(\w+)`: "([^"]+)"', section)
-    yield from differ("predictions", list({name for name, _ in guesses}), notebook.predictions)
+    yield from differ("predictions", list({name for name, _ in guesses}), set(notebook.predictions))
     for name, value in guesses:
-        revealed = f"It is {value}." if f"reveal({name}" in notebook.code else value
+        sealed = seal(notebook.predictions.get(name, ""), value)
+        revealed = sealed if f"reveal({name}" in notebook.code else value
         if revealed not in notebook.printed:
             yield f"{name}: the outputs do not reveal {value}"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from dlmone_lite.exercises import get
+
 
 def target_of(combine):
     """A stable target (as in 03.2) whose weights are combined in a wrong way."""
@@ -20,6 +22,14 @@ def target_of(combine):
 def weights_only(x_t, references, counts, alpha, sigma):
     distance = (x_t[:, None] - alpha * references).square().sum(-1)
     return (counts.log() - distance / (2 * sigma**2)).softmax(-1)
+
+
+def changed(name, old, new):
+    """The solution of an exercise with one change."""
+    source, names = get(name).solution, {}
+    assert old in source
+    exec("import torch\nimport torch.nn.functional as F\n" + source.replace(old, new), names)
+    return names[get(name).variable]
 
 
 WRONG = {
@@ -50,5 +60,31 @@ WRONG = {
         ((1960, 2000), "falls below it"),
         ((2000, 1800), "no range of t"),
         (1900, "two whole numbers"),
+    ],
+    "03.4": [
+        (
+            changed(
+                "03.4",
+                "torch.where(where, model.schedule.diffuse(goal, t, noise), goal)",
+                "model.schedule.diffuse(goal, t, noise)",
+            ),
+            "source is noised",
+        ),
+        (
+            changed(
+                "03.4",
+                " * batch.target\n    loss = (miss.sum(1) / batch.target.sum(1)).mean()",
+                "\n    loss = miss.mean()",
+            ),
+            "source positions as well",
+        ),
+        (
+            changed("03.4", "(miss.sum(1) / batch.target.sum(1)).mean()", "(miss.sum(1) / 6).mean()"),
+            "not as it",
+        ),
+        (changed("03.4", "    adam.zero_grad()\n", ""), "earlier updates"),
+        (changed("03.4", "    adam.step()\n", ""), "has not moved"),
+        (changed("03.4", "t, batch) - goal)", "t, batch) - noise)"), "not the noise"),
+        (changed("03.4", ".detach()", ""), "run to one point"),
     ],
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dlmone_lite.exercises import get
+
 
 def squared(x_t, points, alpha):
     """Squared distances (B, N) to the shrunk points."""
@@ -15,6 +17,14 @@ def weighed(logits):
 
 def right_weights(x, points, a, s):
     return (-squared(x, points, a) / (2 * s**2)).softmax(1)
+
+
+def changed(name, old, new):
+    """The solution of an exercise with one change."""
+    source, names = get(name).solution, {}
+    assert old in source
+    exec("import torch\nimport torch.nn.functional as F\n" + source.replace(old, new), names)
+    return names[get(name).variable]
 
 
 WRONG = {
@@ -60,5 +70,59 @@ WRONG = {
         (lambda x, phi, psi: ((psi - phi).detach() * x).mean(), "One number for every row"),
         (lambda x, phi, psi: (psi.detach() * x).mean(-1), "The gradient by x_g should be"),
         (lambda x, phi, psi: 0.0, "Return a tensor"),
+    ],
+    "04.4": [
+        (changed("04.4", "x_g.detach()", "x_g"), "theta got a gradient"),
+        (changed("04.4", "psi.schedule.diffuse(fixed, t, eps)", "fixed"), "clean samples"),
+        (changed("04.4", "guess - fixed", "guess - eps"), "not the noise"),
+        (changed("04.4", "    adam.zero_grad()\n", ""), "earlier updates"),
+        (changed("04.4", "    adam.step()\n", ""), "has not moved"),
+        (changed("04.4", "loss = (", "loss = -("), "not as it should"),
+        (changed("04.4", "psi.schedule", "psi.schedle"), "line "),
+    ],
+    "04.5": [
+        (changed("04.5", "loss.backward()", "(-loss).backward()"), "climbs"),
+        (changed("04.5", "- mu * gap", "+ mu * gap"), "sign of mu"),
+        (changed("04.5", "- mu * gap", ""), "mu plays no part"),
+        (changed("04.5", " / (out - real).abs().mean(-1).detach()", ""), "Divide each point"),
+        (changed("04.5", ".mean(-1).detach()", ".mean(-1)"), "detach it"),
+        (
+            changed(
+                "04.5", "gap = real - fake", "real, fake = real.detach(), fake.detach(); gap = real - fake"
+            ),
+            "both networks",
+        ),
+        (changed("04.5", "    adam.zero_grad()\n", ""), "earlier updates"),
+        (
+            changed(
+                "04.5",
+                "    adam.step()\n",
+                "    torch.optim.SGD(psi.parameters(), 0.1).step()\n    adam.step()\n",
+            ),
+            "psi has moved",
+        ),
+    ],
+    "04.6": [
+        (
+            changed(
+                "04.6", "return judge, F.softplus(-fake).mean()", "return F.softplus(-fake).mean(), judge"
+            ),
+            "swapped",
+        ),
+        (changed("04.6", ") / 2", ")"), "half of the sum"),
+        (changed("04.6", "judge, F.softplus(-fake)", "judge, F.softplus(fake)"), "called real"),
+        (
+            changed(
+                "04.6",
+                "(F.softplus(-real).mean() + F.softplus(fake).mean())",
+                "(F.softplus(real).mean() + F.softplus(-fake).mean())",
+            ),
+            "labels are turned",
+        ),
+        (
+            changed("04.6", "judge, F.softplus(-fake).mean()", "judge, -F.softplus(fake).mean()"),
+            "gradient fades",
+        ),
+        (changed("04.6", "return judge, F.softplus(-fake).mean()", "return judge"), "two numbers"),
     ],
 }

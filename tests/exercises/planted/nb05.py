@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from dlmone_lite.exercises import get
 from dlmone_lite.sample import anchor
 
 
@@ -44,6 +45,14 @@ def student(scale=True, noise=True, shrink=True, sources=True, end=True, start=N
         return anchor(x0_hat, clean, batch) if end else x0_hat
 
     return wrong
+
+
+def changed(name, old, new):
+    """The solution of an exercise with one change."""
+    source, names = get(name).solution, {}
+    assert old in source
+    exec("import torch\nimport torch.nn.functional as F\n" + source.replace(old, new), names)
+    return names[get(name).variable]
 
 
 WRONG = {
@@ -113,5 +122,16 @@ WRONG = {
             lambda network, schedule, batch, clean, t_init, noises: network(clean, t_init, batch),
             "as a tensor (B,)",
         ),
+    ],
+    "05.4": [
+        (changed("05.4", "(fake - real) * own", "(real - fake) * own"), "runs away"),
+        (changed("05.4", "write(theta, one).detach()", "one.clean"), "psi learns the data"),
+        (changed("05.4", ", two) / w).mean()", ", two)).mean()"), "Divide each row by w"),
+        (changed("05.4", '        adams["psi"].zero_grad()\n', ""), "not as it should"),
+        (changed("05.4", '        adams["theta"].step()\n', ""), "theta has not moved"),
+        (changed("05.4", '        adams["psi"].step()\n', ""), "not as it should"),
+        (changed("05.4", "        yield loss.item()\n", ""), "yield psi's loss"),
+        (changed("05.4", "        yield loss.item()\n", "    yield loss.item()\n"), "one for each update"),
+        (changed("05.4", "with torch.no_grad():\n            seen", "if True:\n            seen"), "no_grad"),
     ],
 }

@@ -12,7 +12,7 @@ def entropy(items):
 
 
 WRONG = {
-    "06.a": [("a", "one sentence at a time"), ("c", "does not see it"), ("d", "not one of the choices")],
+    "06.a": [("a", "one sentence at a time"), ("b", "does not see it"), ("d", "not one of the choices")],
     "06.1": [
         (lambda texts: len(set(texts)), "counts different sentences"),
         (entropy, "the entropy itself"),
@@ -22,7 +22,7 @@ WRONG = {
         (lambda texts: 3.0, "it should be"),
         (lambda texts: "many", "Return one number"),
     ],
-    "06.b": [("a", "constant factor"), ("c", "that sentence"), (1, "not one of the choices")],
+    "06.b": [("b", "constant factor"), ("c", "that sentence"), (1, "not one of the choices")],
     "06.2": [
         (lambda seen, usual: True, "on the healthy student"),
         (lambda seen, usual: seen.modes < usual.modes, "few per cent"),

@@ -50,7 +50,7 @@ WRONG = {
         (restart(swap=True), "would train it"),
         (restart(psi=False, new=True), "still trains the old one"),
     ],
-    "07.a": [("b", "another function"), ("c", "same weights"), ("e", "not one of the choices")],
+    "07.a": [("a", "another function"), ("c", "same weights"), ("e", "not one of the choices")],
     "07.2": [
         (spread(1.0), "one standard error"),
         (spread(1.96), "for many pairs"),
@@ -81,5 +81,5 @@ WRONG = {
             "another order",
         ),
     ],
-    "07.b": [("a", "chose this one"), ("c", "Which sign"), ("z", "not one of the choices")],
+    "07.b": [("a", "chose this one"), ("b", "Which sign"), ("z", "not one of the choices")],
 }

@@ -12,7 +12,7 @@ def others(i, sentences):
 
 
 WRONG = {
-    "08.a": [("a", "same network"), ("c", "decided before"), ("d", "not one of the choices")],
+    "08.a": [("b", "same network"), ("c", "decided before"), ("d", "not one of the choices")],
     "08.1": [
         (lambda s, f: best(s, lambda i: -sum(f(s[i], o) for o in others(i, s))), "least"),
         (lambda s, f: best(s, lambda i: s.count(s[i])), "most frequent"),
@@ -30,5 +30,5 @@ WRONG = {
         (lambda support, n: 2.0, "it should be"),
         (lambda support, n: "two", "one number"),
     ],
-    "08.b": [("a", "returned one"), ("c", "resembles none"), ("q", "not one of the choices")],
+    "08.b": [("a", "returned one"), ("b", "resembles none"), ("q", "not one of the choices")],
 }
