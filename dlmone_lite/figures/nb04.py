@@ -178,3 +178,12 @@ def accuracies(ratio: Values, by_judge: Curves) -> style.Figure:
     ax.set(xlabel=style.RATIO, ylabel="share of right verdicts", ylim=(0.4, 1.03))
     style.log_axis(ax, list(ratio), [f"{r:.2g}" for r in ratio])
     return style.legend_beside(ax, at="upper left")
+
+
+def progress(density: Tensor, clouds: Mapping[int, Tensor]) -> style.Figure:
+    """Update -> the student's points (N, 2) over the data's density (n, n), a panel for each."""
+    fig, axes = style.canvas(1, len(clouds), height=2.7)
+    for ax, (update, points) in zip(axes, clouds.items()):
+        _plane(ax, density, f"update {update}")
+        ax.scatter(*points.T, s=9, color=style.GREEN, zorder=2)
+    return fig

@@ -1,1 +1,1 @@
-"""What the notebooks measure and show, behind names that read as sentences; `loops` are those to be written."""
+"""What the notebooks measure and show, behind names that read as sentences; `loops` are to be written."""

@@ -235,7 +235,7 @@ def test_every_exercise_is_asked_once_in_its_notebook_under_its_own_variable() -
 
 def telling(source: str) -> set[str]:
     """The lines of a solution that tell something, without spaces: no heads, imports, lone names."""
-    dull = ("def ", "import ", "from ", "for ", "#", "else", "return None")
+    dull = ("def ", "import ", "from ", "for ", "with ", "#", "else", "return None")
     lines = (line.strip() for line in source.splitlines())
     lines = (line.removeprefix("return ") for line in lines if not line.startswith(dull))
     return {short for line in lines if len(short := re.sub(r"\s", "", line)) >= 14}

@@ -65,7 +65,7 @@ class Notebook:
     def predictions(self) -> dict[str, str]:
         """Variables that wait for a guess, and the questions that they are asked."""
         asked = re.findall(r"^(\w+) = predict\((.*?)\)$", self.code, re.MULTILINE | re.DOTALL)
-        return {name: ast.literal_eval(f"({arguments},)")[0] for name, arguments in asked}
+        return {name: ast.literal_eval(f"({arguments.strip().rstrip(chr(44))},)")[0] for name, arguments in asked}
 
 
 def printed(output: dict) -> str:
