@@ -1,0 +1,90 @@
+"""What notebooks measure: small truths by hand, and that every lesson draws what it says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dlmone_lite import World, held_out_sources, load
+from dlmone_lite.exact import GaussianMixture
+from dlmone_lite.figures import style
+from dlmone_lite.lessons import nb01, nb02, nb04, nb07, nb09
+from dlmone_lite.schedule import Schedule
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """(alt text, numbers) of every figure that a lesson shows."""
+    found: list[tuple[str, str]] = []
+    monkeypatch.setattr(style, "show", lambda fig, alt, numbers="": found.append((alt, numbers)))
+    return found
+
+
+def test_a_walk_of_one_step_is_the_mean_and_of_many_a_sample() -> None:
+    points = torch.tensor([[3.0, 0.0], [-3.0, 0.0]], dtype=torch.float64)
+    two = GaussianMixture(points, torch.tensor([0.5, 0.5], dtype=torch.float64).log())
+    rng = torch.Generator().manual_seed(0)
+
+    def noise() -> torch.Tensor:
+        return torch.randn(200, 2, generator=rng, dtype=torch.float64)
+
+    one = nb01.walk(two, nb01.ancestral_step, noise, 1, Schedule())
+    assert one.abs().max() < 0.5
+    many = nb01.walk(two, nb01.ancestral_step, noise, 50, Schedule())
+    assert torch.allclose(many[:, 0].abs(), torch.tensor(3.0, dtype=torch.float64), atol=1e-3)
+    assert 0.35 < float((many[:, 0] > 0).double().mean()) < 0.65
+
+
+def test_words_drawn_independently_agree_as_often_as_by_hand() -> None:
+    ids, p = torch.tensor([[1, 2], [3, 4]]), torch.tensor([0.75, 0.25])
+    assert nb02.share_right(ids, p) == pytest.approx(0.75**2 + 0.25**2)
+    assert float(nb02.pair_error(torch.tensor(2.0), 1.0, 1.0)) == pytest.approx(0.1587, abs=1e-4)
+
+
+def test_the_space_of_the_paraphrases(
+    shown: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, teacher = World.load("paraphrase"), load("paraphrase-teacher")
+    sources = held_out_sources(world, 3)
+    space = nb02.Space(world, teacher, sources)
+    assert space.neighbours() > 0.5 and 1 < space.misreading(nb02.pair_error) < 2
+    clean = space.table[space.used]
+    apart = space.distance[space.used].scatter(1, space.used[:, None], torch.inf).amin(1)
+    assert torch.allclose(space.margins(clean, space.used), apart / 2, atol=1e-3), (
+        "half the way to the next word"
+    )
+    ids, p = space.candidates(sources[0])
+    for probability in space.readers(space.table[ids[:1]], 0.01, ids, p).values():
+        assert torch.equal(probability[0].argmax(-1), ids[0]), "without noise everybody reads"
+    space.mixtures()
+    assert 0 <= space.independent_words(nb02.share_right) < 0.05
+    assert (
+        len(shown) == 3 and "between its two bounds at every level and seed: True" in capsys.readouterr().out
+    )
+
+
+def test_what_the_gradient_does(shown: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert nb04.gradient_by_mu(range(2)) == 0.5
+    nb04.frozen_places()
+    assert capsys.readouterr().out.count("1e-5: True") == 2
+    view = nb04.two_pulls(torch.zeros(80, 80), 0.5, 500, "sid", 0)
+    assert "cosine 1.00" in view.readout and len(shown) == 1
+
+
+def test_a_table_without_rounding_collapses() -> None:
+    loose, _ = nb02.train_table(True, 0.0, seed=0)
+    kept, table = nb02.train_table(True, 1.0, seed=0)
+    assert loose[-1] < 0.1 * loose[0] and kept[-1] > 0.4 * kept[0]
+    assert torch.allclose(table.norm(dim=1), torch.full((24,), 4.0), atol=1e-4)
+
+
+def test_the_look_that_is_kept_and_the_interval_of_a_ratio() -> None:
+    rows = [
+        {"stage": 0, "step": 9, "tv": 0.0},
+        {"stage": 2, "step": 1, "tv": 0.2},
+        {"stage": 1, "step": 5, "tv": 0.2},
+    ]
+    assert nb07.best_look(rows) == (1, 5)
+    draws = [[0, 1]] * 90 + [[0, 0]] * 5 + [[1, 1]] * 5
+    assert nb09.ratio_interval([1.0, 2.0], [1.0, 1.0], draws) == (1.0, 2.0)
+    assert nb09.ratio_interval([1.0, 2.0], [1.0, 1.0], [[0, 1]] * 100) == (1.5, 1.5)
