@@ -45,8 +45,10 @@ def simplex(model: Denoiser) -> Denoiser:
 
 
 def one_hot(config: ModelConfig) -> Denoiser:
-    """A new network whose embeddings are the corners of the simplex, frozen, all at one distance."""
-    model = Denoiser(replace(config, embed_dim=config.vocab_size))
+    """A new network whose embeddings are the corners of the simplex, frozen, all at one distance; its output
+    is a distribution over words, because the space is wider than the network."""
+    shape = replace(config, embed_dim=config.vocab_size, output="softmax", evidence=False)
+    model = Denoiser(shape)
     model.words.data.copy_(torch.eye(config.vocab_size))
     model.words.requires_grad_(False)
     return model
@@ -169,7 +171,7 @@ def make(folder: Path, spec: Spec) -> trial.Record:
             seed_weights(spec.seed)
             if space == "one-hot":
                 model = one_hot(sized(SHAPE, teacher.codec))
-                run = TeacherRun(model, data, replace(config, rounding=0.0, prior=0.0))
+                run = TeacherRun(model, data, replace(config, loss="ce", rounding=0.0, prior=0.0))
                 found["teacher_seconds"], teacher.model = trial.train(run), run.result
                 far = (model.config.embed_dim / SHAPE.embed_dim) ** 0.5
                 settings = rescaled(settings, model.schedule, far)

@@ -13,6 +13,7 @@ NOTEBOOK = ROOT / "notebooks" / "03_teacher.ipynb"
 NEEDED = (
     "import torch\n",
     "teacher, _ = course(",
+    "guess_half = predict(",
     "open_choice, readable",
     "def fresh",
     "def follow",
@@ -24,7 +25,7 @@ NEEDED = (
 def names() -> dict[str, Any]:
     """What the cells that the panels need leave behind."""
     cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
-    found: dict[str, Any] = {"V": 0, "guess": None}
+    found: dict[str, Any] = {"V": 0}
     for source in [cell for cell in cells if any(piece in cell for piece in NEEDED)]:
         exec(source, found)
     return found

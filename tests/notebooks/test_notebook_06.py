@@ -15,17 +15,17 @@ from dlmone_lite.files import ROOT
 FOLDER = ROOT / "notebooks"
 NEEDED = {
     "06_degeneration": (
-        "import torch", "guess_validity = None", "kinds = {kind", "def said(", "def read(", "atlas_panel = Panel(",
+        "import torch", "guess_validity = predict(", "kinds = {kind", "def said(", "def read(", "atlas_panel = Panel(",
         "def draw(", "live = LivePanel(", "def train_from_atlas", "def visit(", "ward = Panel(",
     ),
     "07_two_stage_gpu": (
         "import torch", "arms = ", "SCORES = ", "class TwoStages", "def draw(", "live = LivePanel(",
     ),
     "08_steps_quality_diversity": (
-        "import torch", "= course(", "def write(", "BUDGETS = {", "def mbr(", "def one(", "panel = Panel(",
+        "import torch", "= course(", "def write(", "BUDGETS = {", "REFERENCES = ", "def my_mbr(", "def mbr(", "def one(", "panel = Panel(",
     ),
     "09_real_datasets": (
-        "import torch", "NETWORKS = {", 'OWN["', "folder = Path(", "PAIRS, PAD =", "def one_call(", "HOWS = {",
+        "import torch", "guess_pad = predict(", "NETWORKS = {", 'OWN["', "folder = Path(", "PAIRS, PAD =", "def one_call(", "HOWS = {",
         "SENTENCES = {", "panel = Panel(",
     ),
 }  # fmt: skip
