@@ -16,6 +16,7 @@ from dlmone_lite.cli import (
     doctor,
     evaluate,
     generate,
+    page,
     scores,
     sharpen,
     sweep,
@@ -26,7 +27,7 @@ from dlmone_lite.cli.options import check_files
 from dlmone_lite.errors import Diverged, InputError
 from dlmone_lite.training import processes
 
-COMMANDS = (demo, generate, evaluate, train, sharpen, distill, world, sweep, scores, bench, doctor)
+COMMANDS = (demo, generate, evaluate, train, sharpen, distill, world, sweep, scores, bench, page, doctor)
 ABOUT = "One-step diffusion language models: train a teacher, distil it, measure it against an exact truth."
 EPILOG = """example: python -m dlmone_lite demo
 Every command explains itself: python -m dlmone_lite COMMAND --help"""

@@ -28,7 +28,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 # each other, but not in a circle. The method's own files are rooms of one file each, flat at the top.
 ROOMS = """
     errors tweedie schedule text sid files training rounding corpora model exact sample teacher distill variants
-    checkpoints generation evaluation lab beyond jobs figures panels lessons exercises maintain cli __main__
+    checkpoints generation evaluation lab beyond jobs figures panels lessons exercises page maintain cli __main__
 """.split()
 # The method, in the order in which it is best read; `text` is where words become embeddings' ids.
 CORE = "schedule tweedie text exact model rounding sample teacher sid distill".split()

@@ -1,0 +1,1 @@
+"""One HTML file that shows the course's idea without an installation: two networks run in the browser."""
