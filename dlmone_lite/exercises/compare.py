@@ -54,7 +54,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         return
 
     def stop(*_: object) -> None:
-        raise TimeoutError(f"it did not come back within {seconds:g} seconds; is there a loop without an end?")
+        raise TimeoutError(f"it did not come back within {seconds:g} seconds; does a loop never end?")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)

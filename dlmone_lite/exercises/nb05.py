@@ -250,7 +250,7 @@ def _check_distil(answer: Any) -> None:
                 sign=-1.0
             ),
             "Divide each row by w, the mean of |x_g - f_phi|, without gradient.": _distil(w=False),
-            "The difference of the scores gets a gradient: compute them, and w, under torch.no_grad().": _distil(
+            "The scores' difference gets a gradient: compute it, and w, under torch.no_grad().": _distil(
                 opened=True
             ),
             **on_psi,

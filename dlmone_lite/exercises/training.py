@@ -1,4 +1,4 @@
-"""Checks of training steps that a learner writes: run on small networks, compared by where the weights end."""
+"""Checks of training steps that a learner writes: run on small networks, judged by where weights end."""
 
 from __future__ import annotations
 

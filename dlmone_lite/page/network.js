@@ -232,7 +232,8 @@ class Sampler {
   // More than 40 do not fit there and lie evenly in t.
   times(steps) {
     const { ratio, T } = this.levels;
-    if (steps > 40) return Array.from({ length: steps + 1 }, (_, i) => Math.round(T * (1 - i / steps)));
+    const even = y => Math.round(y) - (Math.round(y) - y === 0.5 ? Math.round(y) % 2 : 0); // as Python rounds
+    if (steps > 40) return Array.from({ length: steps + 1 }, (_, i) => even(T * (1 - i / steps)));
     const at = level => {
       let best = 1;
       for (let t = 1; t <= T; t++) {

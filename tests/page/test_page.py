@@ -95,9 +95,17 @@ def test_both_write_and_the_student_at_once(opened: Any) -> None:
     texts = opened.evaluate(script, [source, 40])
     support = world.support(source)
     assert sum(text in support for text in texts) > 28 and len(set(texts) & set(support)) > 2
-    script = "([source, seed]) => { let last; for (last of sampler.teacher.many(source, 16, seed)); return last.text; }"
+    script = """([source, seed]) => {
+        let last;
+        for (last of sampler.teacher.many(source, 16, seed));
+        return last.text;
+    }"""
     assert sum(opened.evaluate(script, [source, seed]) in support for seed in range(6)) >= 5
-    script = "source => { const began = performance.now(); sampler.student.one(source, 1490, 1, 0); return performance.now() - began; }"
+    script = """source => {
+        const began = performance.now();
+        sampler.student.one(source, 1490, 1, 0);
+        return performance.now() - began;
+    }"""
     assert min(opened.evaluate(script, source) for _ in range(3)) < 1000, "milliseconds for a sentence"
     opened.wait_for_selector("#by-student .line >> nth=4")
     assert "1 call" in opened.inner_text("#by-student")
@@ -109,10 +117,7 @@ def test_the_weights_are_the_exact_posterior(opened: Any) -> None:
     source = next(iter(opened.evaluate("DATA.supports")))
     exact = ExactDenoiser(world.support, teacher.codec, teacher.model.embedding(), teacher.model.schedule)
     for t in (1500, 1900, 1960):
-        opened.evaluate(
-            "t => { const s = document.getElementById('t'); s.value = t; s.dispatchEvent(new Event('input')); }",
-            t,
-        )
+        opened.evaluate("t => { $('t').value = t; $('t').dispatchEvent(new Event('input')); }", t)
         shown = [float(text) for text in opened.locator("#weights .number").all_inner_texts()]
         alpha, sigma = teacher.model.schedule(t)
         x_t = alpha * exact.mixture(source).means[known["true"]] + sigma * torch.tensor(known["noise"])
