@@ -9,7 +9,7 @@ from typing import Any
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.figures.style import escape
-from dlmone_lite.panels.panel import LOG_HEIGHT, VIEW_HEIGHT, Controls, Frame, View
+from dlmone_lite.panels.panel import LOG_HEIGHT, VIEW_HEIGHT, Controls, Frame, View, projecting
 from dlmone_lite.training.run import Evaluate, Run, Step
 
 
@@ -52,7 +52,8 @@ class LivePanel(Frame):
         super().__init__(title, {**self.coefficients, **self.setup}, buttons, height)
         self._log = ipywidgets.HTML(layout={"height": f"{LOG_HEIGHT}px", "overflow": "auto"})
         self._task: asyncio.Task | None = None
-        self.box.children = (*self.box.children, self._log)
+        if not projecting():  # the log is for the desk
+            self.box.children = (*self.box.children, self._log)
         self._renew()
 
         self._start.on_click(lambda _: self.start())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 CONTROL = {"style": {"description_width": "130px"}, "layout": {"width": "400px"}}
 VIEW_HEIGHT, LOG_HEIGHT = 440, 66  # pixels; fixed, so that the page does not jump while a figure is replaced
 Controls = Mapping[str, "ValueWidget"]  # by the names of what they set
+
+# Projector mode: set this environment variable to 1 before a panel is made. Controls stand beside the figure,
+# text is large, and nothing is higher than a projected page at 150 percent.
+PROJECTOR = "DLMONE_PROJECTOR"
+PROJECTED = {"height": 480, "view": 270, "text": 20, "controls": 250}  # pixels
+STYLE = """<style>.dlmone-projected {{ max-height: {height}px; overflow: auto; }}
+.dlmone-projected, .dlmone-projected * {{ font-size: {text}px !important; }}
+.dlmone-projected img {{ max-height: {view}px; width: auto; }}
+.dlmone-projected .dlmone-readout {{ max-height: 84px; overflow: auto; line-height: 1.3; }}
+.dlmone-projected .widget-button {{ width: auto; height: auto; line-height: 1.6; }}</style>"""
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,11 @@ def switch(label: str, value: bool = False) -> ValueWidget:
     return _control("Checkbox", label, value=value)
 
 
+def projecting() -> bool:
+    """Whether panels are made for a projector."""
+    return os.environ.get(PROJECTOR, "0") not in ("", "0")
+
+
 class Frame:
     """Title, controls, view and readout in a box; the base of both kinds of panel.
 
@@ -80,12 +96,34 @@ class Frame:
         self._quiet = False  # whether changes of controls are to stay without an answer
         self._view = ipywidgets.HTML(layout={"height": f"{height}px", "overflow": "auto"})
         self._readout = ipywidgets.HTML()
-        wraps = {"flex_flow": "row wrap"}  # side by side, and below each other where the page is narrow
-        rows = ipywidgets.HBox([*self.controls.values(), *buttons], layout=wraps)
         self._title = f"<b>{escape(title)}</b>"
-        parts = [ipywidgets.HTML(self._title), rows, self._view, self._readout]
+        parts = self._projected(buttons) if projecting() else self._stacked(buttons)
         self.box = ipywidgets.VBox(parts, layout={"border": f"1px solid {GREY}", "padding": "8px"})
         self.box.add_class("dlmone-panel")
+        if projecting():
+            self.box.add_class("dlmone-projected")
+
+    def _stacked(self, buttons: list[Any]) -> list[Any]:
+        """Title, controls, view and readout, one below the other."""
+        import ipywidgets
+
+        wraps = {"flex_flow": "row wrap"}  # side by side, and below each other where the page is narrow
+        rows = ipywidgets.HBox([*self.controls.values(), *buttons], layout=wraps)
+        return [ipywidgets.HTML(self._title), rows, self._view, self._readout]
+
+    def _projected(self, buttons: list[Any]) -> list[Any]:
+        """The same for a projector: controls and buttons in a column beside view and readout."""
+        import ipywidgets
+
+        wide = f"{PROJECTED['controls']}px"
+        for control in self.controls.values():
+            control.layout.width, control.style.description_width = wide, "initial"
+        column = {"flex": f"0 0 {PROJECTED['controls'] + 16}px", "max_height": "400px", "overflow": "auto"}
+        left = ipywidgets.VBox([*self.controls.values(), *buttons], layout=column)
+        self._view.layout.height = f"{PROJECTED['view']}px"
+        right = ipywidgets.VBox([self._view, self._readout], layout={"flex": "1 1 auto", "min_width": "0"})
+        title = ipywidgets.HTML(STYLE.format(**PROJECTED) + self._title)
+        return [title, ipywidgets.HBox([left, right])]
 
     @property
     def values(self) -> dict[str, Any]:

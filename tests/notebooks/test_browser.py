@@ -296,6 +296,39 @@ def test_good_panels_pass(lab: tuple[Path, str], browser: Browser) -> None:
     check_notebook(Visit(browser, lab[1] + write_notebook(lab[0], "good", PANEL, "", *GOOD)))
 
 
+PROJECTED = """import os
+os.environ["DLMONE_PROJECTOR"] = "1"
+from dlmone_lite.figures import style
+from dlmone_lite.panels.panel import Panel, View, choice, slider, switch
+def compute(t, name, on):
+    fig, (ax,) = style.canvas(height=4.6)
+    ax.plot([0, t], [0, 1])
+    return View(style.html(fig, "a line"), f"t {t} | {name} | {on} | " + "some more words " * 8)
+controls = {"t": slider("noise step t", 1, 2000, 1500), "name": choice("source", ["a", "b"]), "on": switch("on")}
+Panel("For a hall", controls, compute, height=610)"""
+
+
+def test_a_projected_panel_fits_on_the_page(lab: tuple[Path, str], browser: Browser) -> None:
+    """1280 x 720 pixels at 150 percent are 853 x 480."""
+    visit = Visit(browser, lab[1] + write_notebook(lab[0], "projected", PROJECTED))
+    page = visit.page
+    page.set_viewport_size({"width": 853, "height": 480})
+    try:
+        visit.run_all()
+        page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+        check_panels(page)
+        panel = page.locator(".dlmone-panel").first
+        box, text = panel.bounding_box(), panel.locator(".dlmone-readout").first
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SHOTS / "projected.png")
+        assert box["height"] <= 480 and page.locator(".dlmone-projected img").first.bounding_box()["height"] > 150
+        assert text.evaluate("e => getComputedStyle(e).fontSize") == "20px"
+        left, image = (panel.locator(what).first.bounding_box() for what in ("select", "img"))
+        assert left["x"] + left["width"] <= image["x"] + 1, "controls stand beside the figure"
+    finally:
+        visit.close()
+
+
 @pytest.mark.parametrize("fault", [*FAULTS, "no_panel"])
 def test_planted_fault_is_caught(
     lab: tuple[Path, str], browser: Browser, fault: str, monkeypatch: pytest.MonkeyPatch

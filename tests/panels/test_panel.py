@@ -6,7 +6,7 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.panels.panel import Panel, View, choice, log_slider, slider, switch
+from dlmone_lite.panels.panel import PROJECTOR, Panel, View, choice, log_slider, slider, switch
 
 
 def compute(t: int, level: float, schedule: str, clamp: bool) -> View:
@@ -93,3 +93,16 @@ def test_controls_know_their_kind() -> None:
     level = log_slider("level", 0.01, 10, 0.1)
     assert (level.min, level.max, level.value) == pytest.approx((-2, 1, 0.1))
     assert choice("c", ["a", "b"], "b").value == "b" and choice("c", {"text": 3}).value == 3
+
+
+def test_a_projected_panel_has_its_controls_beside_the_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = make_panel()
+    monkeypatch.setenv(PROJECTOR, "1")
+    panel = make_panel()
+    assert panel.readout == plain.readout and panel.set(t=7) == plain.set(t=7)
+    title, row = panel.box.children
+    left, right = row.children
+    assert list(panel.controls.values()) == list(left.children)[:4] and len(right.children) == 2
+    assert "20px" in title.value and "480px" in title.value
+    monkeypatch.setenv(PROJECTOR, "0")
+    assert len(make_panel().box.children) == 4
