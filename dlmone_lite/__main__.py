@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from dlmone_lite.cli import (
+    assignment,
     bench,
     demo,
     distill,
@@ -27,7 +28,8 @@ from dlmone_lite.cli.options import check_files
 from dlmone_lite.errors import Diverged, InputError
 from dlmone_lite.training import processes
 
-COMMANDS = (demo, generate, evaluate, train, sharpen, distill, world, sweep, scores, bench, page, doctor)
+COMMANDS = (demo, generate, evaluate, train, sharpen, distill, world, sweep, scores, bench, page)
+COMMANDS += (assignment, doctor)
 ABOUT = "One-step diffusion language models: train a teacher, distil it, measure it against an exact truth."
 EPILOG = """example: python -m dlmone_lite demo
 Every command explains itself: python -m dlmone_lite COMMAND --help"""

@@ -35,12 +35,8 @@ class Box:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         widget = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        html = f"<div>{self.text}</div>"
-        return {
-            "text/plain": repr(self),
-            "text/html": html,
-            "application/vnd.jupyter.widget-view+json": widget,
-        }
+        kinds = ("text/plain", "text/html", "application/vnd.jupyter.widget-view+json")
+        return dict(zip(kinds, (repr(self), f"<div>{self.text}</div>", widget), strict=True))
 
 
 def button(label: str, act: Callable[[], None], **settings: Any) -> Any:

@@ -17,7 +17,7 @@ from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.exercises.compare import CHECKS, Check, Wrong
 
 # One exercise in nbNN.md: "## 01.1 `variable`", or "## 01.a b" for a question and its right letter; the task;
-# items "- key: text", where the key is hint, right or a wrong letter; the solution.
+# items "- key: text", where the key is aim, time, hint, right or a wrong letter; the solution.
 HEAD = re.compile(r"^## (\S+) (\S+)$", re.MULTILINE)
 ITEM = re.compile(r"^- (\w+): ", re.MULTILINE)
 
@@ -36,6 +36,13 @@ class Exercise:
     solution: str
     hints: tuple[str, ...]
     praise: str
+    aim: str = ""  # what one learns; questions have neither aim nor time
+    time: str = ""  # "10 minutes, core"; the levels are warm-up, core, stretch
+
+    @property
+    def minutes(self) -> int:
+        """How long it takes; a question takes one minute."""
+        return int(self.time.split()[0]) if self.time else 1
 
 
 def check_letter(right: str, feedback: Mapping[str, str], answer: Any) -> None:
@@ -55,8 +62,8 @@ def _exercise(name: str, key: str, body: str) -> Exercise:
     praise = f"Right: {dict(texts)['right']}"
 
     if key.startswith("`"):
-        solution = code.partition("```")[0]
-        return Exercise(name, task, CHECKS[name], key.strip("`"), solution, hints, praise)
+        solution, (aim, time) = code.partition("```")[0], (dict(texts)["aim"], dict(texts)["time"])
+        return Exercise(name, task, CHECKS[name], key.strip("`"), solution, hints, praise, aim, time)
     feedback = {letter: text for letter, text in texts if letter not in ("hint", "right")}
     check = partial(check_letter, key, feedback)
     return Exercise(name, task, check, "answer", f"answer = {key!r}", hints, praise)

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from dlmone_lite.beyond.catalogue import PAST_THE_PAPER
 from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.evaluation import published
 from dlmone_lite.evaluation.published import TASKS, network
@@ -147,6 +148,22 @@ def divergences(folder: Path) -> Rows:
             wrong = cell(1 - fmean(m["validity"] for m in finals))
             head = [runs[0]["spec"]["group"], arm, str(nfe), str(len(finals))]
             yield [*head, validity, wrong, right, excess, covered, seconds]
+
+
+def past_the_paper(folder: Path) -> Rows:
+    """Every arm of the sweeps past the paper, with the fewest calls and with the most."""
+    yield ["sweep", "runs", "NFE", "seeds", "validity", "excess", "coverage"]
+    for sweep in PAST_THE_PAPER:
+        groups: dict[str, list[Record]] = defaultdict(list)
+        for record in read_records(folder / shipped(sweep).name):
+            groups[record["spec"]["group"]].append(record)
+        for group, records in groups.items():
+            for arm, runs in group_by_arm(records).items():
+                whole = [run for run in runs if run["final"]]  # the others diverged
+                calls = [m["nfe"] for m in whole[0]["final"]]
+                for nfe in sorted({min(calls), max(calls)}):
+                    finals = [next(m for m in run["final"] if m["nfe"] == nfe) for run in whole]
+                    yield [sweep, f"{group}: {arm}", str(nfe), str(len(finals)), *_over_seeds(finals)]
 
 
 def above_bayes(floors: Sequence[Record]) -> Rows:

@@ -56,6 +56,7 @@ def tables(folder: Path = RUNS) -> dict[str, Table]:
         "stages": results.stages(folder),
         "divergences": results.divergences(folder),
         "laboratory": results.laboratory(folder),
+        "beyond": results.past_the_paper(folder),
         "real": results.real(rows),
         "kept": results.kept(rows),
         "speed": results.speed(records["speed"]),

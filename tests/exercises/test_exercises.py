@@ -206,7 +206,9 @@ def test_a_loop_without_an_end_is_stopped_and_its_line_named(
 
     out = said(capsys, "10.1", never)
     assert "did not come back within 0.2 seconds" in out and "(line " in out
-    assert said(capsys, "10.1", lambda logits: -logits.mean()).startswith("10.1: Right"), "the timer is off again"
+    assert said(capsys, "10.1", lambda logits: -logits.mean()).startswith("10.1: Right"), (
+        "the timer is off again"
+    )
 
 
 def test_names_are_unique_and_found() -> None:

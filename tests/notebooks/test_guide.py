@@ -9,7 +9,7 @@ names. In a section
 - `NN.a`: b is the right letter, `name`: "value" a prediction and what the outputs reveal, `solution("NN.1")`
   an exercise; all of the notebook, none missing;
 - no other code.
-Elsewhere code occurs in the README, the notebooks or the package, or is a path; **words.** with a full stop
+Elsewhere code occurs in the README, the notebooks or the package, or is a path or a command; **words.** with a full stop
 are a lead-in, others as above. Plans are tables whose minutes join up to the number that stands above them.
 
 NOTATION.md: each row of a table has `file.py: name`, defined in that file, and a line of that definition.
@@ -18,6 +18,8 @@ NOTATION.md: each row of a table has `file.py: name`, defined in that file, and 
 from __future__ import annotations
 
 import ast
+import contextlib
+import importlib.util
 import json
 import re
 from collections.abc import Iterator
@@ -26,6 +28,8 @@ from pathlib import Path
 
 import pytest
 
+from dlmone_lite.__main__ import parser
+from dlmone_lite.errors import InputError
 from dlmone_lite.exercises import kinds
 from dlmone_lite.exercises.ask import seal
 from dlmone_lite.files import ROOT
@@ -65,7 +69,9 @@ class Notebook:
     def predictions(self) -> dict[str, str]:
         """Variables that wait for a guess, and the questions that they are asked."""
         asked = re.findall(r"^(\w+) = predict\((.*?)\)$", self.code, re.MULTILINE | re.DOTALL)
-        return {name: ast.literal_eval(f"({arguments.strip().rstrip(chr(44))},)")[0] for name, arguments in asked}
+        return {
+            name: ast.literal_eval(f"({arguments.strip().rstrip(chr(44))},)")[0] for name, arguments in asked
+        }
 
 
 def printed(output: dict) -> str:
@@ -129,11 +135,24 @@ def of_section(number: str, section: str, notebook: Notebook) -> Iterator[str]:
     yield from (f"unchecked code {c}" for c in re.findall(r"`([^`]+)`", rest) if c not in fine)
 
 
+def is_command(code: str) -> bool:
+    """Whether `python -m ...` names a module that is there and, if it is the kit, options that it has."""
+    words = code.split()
+    if words[:2] != ["python", "-m"] or importlib.util.find_spec(words[2]) is None:
+        return False
+    if words[2] == "dlmone_lite":
+        with contextlib.suppress(InputError):
+            return bool(parser().parse_args(words[3:]))
+        return False
+    return True
+
+
 def elsewhere(text: str) -> Iterator[str]:
     """Complaints about the parts that belong to no notebook."""
     for code in re.findall(r"`([^`]+)`", text):
         path = code.removeprefix("git checkout -- ")
-        if code != "≈" and code not in ALL_CODE and not (ROOT / path).exists():
+        known = code in ALL_CODE or (ROOT / path).exists() or is_command(code)
+        if code != "≈" and not known:
             yield f"unknown code {code}"
     for bold in re.findall(r"\*\*([^*]+)\*\*", text):
         if not bold.endswith(".") and bold not in ALL_LABELS:
@@ -236,14 +255,15 @@ MISTAKES = [  # what stands there, what is put in its place, what must be compla
     ("≈ 91 of 100", "≈ 96 of 100", "00: ≈ 96 is in no output"),
     ("≈ 91 of 100", "≈ many of 100", "≈ without a number"),
     ("out section 3", "out section 33", "01: there is no section 33"),
-    ("`04.b`: c", "`04.b`: a", "04.b is not a"),
-    ("`04.b`: c", "", "04: questions: "),
+    ("`04.b`: b", "`04.b`: a", "04.b is not a"),
+    ("`04.b`: b", "", "04: questions: "),
     ('`solution("05.3")`', '`solution("05.4")`', "05: exercises: "),
     ('`guess_mu`: "0.5"', '`guess_mu`: "0.7"', "guess_mu: the outputs do not reveal 0.7"),
     ('`guess_half`: "1.4".', "", "02: predictions: "),
     ("one linear head on", "one linear `hat` on", "05: unchecked code hat"),
     ("`DLMONE_BUDGET=full`", "`DLMONE_BUGDET=full`", "unknown code DLMONE_BUGDET=full"),
     ("lie in `data/`", "lie in `dates/`", "unknown code dates/"),
+    ("dlmone_lite assignment 04", "dlmone_lite assign 04", "unknown code python -m dlmone_lite assign 04"),
     ("**Reset** brings", "**Restart** brings", "no panel has 'Restart'"),
     ("| 12–20 |", "| 13–20 |", "minutes do not join up to 50"),
     ("| 45–50 | 06 |", "| 45–50 | 16 |", "no notebook 16"),
@@ -271,3 +291,18 @@ SLIPS = [
 def test_a_planted_mistake_in_the_notation_is_named(old: str, new: str, complaint: str) -> None:
     assert old in NOTATION, "the sheet has changed: plant another mistake"
     assert any(complaint in line for line in notation(NOTATION.replace(old, new, 1)))
+
+
+EXERCISES = [
+    exercise for number in kinds.numbers() for exercise in kinds.of_notebook(number).values() if exercise.time
+]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+def test_notebook_and_guide_tell_how_long_an_exercise_takes(exercise: kinds.Exercise) -> None:
+    (path,) = FOLDER.glob(f"{exercise.name[:2]}_*.ipynb")
+    assert re.fullmatch(r"\d+ minutes, (warm-up|core|stretch)", exercise.time)
+    told = f"Exercise {exercise.name} · {exercise.time}"
+    assert Notebook(path).text.count(told) == 1, f"{path.name} should announce {told!r}"
+    level = exercise.time.partition(", ")[2]
+    assert f"| {exercise.name} | {exercise.minutes} | {level} | {exercise.aim} |" in GUIDE.splitlines()
