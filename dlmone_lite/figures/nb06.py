@@ -75,21 +75,22 @@ def factor(rows: Sequence[tuple[str, Mapping[str, Curves]]]) -> style.Figure:
     return style.legend_below(fig, axes[0], columns=2)
 
 
-def outcome(curves: Runs, support: Shares, counts: Sequence[Mapping[str, int]], samples: int) -> style.Figure:
-    """A run's end. Left: quality and diversity by update. Right: how often it writes each right sentence of
-    one source, `counts` of `samples` per seed, beside the exact probability."""
+def outcome(curves: Runs, chosen: int, support: Shares, counts: Mapping[str, int]) -> style.Figure:
+    """A recorded run's end. Left: quality and diversity by update, thick for the chosen run, thin for others.
+    Right: how often it writes each right sentence of one source, by its `counts`, beside the probability."""
     places = [(0.06, 0.15, 0.33, 0.75), (0.65, 0.15, 0.34, 0.75)]
     fig, (left, right) = style.canvas(1, 2, height=3.5, places=places)
     tenths = (0, 0.2, 0.4, 0.6, 0.8, 1)  # ticks that need not be found, while a slider waits
 
     for (score, title), look in zip(PAIR, LOOKS):
-        style.fan(left, *curves[score], look, title)
+        updates, runs = curves[score]
+        style.fan(left, updates, runs, look, title, middle=runs[chosen])
     last = curves["validity"][0][-1]
     left.set(xlabel="update", ylim=(-0.03, 1.06), title="One step, held-out sources")
     left.set(xticks=range(0, last + 1, max(1, last // 4)), yticks=tenths)
     left.legend(loc="lower left", **style.PLAIN)
 
-    shares = {name: fmean(own.get(name, 0) / samples for own in counts) for name in support}
+    shares = {name: counts.get(name, 0) / sum(counts.values()) for name in support}
     style.share_bars(right, support, shares, [style.wrap(name, 24) for name in support])
     right.set(xticks=tenths, title="What it writes for one source")
     right.legend(loc="lower right", **style.PLAIN)

@@ -52,9 +52,10 @@ def test_factor_draws_a_dot_for_each_seed() -> None:
 
 def test_outcome_draws_shares_beside_probabilities_and_the_rest_last() -> None:
     support = {"a b ?": 0.75, "b a ?": 0.25}
-    counts = [{"a b ?": 8, "slip": 2}, {"a b ?": 4, "b a ?": 6}]
-    fig = figures.outcome({"validity": CURVES, "coverage": CURVES}, support, counts, 10)
-    right = fig.axes[1]
+    counts = {"a b ?": 6, "b a ?": 3, "slip": 1}
+    fig = figures.outcome({"validity": CURVES, "coverage": CURVES}, 1, support, counts)
+    left, right = fig.axes
+    assert line(left, "validity: quality")[1] == CURVES[1][1], "the thick line is the chosen run's"
     assert [bar.get_width() for bar in right.patches] == pytest.approx([0.6, 0.3, 0.1])
     assert line(right, "exact probability")[0] == [0.75, 0.25]
 
