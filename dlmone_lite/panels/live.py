@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -163,12 +165,19 @@ class LivePanel(Frame):
                 if time.monotonic() - self._drawn > 0.5:
                     self._redraw()
                 await asyncio.sleep(0)  # lets the kernel handle messages from the sliders and Stop
+                self._heed_interrupts()
         except Exception as error:  # such as Diverged; shown where the figure was
             self._task = None
             self._redraw()
             self.complain(error)
         else:
             self._finish("paused; Start goes on" if self.run.step < self.run.total else "finished")
+
+    def _heed_interrupts(self) -> None:
+        """Make the kernel's interrupt stop this panel: a kernel between two cells ignores it otherwise."""
+        idle = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        if idle and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, lambda *_: self.stop())  # without effect when nothing runs
 
     def reset(self) -> None:
         """Make a fresh run, with all controls at their first settings."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
+from jupyter_client.manager import start_new_kernel
 
 from dlmone_lite.errors import InputError
 from dlmone_lite.panels.live import LivePanel
@@ -218,3 +219,52 @@ def test_an_error_of_a_control_is_shown() -> None:
     assert not panel.error and "seed 4" in panel.readout
     panel.controls["lr"].value = 3.0
     assert "no lr of 3" in panel.error
+
+
+IN_A_KERNEL = """
+import time
+from types import SimpleNamespace
+from dlmone_lite.panels.live import LivePanel
+from dlmone_lite.panels.panel import View, slider
+from dlmone_lite.training.run import Step
+
+class Slow:
+    step, total = 0, 10_000
+    def __init__(self):
+        self.config = SimpleNamespace(mu=1.0)
+    def advance(self, evaluate):
+        time.sleep(0.01)
+        self.step += 1
+        return Step(self.step, {}, {}, 0.1, 0.0, 0, None)
+
+panel = LivePanel("Train", {"mu": slider("mu", 0.0, 2.0, 1.0, 0.1)}, Slow, lambda history, run: View("", ""))
+"""
+
+
+def test_the_kernels_interrupt_stops_it_and_leaves_the_kernel_alive() -> None:
+    manager, client = start_new_kernel(kernel_name="python3")
+    said: list[str] = []
+
+    def run(code: str) -> None:
+        def heard(message: dict) -> None:
+            said.append(message["content"].get("text", "") if message["msg_type"] == "stream" else "")
+
+        reply = client.execute_interactive(code, timeout=60, output_hook=heard)
+        assert reply["content"]["status"] == "ok", reply["content"]
+
+    try:
+        run(IN_A_KERNEL)
+        run("panel.start()")
+        time.sleep(0.5)
+        manager.interrupt_kernel()
+        time.sleep(0.2)
+        run("print(panel.running, panel.log[-1].partition(': ')[2])")
+        assert "".join(said).split() == ["False", "stopped"]
+        manager.interrupt_kernel()  # nothing runs: nothing happens
+        run("panel.start()")
+        time.sleep(0.3)
+        run("print(panel.running); panel.stop()")
+        assert "".join(said).split()[2:] == ["True"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
