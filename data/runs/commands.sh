@@ -49,12 +49,23 @@ python -m dlmone_lite distill --world paraphrase --teacher runs/quick-teacher-1.
 python -m dlmone_lite distill --world paraphrase --teacher runs/quick-teacher-2.safetensors --seed 2 --warm-start 1000 --set0 samples=32 --time-to .84 --eval-every 100 --eval-sources 64 --out runs/quick-student-2.safetensors --json data/runs/paraphrase-time-student-seed2.json
 
 # The laboratory's sweeps
+python -m dlmone_lite sweep anchors
 python -m dlmone_lite sweep cause
 python -m dlmone_lite sweep clinic
 python -m dlmone_lite sweep coefficients
 python -m dlmone_lite sweep divergences
+python -m dlmone_lite sweep diversity
+python -m dlmone_lite sweep embeddings
 python -m dlmone_lite sweep healthy
+python -m dlmone_lite sweep masked
+python -m dlmone_lite sweep noise
+python -m dlmone_lite sweep samplers
+python -m dlmone_lite sweep several-calls
+python -m dlmone_lite sweep spaces
 python -m dlmone_lite sweep stages
+python -m dlmone_lite sweep teacher-free
+python -m dlmone_lite sweep teachers
+python -m dlmone_lite sweep transfer
 python -m dlmone_lite sweep treatments
 
 # Real text: the networks

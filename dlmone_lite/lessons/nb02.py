@@ -54,9 +54,8 @@ class Space:
 
     def neighbours(self) -> float:
         """Draw the cosines of words by slot -> share of words whose nearest neighbour is of their slot."""
-        slots = {
-            s: [self.words.ids(w)[0] for w in own] for s, own in self.world.slots.items() if s != "duration"
-        }
+        named = ((s, own) for s, own in self.world.slots.items() if s != "duration")
+        slots = {s: [self.words.ids(w)[0] for w in own] for s, own in named}
         slots["grammar"] = self.words.ids("how what who which is can do the a in for")
         order = sum(slots.values(), [])
         home = torch.tensor([i for i, group in enumerate(slots.values()) for _ in group])
@@ -73,12 +72,11 @@ class Space:
         random = [cosines_of(torch.randn(self.table.shape, generator=rng(seed))) for seed in range(3)]
         inside, outside = cosine[alike & other & content], cosine[~alike]
         samples = {"same slot": inside, "different groups": outside, "random points": random[0][0][other]}
-        alt = "Left: cosines of words ordered by slot, bright blocks along the diagonal. "
-        alt += "Right: their densities; "
+        alt = "Left: cosines of words ordered by slot, bright blocks along the diagonal. Right: densities; "
         alt += "the pairs of one slot lie far to the right of the others, random points are centred on 0."
         numbers = f"mean cosine: same slot {inside.mean():.2f}, different groups {outside.mean():.2f}"
-        named = [(slot, len(group)) for slot, group in slots.items()]
-        style.show(figures.cosines(cosine, named, samples), alt, numbers)
+        sizes = [(slot, len(group)) for slot, group in slots.items()]
+        style.show(figures.cosines(cosine, sizes, samples), alt, numbers)
         for word in ("paris", "doctor", "french"):
             if word in self.words.words:
                 near = (self.table @ self.table[self.words.ids(word)[0]]).argsort(descending=True)[1:5]
@@ -101,12 +99,9 @@ class Space:
         own = [torch.stack([self.margins(self.table[i] + r * e, i) for r in ratios]) for e in eps]
         margin = torch.stack(own)  # (seeds, levels, N)
         misread = (margin < 0).float().mean(-1)  # (seeds, levels)
-        tail = error_of_a_pair(
-            self.distance[self.used][None], 1.0, ratios[:, None, None]
-        )  # (levels, used, V)
-        tail = tail.scatter(
-            2, self.used[None, :, None].expand(len(ratios), -1, -1), 0.0
-        )  # not against itself
+        tail = error_of_a_pair(self.distance[self.used][None], 1.0, ratios[:, None, None])
+        itself = self.used[None, :, None].expand(len(ratios), -1, -1)
+        tail = tail.scatter(2, itself, 0.0)  # (levels, used, V)
         upper, lower = tail.sum(-1).clamp(max=1).mean(-1), tail.amax(-1).mean(-1)
 
         measured = misread.mean(0)
@@ -114,11 +109,8 @@ class Space:
         step = (0.5 - measured[k - 1]) / (measured[k] - measured[k - 1])
         half = (ratios[k - 1] + step * (ratios[k] - ratios[k - 1])).item()
         spread = margin.quantile(QUANTILES, -1).mean(1)  # (3, levels)
-        alt = "Left: the margin of the right word falls with noise and crosses zero above "
-        alt += "sigma/alpha 1. Right: "
-        alt += (
-            "the share of misread words rises steeply, between the nearest word's curve and the union bound."
-        )
+        alt = "Left: the margin of the right word falls with noise and crosses zero above sigma/alpha 1. "
+        alt += "Right: misread words rise steeply, between the nearest word's curve and the union bound."
         nearest = self.distance[self.used].scatter(1, self.used[:, None], torch.inf).amin(1)
         numbers = f"median distance to the nearest word {nearest.median():.1f}; half misread at {half:.1f}"
         style.show(figures.misreading(ratios, spread, measured, upper, lower), alt, numbers)
@@ -181,12 +173,8 @@ class Space:
         }
         clock = [(r, self.schedule.at_ratio(r)) for r in (0.5, 1, 2, 4, 8, 16)]
         shown = [self.words.words[i] for i in ids[0, :end]]
-        alt = (
-            "Above: margins against noise; a word's falls below zero long before the sentence's. Below: for "
-        )
-        alt += (
-            "each word the noise up to which it is decided: least alone, more with the source, most with all."
-        )
+        alt = "Above: margins against noise; a word's is below zero long before the sentence's. Below: the "
+        alt += "noise up to which each word is decided: least alone, more with the source, most with all."
         medians = ", ".join(f"{name} {values[:end].median():.1f}" for name, values in level.items())
         fig = figures.when_decided(self.noise_levels, bands, shown, level, clock)
         style.show(fig, alt, f"“{target}”: median level: {medians}")
@@ -223,9 +211,8 @@ class Space:
     def independent_words(self, share_of: Callable[[Tensor, Tensor], float]) -> float:
         """Print what becomes of words that are drawn independently -> the mean share of right sentences."""
         shares = [share_of(*self.candidates(name)) for name in self.sources]
-        averages = [
-            (p[:, None, None] * self.table[ids]).sum(0) for ids, p in map(self.candidates, self.sources)
-        ]
+        answers = map(self.candidates, self.sources)
+        averages = [(p[:, None, None] * self.table[ids]).sum(0) for ids, p in answers]
         means = [self.words.text(self.model.round(average).tolist()) for average in averages]
         print(f"the mean of all right sentences, rounded: {means[0]}")
         hits = sum(mean in self.world.support(name) for mean, name in zip(means, self.sources, strict=True))
@@ -252,9 +239,8 @@ class Space:
         differ = sorted(found)
         measured = [sum(found[m]) / len(found[m]) for m in differ]
         law = [2.0 ** (1 - m) for m in range(1, max(differ) + 1)]
-        alt = "Share of right sentences among word-by-word mixtures of two right ones: 1 when "
-        alt += "they differ at one "
-        alt += "position, then half as much for each further one, down to almost nothing."
+        alt = "Share of right sentences among word-by-word mixtures of two right ones: 1 when they differ "
+        alt += "at one position, then half as much for each further one, down to almost nothing."
         numbers = f"{differ[0]} differs: {measured[0]:.1g}, {differ[-1]} differ: {measured[-1]:.1g}"
         style.show(figures.mixing(differ, measured, law), alt, numbers)
         print(f"of {walks} walks from one right sentence to another, {wrong / walks:.0%} pass a wrong one")
