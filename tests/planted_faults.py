@@ -147,7 +147,7 @@ FAULTS: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
                 "generator_loss(fake, batch.target) / w",
                 "generator_loss(fake, batch.target)",
             ),
-            ("SiD term not over w", "f_psi, batch.target, c.mu) / w}", "f_psi, batch.target, c.mu)}"),
+            ("SiD term not over w", "f_psi, batch.target) / w}", "f_psi, batch.target)}"),
             (
                 "source noised for theta",
                 "x_t = anchor(phi.schedule.diffuse(x_g, t, draw.noise), draw.clean, batch)",
