@@ -154,9 +154,16 @@ def lasting(notebook: NotebookNode) -> Iterator[str]:
             yield f"{where} uses the private name {name}"
 
 
+def steady(notebook: NotebookNode) -> Iterator[str]:
+    """No function is defined twice: a panel above would call the second one after Run All."""
+    code = "\n".join(cell.source for cell in filled_code_cells(notebook))
+    defined = re.findall(r"^def (\w+)", code, re.MULTILINE)
+    yield from (f"{name} is defined twice" for name in sorted(set(defined)) if defined.count(name) > 1)
+
+
 def lint(notebook: NotebookNode, name: str) -> list[str]:
     """Every complaint about a notebook called `name`."""
-    checks = (offline, outputs, measure, lasting)
+    checks = (offline, outputs, measure, lasting, steady)
     return [*structure(notebook, name), *(said for check in checks for said in check(notebook))]
 
 
@@ -238,6 +245,7 @@ MISTAKES: list[tuple[str, Callable[[NotebookNode], object]]] = [
     ("private name pathlib._ignore", plant_source(6, "from pathlib import _ignore")),
     ("private name model._modules", plant_source(6, "model._modules.clear()")),
     ("not Python", plant_source(6, "if 1:")),
+    ("read is defined twice", lambda nb: [plant_source(i, "def read(): ...")(nb) for i in (5, 8)]),
     ("path of the machine", plant_output(plain="saved to /home/ada/kit/data")),
 ]
 
