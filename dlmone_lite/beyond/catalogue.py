@@ -18,6 +18,7 @@ from dlmone_lite.beyond import (
     transfer,
     trial,
 )
+from dlmone_lite.corpora.pocket import POCKET
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.lab import sweeps
 from dlmone_lite.lab.experiment import Spec
@@ -52,10 +53,11 @@ def plan(name: str) -> list[Spec]:
 
 
 def quick_plan(name: str) -> list[Spec]:
-    """The same runs with one seed and at most `QUICK` updates, for a class; InputError for a lab's sweep."""
+    """The runs in the pocket world with one seed and at most `QUICK` updates, for a class; InputError for a
+    lab's sweep."""
     if name not in PAST_THE_PAPER:
         raise InputError(f"{name} has no quick form; those that have one: {', '.join(PAST_THE_PAPER)}")
-    specs = [spec for spec in plan(name) if not spec.seed]
+    specs = [spec for spec in plan(name) if not spec.seed and spec.world == POCKET]
     return [replace(spec, stages=(_shorter(spec.stages[0]),)) for spec in specs]
 
 

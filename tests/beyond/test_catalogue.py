@@ -23,7 +23,8 @@ def test_every_row_has_a_name_of_its_own_and_three_seeds(name: str) -> None:
     arms = {(spec.group, spec.arm) for spec in specs}
     assert 3 * len(arms) == len(specs), "every arm has every seed"
     quick = quick_plan(name)
-    assert {(spec.group, spec.arm) for spec in quick} == arms and {spec.seed for spec in quick} == {0}
+    small = {(spec.group, spec.arm) for spec in specs if spec.world == "pocket"}
+    assert {(spec.group, spec.arm) for spec in quick} == small and {spec.seed for spec in quick} == {0}
     assert all(spec.stages[0]["steps"] <= catalogue.QUICK for spec in quick)
 
 
