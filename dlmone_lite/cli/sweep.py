@@ -54,9 +54,12 @@ def run(args: argparse.Namespace) -> None:
     if args.summary:
         return summary(args.name, Path(args.out) if args.out else None)
     if args.ship:
+        if args.quick:
+            raise InputError("quick runs are for a class; --ship is for whole sweeps, without --quick")
         if not (records := read_records(path)):
             raise InputError(f"{path} holds no run; make some without --ship")
-        pack(records, shipped(args.name))
+        order = {spec.key: i for i, spec in enumerate(specs)}  # runs end in any order
+        pack(sorted(records, key=lambda record: order.get(record["key"], len(order))), shipped(args.name))
         print(f"{len(records)} runs: {shipped(args.name)}")
         return
     if args.group:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from dlmone_lite.__main__ import main
 from dlmone_lite.beyond import catalogue, trial
 from dlmone_lite.beyond.catalogue import PAST_THE_PAPER, plan, quick_plan, sweep
 from dlmone_lite.errors import InputError
+from dlmone_lite.files import read_records
 
 FEW = {"steps": 2, "batch_size": 8, "psi_warmup": 1}
 NO_TRAINING = ("samplers/", "worlds/", "masked/perfect")
@@ -67,3 +69,16 @@ def test_a_row_becomes_a_record(name: str, arm: str, tmp_path: Path, monkeypatch
     assert {k: v for k, v in record.items() if k not in times} == {
         k: v for k, v in again.items() if k not in times
     }
+
+
+def test_shipped_rows_stand_in_the_order_of_the_plan_and_quick_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = [spec.key for spec in plan("masked")]
+    out, packed = tmp_path / "masked.jsonl", tmp_path / "shipped.jsonl.gz"
+    out.write_text("".join(json.dumps({"key": key}) + "\n" for key in reversed(keys)), encoding="utf-8")
+    monkeypatch.setattr("dlmone_lite.cli.sweep.shipped", lambda name: packed)
+    assert main(["sweep", "masked", "--out", str(out), "--ship"]) == 0
+    assert [record["key"] for record in read_records(packed)] == keys
+    assert main(["sweep", "masked", "--quick", "--out", str(out), "--ship"]) == 2
+    assert "quick" in capsys.readouterr().err
