@@ -50,10 +50,9 @@ class DistillConfig:
     b_d and b_g have the paper's numerals and weigh means per element. The paper does not say how its code
     reduces each term, so the same numeral may be a far weaker weight there.
 
-    Not in the paper: `rho`, "reverse_kl", groups, `keep`, and t not uniform: few uniform t reach the levels
-    at which a source's modes are decided. `commitment` pulls each position of the student's sample to its
-    nearest embedding. `clamp` moves the teacher's x0_hat this share of the way to its nearest embedding, for
-    a teacher that is judged by what it writes with DiffuSeq's clamp.
+    Not in the paper: `rho`, "reverse_kl", groups, `keep`, and t not uniform, for the levels at which modes
+    are decided. `commitment` pulls the student's positions to their nearest embeddings. `clamp` pulls the
+    teacher's x0_hat this share of the way to its own, for a teacher that is judged with DiffuSeq's clamp.
     """
 
     steps: int = 2000
@@ -193,8 +192,7 @@ class DistillRun(Run):
 
     psi starts as a copy of the teacher. So does theta, unless it continues from `student`: the result of a
     warm start, or in stage two the unaveraged theta of stage one (see `second_stage`). Another denoiser `phi`
-    of the same embeddings may give the target scores, for example a world's exact one
-    (`bayes_floor.ExactModel`).
+    of the same embeddings may give the target scores, as `bayes_floor.ExactModel` does.
     """
 
     kind = "distill"
@@ -223,7 +221,9 @@ class DistillRun(Run):
         settings = {"betas": (config.beta1, config.beta2), "momentum": config.momentum}
         for name, network in (("theta", self.theta), ("psi", self.psi)):
             adam, muon = build_optimisers(network, muon=config.optimiser == "muon", **settings)
-            optimisers |= {name: adam, **({f"{name}_muon": muon} if muon else {})}
+            optimisers[name] = adam
+            if muon:
+                optimisers[f"{name}_muon"] = muon
         super().__init__(config, {"theta": self.theta, "psi": self.psi, "ema": self.ema.model}, optimisers)
         if config.compile:
             compile_blocks([self.teacher, self.theta, self.psi])

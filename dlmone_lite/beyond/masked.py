@@ -20,14 +20,12 @@ from dlmone_lite.beyond import trial
 from dlmone_lite.corpora.pocket import POCKET, lab_data, lab_world
 from dlmone_lite.lab.experiment import SHAPE, Spec
 from dlmone_lite.model import Denoiser, sized
-from dlmone_lite.teacher import TeacherConfig, TeacherRun
+from dlmone_lite.teacher import TeacherRun
 from dlmone_lite.text import Batch, Codec
 from dlmone_lite.training.seeds import seed_weights
 
 CALLS = (1, 2, 4, 8)
-TEACHER = TeacherConfig(
-    steps=1500, batch_size=32, t_sampling="uniform", rounding=0.0, prior=0.0, precision="float32"
-)
+TEACHER = replace(trial.TEACHER, t_sampling="uniform", rounding=0.0, prior=0.0)
 Predict = Callable[[Batch, Tensor], Tensor]  # (batch, hidden (B, L)) -> p of each target position's word
 Support = Mapping[str, float]
 

@@ -31,8 +31,7 @@ from dlmone_lite.text import UNK, Batch, Codec
 from dlmone_lite.training.seeds import seed_weights
 from dlmone_lite.training.targets import posterior_mean, stable_weights
 
-TEACHER = TeacherConfig(steps=1500, batch_size=32, precision="float32")
-ENCODER = replace(TEACHER, steps=600, optimiser="adamw", t_sampling="uniform")
+ENCODER = replace(trial.TEACHER, steps=600, optimiser="adamw", t_sampling="uniform")
 HIDDEN, BLUR = 0.15, 0.5  # share of words that the encoder does not see, noise on its states
 
 
@@ -165,8 +164,7 @@ def make(folder: Path, spec: Spec) -> trial.Record:
 
     def start(teacher: Checkpoint, data: PairedText, settings: dict[str, Any]) -> DistillRun:
         space = settings.pop("space", "")
-        steps = min(TEACHER.steps, 2 * settings.get("steps", TEACHER.steps))
-        config, student = replace(TEACHER, seed=spec.seed, steps=steps), None
+        config, student = trial.teacher_config(settings, spec.seed), None
         with torch.random.fork_rng():
             seed_weights(spec.seed)
             if space == "one-hot":

@@ -31,7 +31,6 @@ from dlmone_lite.teacher import TeacherConfig, TeacherRun
 from dlmone_lite.text import Batch
 from dlmone_lite.training.seeds import seed_weights
 
-TEACHER = TeacherConfig(steps=1500, batch_size=32, precision="float32")
 CALLS = (1, 2, 4, 8, 16, 32)
 
 
@@ -64,17 +63,16 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def new_teacher(settings: dict[str, Any], data: PairedText, seed: int) -> tuple[Denoiser, float]:
-    """A teacher trained by its settings, and the CPU seconds of its training."""
+def new_teacher(settings: dict[str, Any], data: PairedText, config: TeacherConfig) -> tuple[Denoiser, float]:
+    """A teacher of a kind, trained by a configuration, and the CPU seconds of its training."""
     shape = sized(SHAPE, data.codec)
     if settings.get("loss") == "ce":  # without `evidence`, which slows this small network
         shape = replace(shape, output="softmax", evidence=False)
     with torch.random.fork_rng():
-        seed_weights(seed)
+        seed_weights(config.seed)
         model = (SelfConditioned if settings.get("conditioned") else Denoiser)(shape)
-    steps = settings["steps"] * settings.get("longer", 1)
-    config = replace(TEACHER, loss=settings.get("loss", "mse"), seed=seed, steps=steps)
-    run = TeacherRun(model, data, config)
+    steps = config.steps * settings.get("longer", 1)
+    run = TeacherRun(model, data, replace(config, loss=settings.get("loss", "mse"), steps=steps))
     return run.result, trial.train(run)
 
 
@@ -93,8 +91,8 @@ def make(folder: Path, spec: Spec) -> trial.Record:
             phi = ExactModel(teacher, lab_world())
             found["teacher"] = trial.scores(perfect(teacher, lab_world()), _calls(teacher), spec.seed)
         else:
-            steps = min(TEACHER.steps, 2 * settings.get("steps", TEACHER.steps))
-            teacher.model, found["teacher_seconds"] = new_teacher({**kind, "steps": steps}, data, spec.seed)
+            config = trial.teacher_config(settings, spec.seed)
+            teacher.model, found["teacher_seconds"] = new_teacher(kind, data, config)
             found["teacher"] = trial.scores(teacher, _calls(teacher), spec.seed)
         return DistillRun(teacher.model, data, trial.config_of(settings), None, phi)
 

@@ -32,6 +32,7 @@ from dlmone_lite.generation import generate
 from dlmone_lite.lab.experiment import Spec, train_teacher
 from dlmone_lite.model import Denoiser
 from dlmone_lite.sample import anchor, noise_like, share_noise
+from dlmone_lite.teacher import TeacherConfig
 from dlmone_lite.text import Batch
 from dlmone_lite.training.run import Run
 from dlmone_lite.training.seeds import seed_weights
@@ -40,6 +41,7 @@ from dlmone_lite.variants.recipes import RECIPES
 SOURCES, SAMPLES = 24, 128  # held-out sources of an evaluation, and samples of each
 LENGTH = 8  # target positions in pocket
 RECIPE = replace(RECIPES["pocket"].first, steps=800, keep=0.0)  # of the students that are compared
+TEACHER = TeacherConfig(steps=1500, batch_size=32, precision="float32")  # where a row trains its own
 Record = dict[str, Any]
 Texts = list[list[str]]
 
@@ -78,6 +80,11 @@ def train(run: Run) -> float:
 def config_of(settings: Mapping[str, Any], kind: type[DistillConfig] = DistillConfig) -> DistillConfig:
     """`RECIPE` with an arm's settings, as a configuration of a kind."""
     return kind(**{**vars(RECIPE), **settings})
+
+
+def teacher_config(settings: Mapping[str, Any], seed: int) -> TeacherConfig:
+    """`TEACHER` for a row; in a quick run its teacher is shorter, too."""
+    return replace(TEACHER, steps=min(TEACHER.steps, 2 * settings.get("steps", TEACHER.steps)), seed=seed)
 
 
 def student_row(
@@ -192,7 +199,3 @@ def record(spec: Spec, final: Sequence[Record], seconds: float = 0.0, **more: An
     """The record of a row: its spec, its scores, CPU seconds of training, and what else was found."""
     parts = {"key": spec.key, "spec": asdict(spec), "final": list(final), **more}
     return rounded(parts) | {"diverged": None, "seconds": round(seconds, 1)}
-
-
-def no_preparation(spec: Spec, folder: Path) -> None:
-    """Nothing is made before the runs."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from statistics import fmean, stdev
+from statistics import stdev
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import nn
 
+from dlmone_lite.evaluation.intervals import paired, quantile
 from dlmone_lite.exercises.compare import NotAttempted, Wrong, ask, call, checks, is_stub, judge, pair
 
 
@@ -69,18 +69,14 @@ PAIRS = (
     ([0.91, 0.93, 0.90, 0.95, 0.92], [0.90, 0.90, 0.89, 0.90, 0.91]),
     ([1.0, 2.0, 4.0, 3.0, 5.0], [0.0] * 5),
 )
-T95 = 2.776
-
-
-def _interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
-    d = [x - y for x, y in zip(a, b)]
-    return fmean(d), T95 * stdev(d) / math.sqrt(len(d))
+T95 = quantile(freedom=4)
 
 
 @checks("07.2")
 def _check_interval(answer: Any) -> None:
     got = [pair(ask(answer, a, b), "Return two numbers: (mean, half width).") for a, b in PAIRS]
-    means, halves = torch.tensor([_interval(a, b) for a, b in PAIRS], dtype=torch.float64).unbind(1)
+    right = [paired(a, b) for a, b in PAIRS]
+    means, halves = (torch.tensor(x, dtype=torch.float64) for x in zip(*((p.mean, p.half) for p in right)))
     turned = [(-means, "That is b - a; return a - b.")]
     judge([mean for mean, _ in got], means, turned, "The mean is the mean of the differences a - b.")
 

@@ -32,9 +32,8 @@ def small_network(codec: Codec, seed: int = 0) -> Denoiser:
 def gradient_noise(model: Denoiser, data: PairedText, repeats: int, rows: int = 16) -> None:
     """Draw the variance of a teacher's gradient at three noise levels, for drawn and for stable targets."""
     net = copy.deepcopy(model).requires_grad_(True)
-    parameters = [
-        p for name, p in net.named_parameters() if name != "words"
-    ]  # the network, not the embeddings
+    # The network's gradient, not the embeddings'.
+    parameters = [p for name, p in net.named_parameters() if name != "words"]
     shape, levels = (rows, data.codec.length, 2 * model.config.embed_dim), (1850, 1920, 1980)
     variance: dict[str, list[float]] = {"sample": [], "stable": []}
     bias = []
@@ -48,11 +47,8 @@ def gradient_noise(model: Denoiser, data: PairedText, repeats: int, rows: int = 
                 config = TeacherConfig(target=target, loss="mse")
                 terms = teacher_loss(net, *drawn, torch.full((rows,), t), noise, config)
                 loss = terms["denoising"].mean()
-                own.append(
-                    torch.cat(
-                        [g.flatten() for g in torch.autograd.grad(loss, parameters, materialize_grads=True)]
-                    )
-                )
+                gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+                own.append(torch.cat([g.flatten() for g in gradients]))
         both = {target: torch.stack(own) for target, own in found.items()}
         for target, gradients in both.items():
             variance[target].append(gradients.var(0).sum().item())
@@ -63,6 +59,5 @@ def gradient_noise(model: Denoiser, data: PairedText, repeats: int, rows: int = 
     numbers = "variance of sample over stable: "
     numbers += ", ".join(f"{r:.2g} at {t}" for t, r in zip(levels, ratio, strict=True))
     style.show(figures.gradient_noise(list(levels), variance), alt, numbers)
-    print(
-        "the two have the same mean, up to chance:", max(bias) < 2
-    )  # 1 is expected, `repeats` would be a bias
+    # 1 is expected; of a bias it would be near `repeats`.
+    print("the two have the same mean, up to chance:", max(bias) < 2)

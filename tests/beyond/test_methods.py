@@ -233,7 +233,7 @@ def test_an_encoders_states_are_read_back(tiny, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(
         spaces, "SHAPE", replace(make_model(codec).config, output="linear", width=48, heads=4)
     )
-    model, _ = spaces.latent_teacher(codec, data, replace(spaces.TEACHER, steps=2, batch_size=8))
+    model, _ = spaces.latent_teacher(codec, data, replace(trial.TEACHER, steps=2, batch_size=8))
     batch = data.batch[:12]
     states = model.embed(batch.ids)
     assert torch.equal(model.round(states[batch.target]), batch.ids[batch.target]), "each word comes back"
