@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 
 from dlmone_lite.figures import style
 from dlmone_lite.figures.style import Curves, Row, Shares, Values
@@ -19,12 +18,8 @@ KINDS = {
 PAIR = (("validity", "validity: quality"), ("coverage", "coverage: diversity"))
 THREE = (*PAIR, ("tv_excess", "TV excess: distance"))
 LOOKS = (style.pen(style.BLUE, "-", "o"), style.pen(style.ORANGE, "--", "s"), style.pen(style.GREY, ":", "^"))
-COSINES = {  # a gradient that is compared with the perfect one: label, colour
-    "again": ("perfect, other noise", style.GREY),
-    "teacher": ("perfect psi", style.GREEN),
-    "sid": ("as trained", style.BLUE),
-    "adversarial": ("adversarial term", style.ORANGE),
-}
+PLACES = [(0.06, 0.15, 0.33, 0.75), (0.65, 0.15, 0.34, 0.75)]  # of scores, and of bars with long names
+TENTHS = (0, 0.2, 0.4, 0.6, 0.8, 1)  # ticks that need not be found, while a slider waits
 
 
 def story(curves: Mapping[str, Runs], shown: int = 2) -> style.Figure:
@@ -78,23 +73,24 @@ def factor(rows: Sequence[tuple[str, Mapping[str, Curves]]]) -> style.Figure:
 def outcome(curves: Runs, chosen: int, support: Shares, counts: Mapping[str, int]) -> style.Figure:
     """A recorded run's end. Left: quality and diversity by update, thick for the chosen run, thin for others.
     Right: how often it writes each right sentence of one source, by its `counts`, beside the probability."""
-    places = [(0.06, 0.15, 0.33, 0.75), (0.65, 0.15, 0.34, 0.75)]
-    fig, (left, right) = style.canvas(1, 2, height=3.5, places=places)
-    tenths = (0, 0.2, 0.4, 0.6, 0.8, 1)  # ticks that need not be found, while a slider waits
-
+    fig, (left, right) = style.canvas(1, 2, height=3.5, places=PLACES)
     for (score, title), look in zip(PAIR, LOOKS):
         updates, runs = curves[score]
         style.fan(left, updates, runs, look, title, middle=runs[chosen])
     last = curves["validity"][0][-1]
     left.set(xlabel="update", ylim=(-0.03, 1.06), title="One step, held-out sources")
-    left.set(xticks=range(0, last + 1, max(1, last // 4)), yticks=tenths)
+    left.set(xticks=range(0, last + 1, max(1, last // 4)), yticks=TENTHS)
     left.legend(loc="lower left", **style.PLAIN)
 
-    shares = {name: counts.get(name, 0) / sum(counts.values()) for name in support}
-    style.share_bars(right, support, shares, [style.wrap(name, 24) for name in support])
-    right.set(xticks=tenths, title="What it writes for one source")
-    right.legend(loc="lower right", **style.PLAIN)
+    _shares(right, support, counts)
     return fig
+
+
+def _shares(ax: style.Axes, support: Shares, counts: Mapping[str, int]) -> None:
+    shares = {name: counts.get(name, 0) / sum(counts.values()) for name in support}
+    style.share_bars(ax, support, shares, [style.wrap(name, 24) for name in support])
+    ax.set(xticks=TENTHS, title="What it writes for one source")
+    ax.legend(loc="lower right", **style.PLAIN)
 
 
 def signs(rows: Sequence[tuple[str, float, float, bool, bool]]) -> style.Figure:
@@ -110,14 +106,36 @@ def signs(rows: Sequence[tuple[str, float, float, bool, bool]]) -> style.Figure:
     return fig
 
 
-def live(evaluations: Sequence[Row], begins: Row) -> style.Figure:
-    """A live run: validity, coverage and TV excess of its evaluations (rows with step), after `begins`."""
+def live(evaluations: Sequence[Row], begins: Row, twin: Sequence[Row] = ()) -> style.Figure:
+    """A live run: validity, coverage and TV excess of its evaluations (rows with step), after `begins`; those
+    of a `twin` in grey."""
     fig, (ax,) = style.canvas(height=3.3, width=7.2)
     rows = [{"step": 0, **begins}, *evaluations]
     for (name, label), look in zip(THREE, LOOKS):
         style.score(ax, "step", rows, name, label, look)
+    for name, line in zip(dict(THREE), ("-", "--", ":")):
+        at, values = ([row[key] for row in twin] for key in ("step", name))
+        ax.plot(
+            at,
+            values,
+            **style.pen("#999999", line),
+            linewidth=1.5,
+            label="twin" if name == "validity" else None,
+        )
     ax.set(xlabel="update", ylim=(-0.03, 1.06), xlim=(-5, max(60, rows[-1]["step"]) * 1.03))
     return style.legend_beside(ax)
+
+
+def live_sentences(rows: Sequence[Row], support: Shares, counts: Mapping[str, int]) -> style.Figure:
+    """A live run. Left: the three scores of its evaluations (rows with step). Right: how often it writes each
+    right sentence of one source, by its `counts`, beside the probability."""
+    fig, (left, right) = style.canvas(1, 2, height=3.5, places=PLACES)
+    for (name, label), look in zip(THREE, LOOKS):
+        style.score(left, "step", rows, name, label, look)
+    left.set(xlabel="update", ylim=(-0.03, 1.06), xlim=(-5, max(60, rows[-1]["step"]) * 1.03), yticks=TENTHS)
+    left.legend(loc="lower left", **style.PLAIN)
+    _shares(right, support, counts)
+    return fig
 
 
 def blindness(ratio: Values, signal: Curves) -> style.Figure:
@@ -132,41 +150,3 @@ def blindness(ratio: Values, signal: Curves) -> style.Figure:
     ax.set_title("What the two exact scores differ by")
     style.log_axis(ax, [0.5, 1, 2, 5, 10])
     return style.legend_beside(ax)
-
-
-def ratios(records: Sequence[Row], key: str) -> list[float]:
-    """The squared error `key` over the signal at each noise level, a mean over runs and moments."""
-    moments = [moment for run in records for moment in run["looks"]]
-    levels = [[row[key] / row["signal"] for row in moment["levels"]] for moment in moments]
-    return [fmean(column) for column in zip(*levels)]
-
-
-def cosines(records: Sequence[Row], key: str) -> list[float]:
-    """The cosine called `key` of every run and moment."""
-    return [moment["gradients"][key] for run in records for moment in run["looks"]]
-
-
-def lateness(ratio: Values, kinds: Mapping[str, Sequence[Row]]) -> style.Figure:
-    """Left: psi's squared error over the signal against sigma / alpha (`ratio`), for each kind of run, and
-    the doubt about the student's own score. Right: cosines with the perfect gradient, a dot a moment."""
-    fig, (left, right) = style.canvas(1, 2, height=3.9)
-    for kind, records in kinds.items():
-        left.loglog(ratio, ratios(records, "psi"), label=f"psi, {kind}", **KINDS[kind])
-    doubt = style.pen(style.GREY, ":", "^")
-    left.loglog(ratio, ratios(kinds["alone"], "doubt"), **doubt, label="doubt of f*, alone")
-    left.axhline(1, color=style.BLACK, linewidth=1.2)
-    left.set(xlabel="sigma / alpha", title="squared error / signal", ylim=(1e-3, 5))
-    style.log_axis(left, [1, 2, 5])
-    left.legend(loc="center right", **style.PLAIN)
-
-    names: list[str] = []
-    for key, (label, color) in COSINES.items():
-        for kind, records in kinds.items():
-            if key == "adversarial" and kind == "alone":  # no discriminator was trained there
-                continue
-            style.dots(right, len(names), cosines(records, key), {**KINDS[kind], "color": color})
-            names.append(f"{label}, {kind}" if key != "adversarial" else label)
-    style.name_rows(right, names, grid=True)
-    right.axvline(0, color=style.GREY, linewidth=1.2)
-    right.set(title="cosine with the perfect gradient", xlim=(-1.03, 1.03))
-    return fig

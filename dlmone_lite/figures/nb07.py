@@ -1,4 +1,4 @@
-"""Figures of notebook 07: recipes at equal budget, their courses, and a live run with a switch."""
+"""Figures of notebook 07: recipes at equal budget, and a live run with a switch."""
 
 from __future__ import annotations
 
@@ -22,20 +22,11 @@ def recipes(ends: Mapping[str, Curves]) -> style.Figure:
     return fig
 
 
-def courses(recipes: Mapping[str, nb06.Runs], switch: int) -> style.Figure:
-    """Recipe -> score -> (updates, a curve for each seed): means thick, seeds thin; a line at the switch."""
-    fig, axes = style.canvas(1, 2, height=3.9)
-    for ax, score in zip(axes, ("validity", "coverage")):
-        for i, (name, curves) in enumerate(recipes.items()):
-            style.fan(ax, *curves[score], {**style.look(i), "markersize": 4}, name)
-        ax.axvline(switch, color=style.GREY, linewidth=1.5, linestyle=":")
-        ax.set(xlabel="update", title=TITLES[score], ylim=(-0.03, 1.06))
-    return style.legend_below(fig, axes[0], columns=2)
-
-
 def live(evaluations: Sequence[Row], begins: Row, switch: int) -> style.Figure:
-    """A live run's scores as notebook 06 draws them, with the update of the switch if there is one."""
-    fig = nb06.live(evaluations, begins)
+    """A live run's scores as notebook 06 draws them, its twin's (key "twin" of a row) in grey, and a line at the
+    switch if there is one."""
+    twins = [{"step": row["step"], **row["twin"]} for row in evaluations if "twin" in row]
+    fig = nb06.live(evaluations, begins, twins)
     if switch:
         fig.axes[0].axvline(switch, color=style.BLACK, linewidth=1.5, linestyle=":")
         fig.axes[0].annotate("psi restarts", (switch, 1.0), ha="right", va="top", rotation=90, fontsize=11)

@@ -82,22 +82,15 @@ def test_live_begins_with_what_was_there() -> None:
     assert line(axes, "validity: quality") == ([0, 20], [0.9, 1.0])
 
 
-def cause_record(psi: float, cosine: float) -> dict:
-    rows = [{"t": t, "psi": psi, "signal": 0.2, "doubt": 0.002} for t in (300, 1490)]
-    found = dict.fromkeys(("sid", "teacher", "again", "adversarial"), cosine)
-    return {"looks": [{"levels": rows, "gradients": found}, {"levels": rows, "gradients": found}]}
+def test_a_twin_is_drawn_beside_the_run_in_grey() -> None:
+    begins = {"validity": 0.9, "coverage": 0.8, "tv_excess": 0.1}
+    row = {"step": 20, "validity": 1.0, "coverage": 0.2, "tv_excess": 0.6}
+    (axes,) = figures.live([row], begins, [{**row, "validity": 0.5}]).axes
+    assert line(axes, "twin") == ([20], [0.5])
 
 
-def test_lateness_draws_errors_over_the_signal_and_a_dot_for_each_look() -> None:
-    kinds = {
-        "alone": [cause_record(0.2, 0.1), cause_record(0.1, 0.3)],
-        "adversarial": [cause_record(0.4, 0.5)],
-    }
-    left, right = figures.lateness([0.8, 2.5], kinds).axes
-    assert line(left, "psi, alone")[1] == pytest.approx([0.75, 0.75])
-    assert line(left, "psi, adversarial")[1] == pytest.approx([2.0, 2.0])
-    assert line(left, "doubt of f*, alone")[1] == pytest.approx([0.01, 0.01])
-    names = [label.get_text() for label in right.get_yticklabels()]
-    assert names[-1] == "adversarial term" and len(names) == 7
-    bars = [list(drawn.get_xdata()) for drawn in right.get_lines() if len(drawn.get_xdata()) == 2]
-    assert pytest.approx([0.2, 0.2]) in bars
+def test_a_live_run_is_drawn_with_its_sentences() -> None:
+    rows = [{"step": 0, "validity": 0.9, "coverage": 0.8, "tv_excess": 0.1}]
+    left, right = figures.live_sentences(rows, {"a b": 0.75, "b a": 0.25}, {"a b": 1, "c": 3}).axes
+    assert line(left, "coverage: diversity") == ([0], [0.8])
+    assert [bar.get_width() for bar in right.patches] == [0.25, 0.0, 0.75]

@@ -18,15 +18,6 @@ def test_recipes_draws_every_seed_and_the_mean() -> None:
     assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["one", "two"]
 
 
-def test_courses_marks_the_switch() -> None:
-    curves = ([0, 400, 800], [[0.9, 0.8, 0.7], [0.9, 0.6, 0.5]])
-    fig = figures.courses({"a": {"validity": curves, "coverage": curves}}, switch=400)
-    for axes in fig.axes:
-        assert any(list(drawn.get_xdata()) == [400, 400] for drawn in axes.get_lines())
-        (mean,) = (drawn for drawn in axes.get_lines() if drawn.get_label() == "a")
-        assert list(mean.get_ydata()) == pytest.approx([0.9, 0.7, 0.6])
-
-
 @pytest.mark.parametrize("switch", [0, 40])
 def test_live_marks_a_switch_if_there_is_one(switch: int) -> None:
     begins = {"validity": 0.9, "coverage": 0.8, "tv_excess": 0.1}

@@ -54,15 +54,18 @@ class Notebook:
         of = {kind: [c for c in cells if c["cell_type"] == kind] for kind in ("code", "markdown")}
         self.cells = {c["execution_count"]: "".join(c["source"]) for c in of["code"]}
         self.code = "\n".join(self.cells.values())
+        lesson = PACKAGE / "lessons" / f"nb{path.name[:2]}.py"
+        self.lesson = lesson.read_text(encoding="utf-8") if lesson.is_file() else ""
         self.text = "\n".join("".join(c["source"]) for c in of["markdown"])
         self.printed = "\n".join(printed(output) for c in of["code"] for output in c["outputs"])
 
     @cached_property
     def labels(self) -> set[str]:
-        """Titles of panels, labels of controls, names of buttons."""
-        made = re.findall(r"(?:slider|choice|switch|Panel)\(\s*\"([^\"]+)\"", self.code)
-        actions = " ".join(re.findall(r"actions=\{(.*?)\}", self.code, re.DOTALL))
-        buttons = BUTTONS if "LivePanel(" in self.code else {"Reset"}
+        """Titles of panels, labels of controls, names of buttons, here and in the notebook's lesson."""
+        code = self.code + self.lesson
+        made = re.findall(r"(?:slider|choice|switch|Panel)\(\s*\"([^\"]+)\"", code)
+        actions = " ".join(re.findall(r"actions=\{(.*?)\}", code, re.DOTALL))
+        buttons = BUTTONS if "LivePanel(" in code else {"Reset"}
         return {*made, *re.findall(r"\"([^\"]+)\":", actions), *buttons}
 
     @cached_property

@@ -11,16 +11,15 @@ import pytest
 import torch
 
 from dlmone_lite.files import ROOT
+from dlmone_lite.lab import patients
+from dlmone_lite.lessons import nb06
 
 FOLDER = ROOT / "notebooks"
 NEEDED = {
     "06_degeneration": (
-        "import torch", "guess_validity = predict(", "kinds = {kind", "def said(", "def read(", "atlas_panel = Panel(",
-        "def draw(", "live = LivePanel(", "def train_from_atlas", "def visit(", "ward = Panel(",
+        "import torch", "guess_validity = predict(", "kinds = {kind", "source = next(", "atlas_panel = ", "live = ", "ward = ",
     ),
-    "07_two_stage_gpu": (
-        "import torch", "arms = ", "SCORES = ", "class TwoStages", "def draw(", "live = LivePanel(",
-    ),
+    "07_two_stage_gpu": ("import torch", "guess_changed = predict(", "def stage(", "live = "),
     "08_steps_quality_diversity": (
         "import torch", "= course(", "def write(", "BUDGETS = {", "REFERENCES = ", "def my_mbr(", "def mbr(", "def one(", "panel = Panel(",
     ),
@@ -64,6 +63,8 @@ CHANGES = [
     ("06_degeneration", "live", {"b_g": 1.0}, PANEL),
     ("06_degeneration", "live", {"mu": 1.0}, PANEL),
     ("06_degeneration", "live", {"lr": 1e-3}, PANEL),
+    ("06_degeneration", "live", {"rho": 0.9}, PANEL),
+    ("06_degeneration", "live", {"divergence": "reverse_kl"}, PANEL),
     ("08_steps_quality_diversity", "panel", {"method": "teacher, DDIM"}, PANEL),
     ("08_steps_quality_diversity", "panel", {"calls": 4}, PANEL),
     ("08_steps_quality_diversity", "panel", {"size": 8}, PANEL),
@@ -101,7 +102,7 @@ def test_the_atlas_shows_the_collapse_and_hands_its_coefficients_over(cells) -> 
     panel.reset()
     assert "detectors: healthy" in panel.readout
     assert "mode collapse" in panel.set(b_d=0.0, b_g=0.0)
-    found["train_from_atlas"]()
+    nb06.hand_over(panel, live)
     assert (live.run.config.b_d, live.run.config.b_g, live.run.step) == (0.0, 0.0, 0)
     panel.reset()
     live.reset()
@@ -110,7 +111,7 @@ def test_the_atlas_shows_the_collapse_and_hands_its_coefficients_over(cells) -> 
 def test_the_clinic_reveals_only_when_asked(cells) -> None:
     found = cells("06_degeneration")
     ward = found["ward"]
-    for patient in found["patients"].PATIENTS:
+    for patient in patients.PATIENTS:
         assert ward.set(patient=patient.name, reveal_it=False).endswith("?")
         assert patient.mechanism in ward.set(reveal_it=True) and ward.error == ""
     ward.reset()
@@ -133,6 +134,33 @@ def test_the_switch_restarts_psi_and_so_does_the_button(cells) -> None:
     assert live.run.optimisers["psi"].state
     live.act("restart psi")
     assert not live.run.optimisers["psi"].state and "restart psi" in live.log[-1]
+    live.reset()
+
+
+def test_the_live_run_turns_its_noise_and_its_divergence_while_it_trains(cells) -> None:
+    live = cells("06_degeneration")["live"]
+    live.reset()
+    live.run_steps(40)
+    assert set(live.history[-1].losses) == {"dsm", "sid"}
+    live.set(rho=0.9, divergence="reverse_kl")
+    live.run_steps(20)
+    assert set(live.history[-1].losses) == {"dsm", "reverse_kl"} and live.error == ""
+    assert all(sum(counts.values()) for counts in live.history[-1].evaluation["sentences"].values())
+    live.reset()
+
+
+def test_the_twin_is_the_run_that_was_never_restarted(cells) -> None:
+    live = cells("07_two_stage_gpu")["live"]
+    live.set(switch=0)
+    live.run_steps(60)
+    plain = [parameter.clone() for parameter in live.run.theta.parameters()]
+    live.set(switch=20)
+    live.run_steps(60)
+    twin, restarted = live.run.twin, live.run
+    assert twin.step == restarted.step == 60 and twin.twin is None
+    assert all(map(torch.equal, plain, twin.theta.parameters()))
+    assert not all(map(torch.equal, plain, restarted.theta.parameters()))
+    assert "twin" in live.history[-1].evaluation and "not restarted" in live.readout
     live.reset()
 
 
