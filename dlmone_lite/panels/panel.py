@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.errors import InputError, nearest
 from dlmone_lite.figures.style import GREY, escape
+from dlmone_lite.panels.pulse import sign_of_life
 
 if TYPE_CHECKING:
     from ipywidgets import ValueWidget
@@ -98,7 +99,9 @@ class Frame:
         self._readout = ipywidgets.HTML()
         self._title = f"<b>{escape(title)}</b>"
         parts = self._projected(buttons) if projecting() else self._stacked(buttons)
-        self.box = ipywidgets.VBox(parts, layout={"border": f"1px solid {GREY}", "padding": "8px"})
+        self.box = ipywidgets.VBox(
+            [*parts, sign_of_life()], layout={"border": f"1px solid {GREY}", "padding": "8px"}
+        )
         self.box.add_class("dlmone-panel")
         if projecting():
             self.box.add_class("dlmone-projected")

@@ -332,6 +332,23 @@ def test_a_projected_panel_fits_on_the_page(lab: tuple[Path, str], browser: Brow
         visit.close()
 
 
+def test_a_panel_says_that_its_kernel_is_gone(lab: tuple[Path, str], browser: Browser) -> None:
+    source = "from dlmone_lite.panels import pulse\npulse.SILENCE = 6.0\n" + PROJECTED
+    visit = Visit(browser, lab[1] + write_notebook(lab[0], "restarted", source))
+    page = visit.page
+    try:
+        visit.run_all()
+        notice = page.locator(".dlmone-silent")
+        height = "() => document.querySelector('.dlmone-silent').getBoundingClientRect().height"
+        page.wait_for_timeout(9000)
+        assert page.evaluate(height) == 0, "a living kernel beats"
+        page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        wait_for("the notice", 20, lambda: page.evaluate(height) > 10)
+        assert "run its cell again" in notice.inner_text()
+    finally:
+        visit.close()
+
+
 @pytest.mark.parametrize("fault", [*FAULTS, "no_panel"])
 def test_planted_fault_is_caught(
     lab: tuple[Path, str], browser: Browser, fault: str, monkeypatch: pytest.MonkeyPatch

@@ -100,7 +100,7 @@ def test_a_projected_panel_has_its_controls_beside_the_view(monkeypatch: pytest.
     monkeypatch.setenv(PROJECTOR, "1")
     panel = make_panel()
     assert panel.readout == plain.readout and panel.set(t=7) == plain.set(t=7)
-    title, row = panel.box.children
+    title, row, _ = panel.box.children
     left, right = row.children
     assert list(panel.controls.values()) == list(left.children)[:4] and len(right.children) == 2
     assert "20px" in title.value and "480px" in title.value
