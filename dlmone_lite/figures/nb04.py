@@ -149,24 +149,6 @@ def lags(steps: Sequence[int], lag: Seeds, age: Mapping[str, float]) -> style.Fi
     return fig
 
 
-def widths(ratio: Values, by_rule: Seeds, one: float, both: float) -> style.Figure:
-    """Width of the fitted Gaussian against the largest sigma/alpha that is compared, seeds as marks, beside
-    the standard deviations of a single mode, `one`, and of all the data, `both`."""
-    fig, (ax,) = style.canvas(height=3.7)
-    for i, (name, values) in enumerate(by_rule.items()):
-        ax.plot(ratio, [fmean(row) for row in values], **style.stroke(i), label=name)
-        for row, at in zip(values, ratio, strict=True):
-            seeds = style.pen(style.PALETTE[i], "", style.MARKERS[i])
-            ax.plot([at] * len(row), row, **seeds, markersize=5, fillstyle="none")
-    for height, label, at, side in ((both, "all the data", 0, "left"), (one, "one mode", -1, "right")):
-        ax.axhline(height, color=style.BLACK, linewidth=1.2, linestyle=":")
-        ax.annotate(label, (ratio[at], height + 0.01), ha=side, va="bottom", fontsize=11)
-    ax.set_xlabel(r"largest noise level $\sigma/\alpha$ that is compared")
-    ax.set(ylabel="width of the student", ylim=(0, 1.25 * both))
-    style.log_axis(ax, list(ratio), [f"{r:.2g}" for r in ratio])
-    return style.legend_beside(ax)
-
-
 def accuracies(ratio: Values, by_judge: Curves) -> style.Figure:
     """Share of right verdicts against the noise level, one curve per moment and judge (the keys)."""
     fig, (ax,) = style.canvas(height=3.6)

@@ -22,7 +22,6 @@ def made() -> dict[str, object]:
         "cosines": figures.cosines([0, 0.5, 1], {"1.0": [[0.8, 1, 0.9], [0.6, 1, 0.7]]}, [-0.4]),
         "descents": figures.descents(SEEDS, 20, top=30),
         "lags": figures.lags([10, 20], {"fast": [[0.2, 0.4], [0.4, 0.6]]}, {"fast": 7.5}),
-        "widths": figures.widths([0.5, 2.5], {"mu 1": [[0.3, 0.4], [0.9, 0.8]]}, 0.25, 0.87),
         "accuracies": figures.accuracies(
             [0.2, 6], {"start, best": [0.97, 0.56], "start, learned": [0.9, 0.5]}
         ),
@@ -74,12 +73,9 @@ def test_descents_take_the_median_and_end_where_a_seed_ran_away() -> None:
     assert axes.get_ylim()[1] == 30
 
 
-def test_lags_widths_and_accuracies_by_hand() -> None:
+def test_lags_and_accuracies_by_hand() -> None:
     left, right = made()["lags"].axes
     assert line(left, "fast") == ([10, 20], pytest.approx([0.3, 0.5]))
     assert [bar.get_width() for bar in right.patches] == [7.5]
-    (axes,) = made()["widths"].axes
-    assert line(axes, "mu 1") == ([0.5, 2.5], pytest.approx([0.35, 0.85]))
-    assert {text.get_text() for text in axes.texts} == {"one mode", "all the data"}
     (axes,) = made()["accuracies"].axes
     assert line(axes, "start, learned") == ([0.2, 6], [0.9, 0.5])

@@ -14,10 +14,7 @@ import torch
 from dlmone_lite.files import ROOT
 
 NOTEBOOK = ROOT / "notebooks" / "04_score_distillation_2d.ipynb"
-NEEDED = (
-    "import torch", "def pull(", "def look(", "def terms(", "def averages(", "pulls_panel =",
-    "def theta_once", "live = LivePanel",
-)  # fmt: skip
+NEEDED = ("import torch", "pulls_panel =", "live = LivePanel")
 LIMIT = 0.150  # seconds of work for one update
 
 
