@@ -105,4 +105,4 @@ def test_a_projected_panel_has_its_controls_beside_the_view(monkeypatch: pytest.
     assert list(panel.controls.values()) == list(left.children)[:4] and len(right.children) == 2
     assert "20px" in title.value and "480px" in title.value
     monkeypatch.setenv(PROJECTOR, "0")
-    assert len(make_panel().box.children) == 4
+    assert len(make_panel().box.children) == 5
