@@ -1,4 +1,4 @@
-"""Figures and tables of notebook 02: words on a sphere, rows of tokens, margins in noise, scale, walks."""
+"""Figures and tables of notebook 02: words on a sphere, rows of tokens, misread words, collapse, walks."""
 
 from __future__ import annotations
 
@@ -78,24 +78,15 @@ def _band(ax: style.Axes, x: Values, values: Band, colour: str, marker: str, lab
     ax.plot(x, middle, color=colour, marker=marker, markevery=6, label=label)
 
 
-def misreading(ratio: Values, margin: Band, measured: Values, upper: Values, lower: Values) -> style.Figure:
-    """Left: margin (low, middle, high) of the nearest token; right: share misread, between its two bounds."""
-    fig, (left, right) = style.canvas(1, 2, height=3.8)
-    _band(left, ratio, margin, *READERS["own position alone"], "median, and 80% of all words")
-    left.axhline(0, color=style.RED, linestyle="--", label="below: misread")
-    left.set(ylabel="margin of the right word", title="nearest-token margin")
-    left.legend(loc="lower left")
-
-    right.plot(ratio, upper, **style.pen(style.ORANGE, "--"), label="union bound")
-    right.plot(ratio, lower, **style.pen(style.GREEN, "-."), label="nearest word alone")
-    right.plot(ratio, measured, "o", color=style.BLUE, fillstyle="none", label="measured")
-    right.set(ylabel="share of words misread", yscale="log", ylim=(1e-4, 1.5), title="rounding error")
-    right.legend(loc="lower right")
-
-    for ax in (left, right):
-        style.log_axis(ax, [0.3, 0.5, 1, 2, 3])
-        ax.set_xlabel(style.RATIO)
-    return fig
+def misreading(ratio: Values, measured: Values, upper: Values, lower: Values) -> style.Figure:
+    """Share of words misread against noise, between its two bounds."""
+    fig, (ax,) = style.canvas(height=3.4)
+    ax.plot(ratio, upper, **style.pen(style.ORANGE, "--"), label="union bound")
+    ax.plot(ratio, lower, **style.pen(style.GREEN, "-."), label="nearest word alone")
+    ax.plot(ratio, measured, "o", color=style.BLUE, fillstyle="none", label="measured")
+    ax.set(ylabel="share of words misread", yscale="log", ylim=(1e-4, 1.5), xlabel=style.RATIO)
+    style.log_axis(ax, [0.5, 1, 2, 3])
+    return style.legend_beside(ax)
 
 
 def when_decided(
@@ -144,17 +135,6 @@ def _levels(ax: style.Axes, words: Sequence[str], level: Curves, right: float) -
     style.name_rows(ax, words, grid=True)
 
 
-def by_scale(scale: Values, losses: Curves) -> style.Figure:
-    """Losses against the factor on all embeddings."""
-    fig, (ax,) = style.canvas(height=3.6)
-    style.lines(ax, scale, losses, "factor on all embeddings", "loss", log_x=True, log_y=True)
-    for line, marker in zip(ax.get_lines(), style.MARKERS, strict=False):
-        line.set(marker=marker, markevery=3)
-    ax.axvline(1, color=style.GREY, linewidth=1)
-    ax.set_ylim(1e-6, 30)
-    return style.legend_beside(ax)
-
-
 def collapse(runs: Seeds, ylabel: str) -> style.Figure:
     """A value over training steps: one colour per setting (the keys), one line per seed."""
     fig, (ax,) = style.canvas(height=3.7)
@@ -164,18 +144,6 @@ def collapse(runs: Seeds, ylabel: str) -> style.Figure:
             ax.plot(range(len(values)), values, **style.look(i), **marks, linewidth=1.4)
     ax.set(xlabel="training step", ylabel=ylabel, ylim=(0, None))
     return style.legend_beside(ax)
-
-
-def mixing(differ: Sequence[int], measured: Values, law: Values) -> style.Figure:
-    """Share of word-by-word mixtures of two right sentences that are right, by how many words differ."""
-    fig, (ax,) = style.canvas(height=3.3)
-    places = range(1, len(law) + 1)
-    ax.plot(places, law, color=style.ORANGE, linestyle="--", label="$2^{1-m}$: only the two themselves")
-    ax.plot(differ, measured, "o", color=style.BLUE, fillstyle="none", label="measured, all such pairs")
-    ax.set(xlabel="positions $m$ at which the two sentences differ", ylabel="share that is right")
-    ax.set(yscale="log", xticks=places)
-    ax.legend(loc="upper right")
-    return fig
 
 
 @dataclass(frozen=True)

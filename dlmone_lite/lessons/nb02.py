@@ -1,4 +1,4 @@
-"""Notebook 02: neighbours, misread words, three readers of a noisy sentence, collapse, independence."""
+"""Notebook 02: neighbours, [PAD], misread words, three readers of a noisy sentence, walks, collapse."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dlmone_lite.corpora.world import World
 from dlmone_lite.figures import nb02 as figures
 from dlmone_lite.figures import style
 from dlmone_lite.generation import generate
+from dlmone_lite.panels.panel import View
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import PAD, SEP
 
@@ -91,35 +92,57 @@ class Space:
         gap = (x * self.table[i]).sum(-1, keepdim=True) - x @ self.table.T  # (N, V)
         return (gap / self.distance[i]).scatter(1, i[:, None], torch.inf).amin(1)
 
-    def misreading(self, error_of_a_pair: Callable[..., Tensor]) -> float:
-        """Draw the margin and the share of misread words against noise, between two bounds -> sigma/alpha at
-        which half are misread."""
-        ratios, i = torch.logspace(-0.35, 0.5, 18), self.used.repeat(200 if self.full else 50)
-        eps = [torch.randn(len(i), self.D, generator=rng(seed)) for seed in range(3)]
-        own = [torch.stack([self.margins(self.table[i] + r * e, i) for r in ratios]) for e in eps]
-        margin = torch.stack(own)  # (seeds, levels, N)
-        misread = (margin < 0).float().mean(-1)  # (seeds, levels)
+    def error_curves(self, error_of_a_pair: Callable[..., Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Noise levels and, at each (levels,), the share of words misread, its lower and its upper bound."""
+        ratios, i = torch.logspace(-0.35, 0.5, 18), self.used.repeat(400 if self.full else 100)
+        eps = torch.randn(len(i), self.D, generator=rng(0))
+        misread = [(self.margins(self.table[i] + r * eps, i) < 0).float().mean() for r in ratios]
         tail = error_of_a_pair(self.distance[self.used][None], 1.0, ratios[:, None, None])
         itself = self.used[None, :, None].expand(len(ratios), -1, -1)
         tail = tail.scatter(2, itself, 0.0)  # (levels, used, V)
-        upper, lower = tail.sum(-1).clamp(max=1).mean(-1), tail.amax(-1).mean(-1)
+        return ratios, torch.stack(misread), tail.amax(-1).mean(-1), tail.sum(-1).clamp(max=1).mean(-1)
 
-        measured = misread.mean(0)
+    def misreading(self, error_of_a_pair: Callable[..., Tensor]) -> float:
+        """Draw the share of misread words between its bounds -> sigma/alpha at which half are misread."""
+        ratios, measured, lower, upper = self.error_curves(error_of_a_pair)
         k = (measured > 0.5).float().argmax().item()  # half are misread between this level and the one before
         step = (0.5 - measured[k - 1]) / (measured[k] - measured[k - 1])
         half = (ratios[k - 1] + step * (ratios[k] - ratios[k - 1])).item()
-        spread = margin.quantile(QUANTILES, -1).mean(1)  # (3, levels)
-        alt = "Left: the margin of the right word falls with noise and crosses zero above sigma/alpha 1. "
-        alt += "Right: misread words rise steeply, between the nearest word's curve and the union bound."
         nearest = self.distance[self.used].scatter(1, self.used[:, None], torch.inf).amin(1)
-        numbers = f"median distance to the nearest word {nearest.median():.1f}; half misread at {half:.1f}"
-        style.show(figures.misreading(ratios, spread, measured, upper, lower), alt, numbers)
-        slack = 4 * (misread * (1 - misread) / len(i)).sqrt() + 1e-3  # four standard errors
-        inside = bool(((misread > lower - slack) & (misread < upper + slack)).all())
-        print("between its two bounds at every level and seed:", inside)
+        alt = "Misread words rise steeply with noise, between the nearest word's curve and the union bound."
+        numbers = f"median distance to the nearest word {nearest.median():.1f}; half misread at {half:.1f}, "
+        numbers += f"which is t = {50 * round(self.schedule.at_ratio(half) / 50)}"
+        style.show(figures.misreading(ratios, measured, upper, lower), alt, numbers)
         return half
 
     # ---- sentences
+
+    def layouts(self) -> None:
+        """Draw forty rows in our layout and in DiffuSeq's; print how much is [PAD], and what it tells."""
+        ours, theirs = [], []  # kinds of token: numbers into figures.KINDS
+        for source, target in self.world.pairs("train", 40):
+            a, b = len(source.split()), len(target.split())
+            first = [0] * a + [1] + [3] * (self.cut - a - 1)
+            ours.append(first + [2] * b + [1] + [3] * (self.length - b - 1))
+            running = [1] + [0] * a + [1, 1, 1] + [2] * b + [1]
+            theirs.append(running + [3] * (128 - len(running)))
+        starts = [row.index(2) for row in theirs]
+        both = {"here (24 positions)": torch.tensor(ours), "DiffuSeq (128 positions)": torch.tensor(theirs)}
+        alt = f"Forty rows of tokens in two layouts. Left: all targets start at position {self.cut}. Right: "
+        alt += "they start at several places, and most of the 128 positions are [PAD]."
+        numbers = f"DiffuSeq's layout: {len(set(starts))} different starts; target words are "
+        numbers += f"{(both['DiffuSeq (128 positions)'] == 2).float().mean():.0%} of all positions"
+        style.show(figures.layouts(both), alt, numbers)
+
+        here = (both["here (24 positions)"][:, self.cut :] == 3).float().mean()
+        there = sum(row.count(3) for row in theirs) / sum(129 - start for start in starts)
+        print(f"[PAD] is right at {here:.0%} of our target positions and at {there:.0%} of DiffuSeq's")
+        left = 0.0
+        for name in self.sources:
+            exact = self.world.support(name)
+            sizes = [len(answer.split()) for answer in exact]
+            left += sum(p * sizes.count(n) / len(sizes) for p, n in zip(exact.values(), sizes, strict=True))
+        print(f"right answers still possible once the length is known: {left / len(self.sources):.0%}")
 
     def candidates(self, source: str) -> tuple[Tensor, Tensor]:
         """ids (K, length) and probabilities (K,) of all right answers."""
@@ -180,31 +203,48 @@ class Space:
         style.show(fig, alt, f"“{target}”: median level: {medians}")
 
     def three_readers(self) -> float:
-        """Print up to which noise each reader decides, over all sources -> sentences over words alone."""
-        summary: dict[str, list[float]] = {name: [] for name in figures.READERS}
-        twins: list[float] = []
+        """Print up to which noise each reader decides, over all sources -> the last level over the first."""
+        medians: dict[str, list[float]] = {name: [] for name in figures.READERS}
         for seed in range(3):
             rows: dict[str, list[Tensor]] = {name: [] for name in figures.READERS}
-            for name in self.sources:
+            for i, name in enumerate(self.sources):
                 ids, p = self.candidates(name)
-                k = torch.multinomial(p, 1, generator=rng(100 * seed + len(twins))).item()
+                k = torch.multinomial(p, 1, generator=rng(100 * seed + i)).item()
                 contested = (ids != ids[k]).any(0)  # positions at which the right answers differ
                 for reader, values in self.decided(name, k, seed).items():
                     rows[reader].append(values[contested])
-                differ = (ids[:, None] != ids[None]).sum(-1)
-                if (differ == 1).any():  # two right answers that differ in one word
-                    a, b = (differ == 1).nonzero()[0].tolist()
-                    spot = (ids[a] != ids[b]).nonzero().item()
-                    twins.append(self.decided(name, b, seed)["with all positions"][spot].item())
             for reader, values in rows.items():
-                summary[reader].append(torch.cat(values).median().item())
-        for name, values in summary.items():
+                medians[reader].append(torch.cat(values).median().item())
+        print(f"over {len(self.sources)} questions, three draws each:")
+        for name, values in medians.items():
             t = self.schedule.at_ratio(sum(values) / 3)
             print(f"median level, {name}: {sum(values) / 3:.1f}, which is t = {50 * round(t / 50)}")
-        twin = sum(twins) / max(1, len(twins))
-        print(f"a word whose only rival is a synonym, with all positions: {twin:.1f}")
-        alone, _, whole = summary.values()
+        alone, _, whole = medians.values()
         return sum(b / a for a, b in zip(alone, whole, strict=True)) / 3
+
+    def cases(self, questions: int = 4) -> dict[str, tuple[str, int]]:
+        """Two right answers to each of the first questions, one of them with a near double: text -> (source,
+        number of the answer)."""
+        found: dict[str, tuple[str, int]] = {}
+        for source in self.sources[:questions]:
+            ids, _ = self.candidates(source)
+            twin = ((ids[:, None] != ids[None]).sum(-1) == 1).any(1).int().argmax().item()
+            found |= {list(self.world.support(source))[k]: (source, k) for k in (0, twin)}
+        return found
+
+    def reading(self, x: Tensor, r: float, source: str, k: int) -> View:
+        """A table of what the three readers make of answer k at x (length, D) = x_t / alpha with noise r."""
+        ids, p = self.candidates(source)
+        found = self.readers(x[None], r, ids, p)
+        seen = {reader: probability[0].max(-1) for reader, probability in found.items()}
+        gap, truth, lines = self.margins(x, ids[k]), ids[k].tolist(), []
+        for i in range(truth.index(SEP) + 2 if SEP in truth[:-1] else self.length):
+            reads = [(self.words.words[best.indices[i]], best.values[i].item()) for best in seen.values()]
+            lines.append(figures.Reading(self.words.words[truth[i]], gap[i].item(), tuple(reads)))
+        right = [sum(line.reads[j][0] == line.word for line in lines) for j in range(3)]
+        readout = f"sigma/alpha {r:.2f} at this scale | right of {len(lines)}: "
+        readout += f"alone {right[0]}, with the source {right[1]}, with all {right[2]}"
+        return View(figures.reading_table(lines, list(seen)), readout)
 
     # ---- independence
 
@@ -221,29 +261,34 @@ class Space:
         print(f"the teacher's first reading in notebook 00:    {said}")
         return sum(shares) / len(shares)
 
-    def mixtures(self) -> None:
-        """Draw how often a word-by-word mixture of two right sentences is right, by how many words differ."""
-        found: dict[int, list[float]] = {}
-        walks = wrong = 0
+    def walks(self) -> None:
+        """Print how many straight walks from one right sentence to another pass a wrong one."""
+        wrong, steps = [], torch.linspace(0, 1, 21)[:, None, None]
         for name in self.sources:
             ids, _ = self.candidates(name)
             right = set(map(tuple, ids.tolist()))
             for a, b in torch.combinations(torch.arange(len(ids))).tolist():
-                coin = torch.rand(500, self.length, generator=rng(len(found))) < 0.5
-                mixed = torch.where(coin, ids[a], ids[b]).tolist()
-                m = (ids[a] != ids[b]).sum().item()
-                found.setdefault(m, []).append(sum(tuple(row) in right for row in mixed) / len(mixed))
-                steps = torch.linspace(0, 1, 21)[:, None, None]
                 path = self.model.round(torch.lerp(self.table[ids[a]], self.table[ids[b]], steps)).tolist()
-                walks, wrong = walks + 1, wrong + any(tuple(row) not in right for row in path)
-        differ = sorted(found)
-        measured = [sum(found[m]) / len(found[m]) for m in differ]
-        law = [2.0 ** (1 - m) for m in range(1, max(differ) + 1)]
-        alt = "Share of right sentences among word-by-word mixtures of two right ones: 1 when they differ "
-        alt += "at one position, then half as much for each further one, down to almost nothing."
-        numbers = f"{differ[0]} differs: {measured[0]:.1g}, {differ[-1]} differ: {measured[-1]:.1g}"
-        style.show(figures.mixing(differ, measured, law), alt, numbers)
-        print(f"of {walks} walks from one right sentence to another, {wrong / walks:.0%} pass a wrong one")
+                wrong.append(any(tuple(row) not in right for row in path))
+        share = sum(wrong) / max(1, len(wrong))
+        print(f"of {len(wrong)} walks from one right sentence to another, {share:.0%} pass a wrong one")
+
+    def walked(self, path: Tensor, stops: Tensor, source: str, first: int, second: int) -> View:
+        """A table of what path (stops, length, D) reads as, from one answer to another; its first stop is
+        framed, and the readout speaks of it."""
+        ids, _ = self.candidates(source)
+        answers, right = list(self.world.support(source)), set(map(tuple, ids.tolist()))
+        a, b = ([self.words.words[i] for i in ids[k]] for k in (first, second))
+        rows, reads = [], self.model.round(path).tolist()
+        for stop, read in zip(stops.tolist(), reads, strict=True):
+            text = [self.words.words[i] for i in read]
+            line = figures.walk_line(text, figures.origins(text, a, b))
+            rows.append((f"{stop:.2f}", line, tuple(read) in right))
+        wrong = sum(not ok for _, _, ok in rows[1:])
+        nearest = (path[0] - self.table[ids]).square().sum((1, 2)).argmin().item()
+        readout = f"at {rows[0][0]}: {'right' if rows[0][2] else 'wrong'}, “{self.words.text(reads[0])}” | "
+        readout += f"wrong at {wrong} of {len(rows) - 1} stops | nearest right sentence: {answers[nearest]}"
+        return View(figures.walk_table(rows, 0), readout)
 
 
 # ---- the table

@@ -27,13 +27,11 @@ def drawn() -> dict[str, Figure]:
     return {
         "cosines": figures.cosines(torch.eye(3), [("city", 2), ("job", 1)], {"same": [0.7], "other": [0.1]}),
         "layouts": figures.layouts(KINDS),
-        "misreading": figures.misreading(X, BAND, [0.1, 0.2, 0.4], [0.2, 0.5, 1.0], [0.1, 0.1, 0.2]),
+        "misreading": figures.misreading(X, [0.1, 0.2, 0.4], [0.2, 0.5, 1.0], [0.1, 0.1, 0.2]),
         "when_decided": figures.when_decided(
             X, {"word": BAND, "sentence": BAND}, ["who", "[PAD]"], LEVEL, [(1, 500)]
         ),
-        "by_scale": figures.by_scale(X, {"denoising": [0.1, 0.2, 0.3], "rounding": [6.0, 1.0, 0.0]}),
         "collapse": figures.collapse({"free": [[3.0, 1.0], [3.0, 2.0]], "sphere": [[3.0, 3.0]]}, "distance"),
-        "mixing": figures.mixing([1, 3], [1.0, 0.2], [1.0, 0.5, 0.25]),
     }
 
 
@@ -74,9 +72,8 @@ def test_layouts_show_every_position() -> None:
 
 
 def test_measured_errors_lie_between_the_bounds_drawn() -> None:
-    left, right = drawn()["misreading"].axes
-    assert list(left.lines[0].get_ydata()) == BAND[1]
-    assert [list(line.get_ydata()) for line in right.lines] == [
+    (ax,) = drawn()["misreading"].axes
+    assert [list(line.get_ydata()) for line in ax.lines] == [
         [0.2, 0.5, 1.0],
         [0.1, 0.1, 0.2],
         [0.1, 0.2, 0.4],
@@ -96,13 +93,6 @@ def test_one_line_a_seed_one_label_a_setting() -> None:
     (ax,) = drawn()["collapse"].axes
     assert [list(line.get_ydata()) for line in ax.lines] == [[3.0, 1.0], [3.0, 2.0], [3.0, 3.0]]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["free", "sphere"]
-
-
-def test_the_law_and_the_measured_shares() -> None:
-    (ax,) = drawn()["mixing"].axes
-    law, measured = ax.lines
-    assert list(law.get_xdata()) == [1, 2, 3] and list(law.get_ydata()) == [1.0, 0.5, 0.25]
-    assert list(measured.get_xdata()) == [1, 3] and list(measured.get_ydata()) == [1.0, 0.2]
 
 
 def test_reading_table_marks_what_is_wrong_without_colour() -> None:

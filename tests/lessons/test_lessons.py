@@ -44,9 +44,7 @@ def test_words_drawn_independently_agree_as_often_as_by_hand() -> None:
     assert float(nb02.pair_error(torch.tensor(2.0), 1.0, 1.0)) == pytest.approx(0.1587, abs=1e-4)
 
 
-def test_the_space_of_the_paraphrases(
-    shown: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_space_of_the_paraphrases(shown: list[tuple[str, str]]) -> None:
     world, teacher = World.load("paraphrase"), load("paraphrase-teacher")
     sources = held_out_sources(world, 3)
     space = nb02.Space(world, teacher, sources)
@@ -59,11 +57,24 @@ def test_the_space_of_the_paraphrases(
     ids, p = space.candidates(sources[0])
     for probability in space.readers(space.table[ids[:1]], 0.01, ids, p).values():
         assert torch.equal(probability[0].argmax(-1), ids[0]), "without noise everybody reads"
-    space.mixtures()
-    assert 0 <= space.independent_words(nb02.share_right) < 0.05
-    assert (
-        len(shown) == 3 and "between its two bounds at every level and seed: True" in capsys.readouterr().out
-    )
+    assert 0 <= space.independent_words(nb02.share_right) < 0.05 and len(shown) == 2
+    _, measured, lower, upper = space.error_curves(nb02.pair_error)
+    slack = 4 * (measured * (1 - measured) / (100 * len(space.used))).sqrt() + 1e-3  # four standard errors
+    assert ((measured > lower - slack) & (measured < upper + slack)).all()
+
+
+def test_what_pad_tells_and_where_walks_lead(
+    shown: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World.load("paraphrase")
+    space = nb02.Space(world, load("paraphrase-teacher"), held_out_sources(world, 2))
+    space.layouts()
+    assert "6 different starts" in shown[0][1] and "Left: all targets start at position 12" in shown[0][0]
+    space.walks()
+    share_of_pad, share_left, walks = capsys.readouterr().out.splitlines()
+    assert share_of_pad.startswith("[PAD] is right at 2") and share_left.endswith("%")
+    pairs = sum(n * (n - 1) // 2 for n in (len(world.support(source)) for source in space.sources))
+    assert walks.startswith(f"of {pairs} walks")
 
 
 def test_what_the_gradient_does(shown: list[tuple[str, str]]) -> None:

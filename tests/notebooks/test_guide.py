@@ -262,7 +262,7 @@ MISTAKES = [  # what stands there, what is put in its place, what must be compla
     ("`04.b`: b", "", "04: questions: "),
     ('`solution("05.3")`', '`solution("05.4")`', "05: exercises: "),
     ('`guess_mu`: "0.5"', '`guess_mu`: "0.7"', "guess_mu: the outputs do not reveal 0.7"),
-    ('`guess_half`: "1.4".', "", "02: predictions: "),
+    ('`guess_factor`: "6.7".', "", "02: predictions: "),
     ("one linear head on", "one linear `hat` on", "05: unchecked code hat"),
     ("`DLMONE_BUDGET=full`", "`DLMONE_BUGDET=full`", "unknown code DLMONE_BUGDET=full"),
     ("lie in `data/`", "lie in `dates/`", "unknown code dates/"),
