@@ -120,7 +120,7 @@ def live(evaluations: Sequence[Row], begins: Row, twin: Sequence[Row] = ()) -> s
             values,
             **style.pen("#999999", line),
             linewidth=1.5,
-            label="twin" if name == "validity" else None,
+            label="twin, psi kept" if name == "validity" else None,
         )
     ax.set(xlabel="update", ylim=(-0.03, 1.06), xlim=(-5, max(60, rows[-1]["step"]) * 1.03))
     return style.legend_beside(ax)

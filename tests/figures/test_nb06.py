@@ -86,7 +86,7 @@ def test_a_twin_is_drawn_beside_the_run_in_grey() -> None:
     begins = {"validity": 0.9, "coverage": 0.8, "tv_excess": 0.1}
     row = {"step": 20, "validity": 1.0, "coverage": 0.2, "tv_excess": 0.6}
     (axes,) = figures.live([row], begins, [{**row, "validity": 0.5}]).axes
-    assert line(axes, "twin") == ([20], [0.5])
+    assert line(axes, "twin, psi kept") == ([20], [0.5])
 
 
 def test_a_live_run_is_drawn_with_its_sentences() -> None:
