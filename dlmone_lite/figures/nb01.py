@@ -1,4 +1,4 @@
-"""Figures of notebook 01: the denoiser as a score, the posterior over sentences, their decision, sampling."""
+"""Figures of notebook 01: the denoiser as a score, what scores see, sentences' posterior, sampling."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ def tweedie_1d(x: Values, density: Curves, mean: Curves, score: Curves) -> style
         ax.get_legend().remove()
     axes[1].legend(title=r"$\sigma/\alpha$", loc="lower right")
     axes[2].axhline(0, color=style.GREY, linewidth=1)
+    return fig
+
+
+def complaint(ratio: Values, gaps: Curves) -> style.Figure:
+    """Mean squared difference of two denoisers against sigma/alpha, one curve per student (the keys)."""
+    fig, (ax,) = style.canvas(height=3.4)
+    label = r"$E\,(\hat x_0^p - \hat x_0^q)^2$"
+    style.lines(ax, ratio, gaps, r"noise level $\sigma/\alpha$", label, log_x=True, log_y=True)
+    ax.set_ylim(1e-7, 2)
     return fig
 
 
@@ -71,20 +80,6 @@ def sentence_weights(weights: Shares, prior: Values, truth: str) -> str:
         number = style.tag("td", f"{weight:.2f}", style=plain)
         rows.append(style.tag("tr", name, style.tag("td", bars, style=f"{plain};width:45%"), number))
     return style.tag("table", *rows, style="border-collapse:collapse;width:100%;margin:0")
-
-
-def weights_by_noise(ratio: Values, weights: Curves, truth: str) -> style.Figure:
-    """Posterior weight of every sentence (the keys) against sigma/alpha, as one observation gets noisier."""
-    fig, (ax,) = style.canvas(height=4.0, width=10.5)
-    for i, (sentence, weight) in enumerate(weights.items()):
-        true = sentence == truth
-        look = style.pen(style.BLACK) if true else style.pen(style.PALETTE[i % 6], style.LINES[1 + i % 6])
-        look |= {"linewidth": 3 if true else 1.5, "marker": style.MARKERS[i % 7]}
-        label = ("true: " if true else "") + sentence
-        ax.plot(ratio, weight, **look, markevery=(3 * i % 17, 17), label=label)
-    ax.set(xscale="log", xlabel=style.RATIO, ylabel="posterior weight", ylim=(-0.03, 1.03))
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02))
-    return fig
 
 
 def decision(t: Sequence[int], ratio: Curves, decided: Curves) -> style.Figure:

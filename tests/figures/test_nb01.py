@@ -31,7 +31,7 @@ def drawn() -> dict[str, object]:
     return {
         "tweedie_1d": figures.tweedie_1d(X, CURVES, CURVES, CURVES),
         "arrows_2d": figures.arrows_2d(two, two, two, two, two[0], two[1], "sigma/alpha = 1"),
-        "weights_by_noise": figures.weights_by_noise(X, named(CURVES.values()), SENTENCES[0]),
+        "complaint": figures.complaint(X, CURVES),
         "decision": figures.decision([1, 2, 3], dict.fromkeys(CURVES, X), CURVES),
         "sampling": figures.sampling(SENTENCES, TRUTH, [0.4, 0.4, 0.2], [2, 8], [[0.3, 0.1]] * 2, 0.05),
     }

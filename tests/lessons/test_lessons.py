@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -9,10 +10,12 @@ import torch
 from torch import Tensor
 
 from dlmone_lite import World, held_out_sources, load
-from dlmone_lite.exact import GaussianMixture
+from dlmone_lite.exact import ExactDenoiser, GaussianMixture
 from dlmone_lite.figures import style
 from dlmone_lite.lessons import nb01, nb02, nb04, nb07, nb09
+from dlmone_lite.sample import ancestral
 from dlmone_lite.schedule import Schedule
+from dlmone_lite.text import Codec, Vocabulary
 
 
 @pytest.fixture
@@ -36,6 +39,32 @@ def test_a_walk_of_one_step_is_the_mean_and_of_many_a_sample() -> None:
     many = nb01.walk(two, nb01.ancestral_step, noise, 50, Schedule())
     assert torch.allclose(many[:, 0].abs(), torch.tensor(3.0, dtype=torch.float64), atol=1e-3)
     assert 0.35 < float((many[:, 0] > 0).double().mean()) < 0.65
+
+
+def test_half_are_decided_where_the_formula_says(shown: list[tuple[str, str]]) -> None:
+    """Two points at distance d: at sigma/alpha = d / sqrt(2 log 9)."""
+    points = torch.tensor([[4.0, 0.0], [-4.0, 0.0]], dtype=torch.float64)
+    two = GaussianMixture(points, torch.tensor([0.5, 0.5], dtype=torch.float64).log())
+    half = nb01.when_half_are_decided([two, two], ["sqrt", "linear"], 2000)
+    for name, t in half.items():
+        assert float(Schedule(name).ratio(t)) == pytest.approx(8 / math.sqrt(2 * math.log(9)), rel=0.06)
+    assert len(shown) == 1 and f"{half['sqrt']} (sqrt, " in shown[0][1]
+
+
+def test_a_walk_is_the_library_s_ancestral_sampling() -> None:
+    world, schedule = World.load("paraphrase"), Schedule()
+    codec = Codec(Vocabulary(world.vocabulary()), world.max_source + 1, world.max_target + 1)
+    rng = torch.Generator().manual_seed(0)
+    table = torch.randn(len(codec.vocabulary), 8, generator=rng, dtype=torch.float64)
+    source, cut = held_out_sources(world, 1)[0], codec.source_length
+    batch = codec.encode([source]).repeat(6)
+    clean, exact = table[batch.ids], ExactDenoiser(world.support, codec, table, schedule)
+    noises = [torch.randn(clean.shape, generator=rng.manual_seed(7), dtype=torch.float64)]
+    noises += [torch.randn(clean.shape, generator=rng, dtype=torch.float64) for _ in range(7)]
+    flat = iter([noise[:, cut:].flatten(1) for noise in noises])
+    walked = nb01.walk(exact.mixture(source), nb01.ancestral_step, flat.__next__, 8, schedule)
+    sampled = ancestral(exact, schedule, batch, clean, steps=8, generator=rng.manual_seed(7))
+    assert torch.allclose(sampled[:, cut:].flatten(1), walked, atol=1e-8)
 
 
 def test_words_drawn_independently_agree_as_often_as_by_hand() -> None:
