@@ -24,8 +24,7 @@ NEEDED = {
         "import torch", "= course(", "def write(", "BUDGETS = {", "REFERENCES = ", "def my_mbr(", "def mbr(", "def one(", "panel = Panel(",
     ),
     "09_real_datasets": (
-        "import torch", "guess_pad = predict(", "NETWORKS = {", 'OWN["', "folder = Path(", "PAIRS, PAD =", "def one_call(", "HOWS = {",
-        "SENTENCES = {", "panel = Panel(",
+        "import torch", "own = {", "PAIRS = {", "MINE = {", "HOWS = {", "panel = Panel(",
     ),
 }  # fmt: skip
 LIMIT = 0.250  # seconds of work for one update of the atlas
