@@ -21,7 +21,7 @@ NEEDED = {
     ),
     "07_two_stage_gpu": ("import torch", "guess_changed = predict(", "def stage(", "live = "),
     "08_steps_quality_diversity": (
-        "import torch", "= course(", "def write(", "BUDGETS = {", "REFERENCES = ", "def my_mbr(", "def mbr(", "def one(", "panel = Panel(",
+        "import torch", "= course(", "def write(", "def my_mbr(", "def mbr(", "panel = Panel(",
     ),
     "09_real_datasets": (
         "import torch", "own = {", "PAIRS = {", "MINE = {", "HOWS = {", "panel = Panel(",
