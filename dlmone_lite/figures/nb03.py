@@ -138,30 +138,12 @@ def words_from_noise(readings: Sequence[Reading], title: str, rows: int = 12) ->
     return fig
 
 
-def gradient_noise(t: Sequence[int], variance: Curves) -> style.Figure:
-    """Variance of a batch's gradient at some t, one bar per kind of target."""
-    fig, (ax,) = style.canvas(height=3.2)
-    for i, (name, values) in enumerate(variance.items()):
-        places = [x + (i - 0.5) * 0.38 for x in range(len(t))]
-        look = {"color": style.PALETTE[i], "hatch": style.HATCHES[i % 2], "edgecolor": "black"}
-        ax.bar(places, values, 0.36, label=name, **look)
-    ax.set_xticks(range(len(t)), [f"t = {level}" for level in t])
-    ax.set(ylabel="variance of the gradient")
-    ax.legend(title="target")
-    return fig
-
-
-def where_modes_fall(t: Sequence[int], curves: Curves, edges: Values, density: Curves) -> style.Figure:
-    """Left: shares against t (the open choice, the readable words). Right: how densely t is drawn: for each
-    sampler the draws per bin between `edges`, relative to uniform."""
-    fig, (left, right) = style.canvas(1, 2, height=3.8)
-    style.lines(left, t, curves, "t", "share")
-    left.set(title="what is open at t", ylim=(-0.02, 1.02))
-    left.legend(loc=(0.02, 0.1))
-    for i, (name, values) in enumerate(density.items()):
-        right.stairs(values, edges, linewidth=2, label=name, **style.stroke(i))
-    right.set(title="where training looks", xlabel="t", ylabel="draws, relative to uniform", ylim=(0, None))
-    right.legend(loc="upper left")
+def where_modes_fall(t: Sequence[int], curves: Curves) -> style.Figure:
+    """Shares against t: the choice that is open, the words that are readable."""
+    fig, (ax,) = style.canvas(height=3.4)
+    style.lines(ax, t, curves, "t", "share")
+    ax.set(title="what is open at t", ylim=(-0.02, 1.02))
+    ax.legend(loc=(0.02, 0.1))
     return fig
 
 

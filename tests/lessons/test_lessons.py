@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from dlmone_lite import World, held_out_sources, load
+from dlmone_lite.corpora.pairs import PairedText
+from dlmone_lite.corpora.world import load_split
+from dlmone_lite.evaluation import bayes_floor
 from dlmone_lite.exact import ExactDenoiser, GaussianMixture
 from dlmone_lite.figures import style
-from dlmone_lite.lessons import nb01, nb02, nb04, nb07, nb09
+from dlmone_lite.lessons import nb01, nb02, nb03, nb04, nb07, nb09
 from dlmone_lite.sample import ancestral
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.text import Codec, Vocabulary
@@ -104,6 +107,33 @@ def test_what_pad_tells_and_where_walks_lead(
     assert share_of_pad.startswith("[PAD] is right at 2") and share_left.endswith("%")
     pairs = sum(n * (n - 1) // 2 for n in (len(world.support(source)) for source in space.sources))
     assert walks.startswith(f"of {pairs} walks")
+
+
+def test_what_a_teacher_can_learn_at_a_level() -> None:
+    world, teacher = World.load("paraphrase"), load("paraphrase-teacher")
+    perfect, sources = bayes_floor.perfect(teacher, world), held_out_sources(world, 2)
+    guesses = nb03.three_guesses(perfect, sources[0], t=1900)
+    for error, floor, gap in guesses.values():
+        assert error == pytest.approx(floor + gap, abs=1e-4) and error >= floor > 0
+    assert [gap > 0 for _, _, gap in guesses.values()] == [False, True, True]
+    open_choice, readable = nb03.choice_by_level(perfect, sources, [100, 2000])
+    assert open_choice[0] < 0.01 and open_choice[1] > 0.9 and readable[0] > 0.99 and readable[1] < 0.2
+
+    rows = load_split(world, "train")
+    data = PairedText(rows["src"][:40], rows["trg"][:40], teacher.codec)
+    x_t, drawn, references, counts, exact = nb03.noisy_pairs(perfect, data, 100, n=4)
+    for i in range(4):  # at little noise the target that was drawn is the only one left
+        stable = nb03.stable_target(x_t[i : i + 1], references[i], counts[i], *teacher.model.schedule(100))
+        assert torch.allclose(stable, drawn[i : i + 1], atol=1e-4)
+    assert torch.allclose(exact, drawn, atol=1e-3)
+
+
+def test_a_reading_ends_before_the_separator() -> None:
+    teacher = load("paraphrase-teacher")
+    row = teacher.codec.encode(["who teaches skating in rome ?"], ["who teaches skating ?"])
+    found = nb03.reading(teacher, 7, teacher.model.embed(row.ids))
+    assert found.t == 7 and found.words == ("who", "teaches", "skating", "?")
+    assert found.sureness == pytest.approx((1.0,) * 4, abs=1e-3)
 
 
 def test_what_the_gradient_does(shown: list[tuple[str, str]]) -> None:
