@@ -1,4 +1,4 @@
-"""Figures of notebook 05: where a one-step student starts, how it rises, what it writes, what steps add."""
+"""Figures of notebook 05: where a one-step student starts, how it rises, what it writes."""
 
 from __future__ import annotations
 
@@ -90,32 +90,4 @@ def frequencies(support: Shares, outputs: Mapping[str, Sequence[str]]) -> style.
     style.name_rows(axes, [*(style.wrap(name, 36) for name in names), "any other sentence (wrong)"])
     axes.set(xlabel="share of the samples", xlim=(0, 1.08 * most))
     fig.legend(loc="outside upper right", ncols=len(outputs) + 1, **style.PLAIN)
-    return fig
-
-
-def refinement(rows: Sequence[Row], lines: Mapping[str, Row]) -> style.Figure:
-    """A student's scores by network evaluations, `nfe`: validity and coverage (left), TV (right); beside it
-    models to compare with (name -> row), at their own nfe."""
-    fig, (left, right) = style.canvas(1, 2, height=3.8)
-    names = {"validity": "validity: quality", "coverage": "coverage: diversity"}
-    for (key, name), look in zip(names.items(), LOOKS):
-        style.score(left, "nfe", rows, key, name, look)
-        for row, other in zip(lines.values(), ("D", "X")):
-            left.plot(row["nfe"], row[key], **style.pen(look["color"], "", other), markersize=9)
-
-    style.score(right, "nfe", rows, "tv", "student", style.pen(style.BLUE, "-", "o"))
-    style.score(right, "nfe", rows, "tv_floor", "floor: a perfect model", style.pen(style.BLACK, ":"))
-    for (model, row), marker in zip(lines.items(), ("D", "X")):
-        right.plot(row["nfe"], row["tv"], **style.pen(style.ORANGE, "", marker), markersize=9, label=model)
-        left.plot([], [], **style.pen(style.GREY, "", marker), markersize=9, label=f"{model}, both")
-
-    everything = [*rows, *lines.values()]
-    for axes, title in ((left, "Quality and diversity"), (right, "TV to the truth (small is good)")):
-        style.log_axis(axes, sorted({row["nfe"] for row in everything}), base=2)
-        axes.set(xlabel="network evaluations a sentence", title=title)
-    low = min(row[key] for row in everything for key in names)
-    left.set_ylim(max(0.0, low - 0.45), 1.15)
-    right.set_ylim(0, 1.5 * max(row["tv"] for row in everything))
-    style.legend(left, "lower left")
-    style.legend(right, "upper right")
     return fig

@@ -1,4 +1,4 @@
-"""Notebook 05: what one evaluation of a teacher gives, the race of recipes, the long runs, equal noise."""
+"""Notebook 05: one evaluation of a teacher, a student made in the pocket world, the race, the long runs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,34 @@ import torch
 from torch import Tensor
 
 from dlmone_lite.checkpoints.checkpoint import Checkpoint
+from dlmone_lite.corpora.pocket import lab_data, lab_world
 from dlmone_lite.corpora.tables import read_jsonl
 from dlmone_lite.corpora.world import World
-from dlmone_lite.evaluation.measure import measure
+from dlmone_lite.distill import DistillRun
+from dlmone_lite.evaluation.measure import held_out_sources, measure
 from dlmone_lite.evaluation.metrics import world_metrics
 from dlmone_lite.figures import nb05 as figures
 from dlmone_lite.figures import style
 from dlmone_lite.files import RUNS, recorded
+from dlmone_lite.generation import generate
+from dlmone_lite.lab.experiment import Spec, start_networks
+from dlmone_lite.model import Denoiser
+from dlmone_lite.panels.panel import View
 from dlmone_lite.sample import share_noise
+from dlmone_lite.training.run import Step
+from dlmone_lite.variants.recipes import RECIPES
 
 Scores = dict[str, Any]
 OneStep = Callable[..., Tensor]  # one_step(network, batch, z, t), the notebook's own
-OBJECTIVES = "SiD", "SiD + adversary, paper's numerals", "SiD + adversary, SiDA's ratio", "reverse KL"
+CURVES = (
+    "one-step validity and total variation of the student against the update, the teacher's values dashed"
+)
+
+
+def of_each_kind(world: World, number: int) -> list[str]:
+    """So many held-out sources, each of another frame."""
+    frames = {next(iter(world.meanings_of(s))).frame: s for s in held_out_sources(world, 60)}
+    return [frames[frame] for frame in sorted(frames)[:number]]
 
 
 def apart(a: Scores, b: Scores, key: str) -> bool:
@@ -62,13 +78,70 @@ def levels(
     return at, together
 
 
-def moved(run: Any) -> list[str]:
-    """Which of a run's networks one update changes."""
+def moved(run: DistillRun, learner: str) -> list[str]:
+    """Which of a run's networks change by an update of one learner, "psi" or "theta"."""
+    run.config.psi_warmup, run.config.psi_steps = (99, 1) if learner == "psi" else (0, 0)
     networks = {"phi": run.phi, "theta": run.theta, "psi": run.psi}
     before = {name: [p.clone() for p in network.parameters()] for name, network in networks.items()}
     run.advance()
     same = {name: all(map(torch.equal, before[name], networks[name].parameters())) for name in networks}
     return [name for name in networks if not same[name]]
+
+
+class PocketWorld:
+    """Where a student is made in seconds: teacher, pairs, recipe; 24 held-out sources and their answers."""
+
+    def __init__(self) -> None:
+        world, self.teacher = lab_world(), start_networks(Spec("here", "now"), RUNS)[0]
+        self.pairs, self.recipe = lab_data(self.teacher.codec), RECIPES["pocket"].first
+        self.sources = held_out_sources(world, 24)
+        self.supports = [world.support(source) for source in self.sources]
+        self.lines = {"teacher, 8 steps": self.scores(self.teacher, steps=8)}
+        self.begin: Scores = {"step": 0, **self.scores(self.student(self.teacher.model))}
+
+    def student(self, network: Denoiser, config: Any = None) -> Checkpoint:
+        """The network as a one-step student; `config`, whose sampling is used, is the recipe's if None."""
+        sampling = (config or self.recipe).sampling
+        return dataclasses.replace(self.teacher, model=network, role="student", sampling=sampling)
+
+    def scores(self, model: Checkpoint, steps: int = 1) -> Scores:
+        """World metrics of 16 sentences a source."""
+        texts = generate(model, self.sources, steps=steps, samples=16, seed=3)
+        return world_metrics(texts, self.supports)
+
+    def show(self, curve: Sequence[Scores]) -> None:
+        """Draw how a student rose; rows with `step` and the scores."""
+        style.show(figures.rise(curve, self.lines), CURVES)
+
+    def view(self, history: Sequence[Step], run: DistillRun) -> View:
+        """The same of a live run, with three sentences of now."""
+        curve = [self.begin, *({"step": s.step, **s.evaluation} for s in history if s.evaluation)]
+        texts = generate(self.student(run.result, run.config), self.sources[:3], seed=run.step)
+        marks = (f"{'right' if x[0] in s else 'wrong'}: {x[0]}" for x, s in zip(texts, self.supports))
+        said = "<div style='font-family:monospace'>" + "<br>".join(map(style.escape, marks)) + "</div>"
+        last = ", ".join(f"{key} {curve[-1][key]:.2f}" for key in ("validity", "tv", "coverage"))
+        return View(style.html(figures.rise(curve, self.lines), CURVES) + said, last.replace("tv", "TV"))
+
+
+def print_scores(table: Mapping[str, Scores]) -> None:
+    """Print validity, TV and coverage of each row, with standard errors over sources."""
+    floor = next(reversed(table.values()))["tv_floor"]
+    print(f"{'':24}   validity           TV    coverage   (floor of TV {floor:.2f})")
+    for name, m in table.items():
+        shown = (f"{m[key]:.2f} ± {m[f'{key}_se']:.2f}" for key in ("validity", "tv"))
+        print(f"{name:24}{'  '.join(shown)}{m['coverage']:10.2f}")
+
+
+def answers(source: str, support: Mapping[str, float], wrote: Mapping[str, Sequence[str]]) -> View:
+    """How often each model (name -> its sentences) writes each right answer, and the exact probabilities."""
+    scores = {name: world_metrics([texts], [support]) for name, texts in wrote.items()}
+    told = [
+        f"{name}: validity {m['validity']:.2f}, TV {m['tv']:.2f}, coverage {m['coverage']:.2f}"
+        for name, m in scores.items()
+    ]
+    floor = f"floor of TV {next(iter(scores.values()))['tv_floor']:.2f}"
+    alt = "bars: how often student and teacher write each right answer; diamonds: how often they should"
+    return View(style.html(figures.frequencies(support, wrote), alt), " | ".join([source, *told, floor]))
 
 
 def race() -> None:
@@ -87,21 +160,18 @@ def race() -> None:
             told = {name: ends(arm, key, nfe) for name, key in keys.items()}
             text = ", ".join(f"{name} {fmean(v):.2f} ± {stdev(v):.2f}" for name, v in told.items())
             print(f"{arm:52} {nfe} call{'s' * (nfe > 1)}: {text}, {seconds:.0f} s")
-    for key in ("validity", "coverage"):
-        means = [[fmean(ends(f"{o}, {n} noise", key)) for n in ("shared", "independent")] for o in OBJECTIVES]
-        higher = sum(a > b for a, b in means)
-        print(f"{key} is higher with shared noise in {higher} of {len(means)} objectives")
 
 
-def long_runs(world: World, untrained: Checkpoint, t_init: int) -> float:
+def long_runs(world: World, teacher: Checkpoint, student: Checkpoint) -> float:
     """Print where three long runs begin and end -> the last validity of the one by DLM-One's terms."""
     how = {"steps": 1, "split": "valid", "sources": 64, "samples": 64}
     names = {"reverse KL, shared noise": "paraphrase-student", "DLM-One's terms": "paraphrase-student-cold"}
     names["a regression first"] = "paraphrase-student-warm"
     last: dict[str, Scores] = {}
     for run, name in names.items():
-        sampling = {"t_init": t_init, "rho": float("shared" in run)}
-        start = {"step": 0, **measure(dataclasses.replace(untrained, sampling=sampling), world, **how)}
+        sampling = {"t_init": student.sampling["t_init"], "rho": float("shared" in run)}
+        untrained = dataclasses.replace(student, model=teacher.model, sampling=sampling)
+        start = {"step": 0, **measure(untrained, world, **how)}
         step, before, rows = 0, None, [start]
         for row in read_jsonl(RUNS / f"{name}.jsonl", need=()):
             step += before["step"] if before and row["stage"] != before["stage"] else 0
@@ -115,8 +185,3 @@ def long_runs(world: World, untrained: Checkpoint, t_init: int) -> float:
             print(f"{run:>24}, update {m['step']:4}: {scores}, coverage {m['coverage']:.2f}")
         last[run] = rows[-1]
     return last["DLM-One's terms"]["validity"]
-
-
-def agreement(one: Sequence[str], other: Sequence[str]) -> float:
-    """Share of places at which two lists have the same sentence."""
-    return sum(a == b for a, b in zip(one, other, strict=True)) / len(one)

@@ -10,7 +10,7 @@ CURVE = [
     {"step": 100 * i, "validity": 0.2 + 0.1 * i, "tv": 0.9 - 0.1 * i, "tv_floor": 0.15, "stage": 1 + (i > 2)}
     for i in range(5)
 ]
-TEACHER = {"validity": 0.95, "tv": 0.3, "coverage": 0.9, "nfe": 16, "tv_floor": 0.15}
+TEACHER = {"validity": 0.95, "tv": 0.3, "coverage": 0.9, "tv_floor": 0.15}
 LEVELS = [
     {"t": t, "ratio": r, "choice": 0.4, "validity": v, "validity_se": 0.05, "blur": 0.2}
     for t, r, v in [(500, 1.0, 0.1), (1490, 2.5, 0.3), (2000, 80.0, 0.0)]
@@ -76,24 +76,12 @@ def test_frequencies_spread_is_twice_the_binomial_one() -> None:
     assert end - start == pytest.approx(4 * (0.25 / 25) ** 0.5)
 
 
-def test_refinement_puts_the_teacher_at_its_own_evaluations() -> None:
-    rows = [{**TEACHER, "nfe": k, "validity": 0.8 + k / 50, "coverage": 1 - k / 20} for k in (1, 2, 4, 8)]
-    left, right = nb05.refinement(rows, {"teacher": TEACHER}).axes
-    assert line(left, "validity: quality") == ([1, 2, 4, 8], pytest.approx([0.82, 0.84, 0.88, 0.96]))
-    assert line(left, "coverage: diversity")[1] == pytest.approx([0.95, 0.9, 0.8, 0.6])
-    assert [text.get_text() for text in right.get_xticklabels()] == ["1", "2", "4", "8", "16"]
-    (dot,) = (drawn for drawn in right.get_lines() if drawn.get_label() == "teacher")
-    assert list(dot.get_xdata()) == [16] and list(dot.get_ydata()) == [0.3]
-
-
-@pytest.mark.parametrize("name", ["levels", "rise", "frequencies", "refinement"])
+@pytest.mark.parametrize("name", ["levels", "rise", "frequencies"])
 def test_text_is_large_enough_to_read(name: str) -> None:
-    rows = [{**TEACHER, "nfe": k} for k in (1, 2)]
     made = {
         "levels": lambda: nb05.levels(LEVELS, 1490),
         "rise": lambda: nb05.rise(CURVE, {"teacher": TEACHER}),
         "frequencies": lambda: nb05.frequencies({"a": 0.5, "b": 0.5}, {"student": ["a", "b"]}),
-        "refinement": lambda: nb05.refinement(rows, {"teacher": TEACHER}),
     }[name]()
     style.html(made, name)
     legends = [axes.get_legend() for axes in made.axes if axes.get_legend()] + made.legends
