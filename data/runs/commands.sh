@@ -12,6 +12,7 @@ python -m dlmone_lite train --world paraphrase --half --seed 1 --out runs/paraph
 python -m dlmone_lite train --world paraphrase --seed 1 --half --out runs/paraphrase-teacher-seed1.safetensors
 python -m dlmone_lite train --world paraphrase --half --seed 2 --out runs/paraphrase-teacher-seed2.safetensors
 python -m dlmone_lite distill --teacher paraphrase-teacher --recipe classroom --seed 1 --keep last --half --eval-every 1000 --eval-sources 64 --eval-samples 64 --save-every 500 --set precision=bfloat16 --out runs/paraphrase-student-seed1.safetensors --log runs/paraphrase-student-seed1.jsonl
+python -m dlmone_lite distill --teacher paraphrase-teacher --recipe classroom --seed 2 --keep last --half --eval-every 1000 --eval-sources 64 --eval-samples 64 --save-every 500 --set precision=bfloat16 --out runs/paraphrase-student-seed2.safetensors --log runs/paraphrase-student-seed2.jsonl
 python -m dlmone_lite distill --teacher runs/paraphrase-teacher-seed1.safetensors --seed 1 --warm-start 4000 --set0 keep=0.125 --stages 2 --steps 400 --set lr=2e-5 lr_psi=4e-4 psi_warmup=150 commitment=0.3 t_min=400 --steps2 400 --eval-every 200 --eval-sources 64 --eval-samples 64 --half --out runs/paraphrase-student-warm-seed1.safetensors --out-stage1 runs/paraphrase-student-seed1-stage1.safetensors --log runs/paraphrase-student-seed1.jsonl
 python -m dlmone_lite distill --teacher runs/paraphrase-teacher-seed2.safetensors --warm-start 4000 --stages 2 --steps 400 --set lr=2e-5 psi_warmup=150 commitment=0.3 t_min=400 --eval-every 200 --eval-sources 64 --eval-samples 64 --half --seed 2 --out runs/paraphrase-student-warm-seed2.safetensors --out-stage1 runs/paraphrase-student-stage1-seed2.safetensors
 python -m dlmone_lite distill --teacher paraphrase-teacher --seed 0 --warm-start 4000 --set0 keep=0.125 --stages 2 --steps 400 --set lr=2e-5 lr_psi=4e-4 psi_warmup=150 commitment=0.3 t_min=400 --steps2 400 --eval-every 200 --eval-sources 64 --eval-samples 64 --half --out runs/paraphrase-student.safetensors --out-stage1 runs/paraphrase-student-stage1.safetensors --log runs/paraphrase-student.jsonl
@@ -30,6 +31,7 @@ python -m dlmone_lite evaluate --precision bfloat16 --checkpoint runs/paraphrase
 python -m dlmone_lite evaluate --precision bfloat16 --checkpoint paraphrase-teacher --steps 64,256 --json data/runs/paraphrase-teacher.json
 python -m dlmone_lite evaluate --checkpoint paraphrase-teacher --steps 1,2,4,8 --precision bfloat16 --json data/runs/steps/paraphrase-teacher.json
 python -m dlmone_lite evaluate --checkpoint runs/paraphrase-student-seed1.safetensors --json data/runs/paraphrase-student-seed1.json
+python -m dlmone_lite evaluate --checkpoint runs/paraphrase-student-seed2.safetensors --json data/runs/paraphrase-student-seed2.json
 python -m dlmone_lite evaluate --checkpoint runs/paraphrase-student-warm-seed1.safetensors --steps 1 --json data/runs/paraphrase-student-warm-seed1.json
 python -m dlmone_lite evaluate --checkpoint runs/paraphrase-student-warm-seed2.safetensors --steps 1 --json data/runs/paraphrase-student-warm-seed2.json
 python -m dlmone_lite evaluate --checkpoint paraphrase-student-warm --json data/runs/paraphrase-student-warm.json

@@ -23,8 +23,7 @@ def recipes(ends: Mapping[str, Curves]) -> style.Figure:
 
 
 def live(evaluations: Sequence[Row], begins: Row, switch: int) -> style.Figure:
-    """A live run's scores as notebook 06 draws them, its twin's (key "twin" of a row) in grey, and a line at the
-    switch if there is one."""
+    """A live run as notebook 06 draws it, its twin (a row's "twin") in grey, and a line at the switch if any."""
     twins = [{"step": row["step"], **row["twin"]} for row in evaluations if "twin" in row]
     fig = nb06.live(evaluations, begins, twins)
     if switch:

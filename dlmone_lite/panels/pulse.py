@@ -1,7 +1,7 @@
 """A sign of life: a panel whose kernel has fallen silent says so.
 
-A dead kernel cannot speak. So it speaks while it lives: every few seconds it draws a notice anew that the page
-itself would uncover a little later. A kernel that is busy with a cell, or was restarted, draws no more.
+A dead kernel cannot speak. So it speaks while it lives: every few seconds it draws a notice anew that the
+page would uncover a little later. A kernel that is busy with a cell, or was restarted, draws no more.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 BEAT, SILENCE = 4.0, 15.0  # seconds between two beats, and without one until the notice shows
 NOTICE = """<style>@keyframes dlmone-silent {{ to {{ max-height: 6em; padding: 4px; }} }}</style>
-<div role="status" class="dlmone-silent" data-beat="{beat}" style="max-height:0;overflow:hidden;background:#fff;
-color:#a00;animation:dlmone-silent 0s linear {silence}s forwards">This panel does not answer now: its kernel is
-busy with a cell, or was restarted. After a restart, run its cell again.</div>"""
+<div role="status" class="dlmone-silent" data-beat="{beat}" style="max-height:0;overflow:hidden;
+background:#fff;color:#a00;animation:dlmone-silent 0s linear {silence}s forwards">This panel does not answer
+now: its kernel is busy with a cell, or was restarted. After a restart, run its cell again.</div>"""
 
 _watched: weakref.WeakSet[HTML] = weakref.WeakSet()
 _tasks: list[asyncio.Task] = []  # the one that beats, once there is an event loop

@@ -229,7 +229,7 @@ def test_every_exercise_is_asked_once_in_its_notebook_under_its_own_variable() -
                 assert name not in asked, f"{name} is asked twice"
                 stub = re.search(rf"^({variable} = |def {variable}\()", cell.source, re.MULTILINE)
                 asked[name] = path.name[:2], variable, bool(stub)
-            for name in re.findall(r'^question\("([^"]+)"\)', cell.source, re.MULTILINE):
+            for name in re.findall(r'\bquestion\("([^"]+)"\)', cell.source):
                 assert name not in asked, f"{name} is asked twice"
                 asked[name] = path.name[:2], "answer", True
     assert asked == {e.name: (e.name[:2], e.variable, True) for e in ALL}
