@@ -23,7 +23,7 @@ def recipes(ends: Mapping[str, Curves]) -> style.Figure:
 
 
 def live(evaluations: Sequence[Row], begins: Row, switch: int) -> style.Figure:
-    """A live run as notebook 06 draws it, its twin (a row's "twin") in grey, and a line at the switch if any."""
+    """A live run as notebook 06 draws it, its twin (a row's "twin") in grey, a line at the switch if any."""
     twins = [{"step": row["step"], **row["twin"]} for row in evaluations if "twin" in row]
     fig = nb06.live(evaluations, begins, twins)
     if switch:
