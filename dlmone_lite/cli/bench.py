@@ -26,7 +26,7 @@ WORDS = {"classroom": 256, "lite": 8192, "paper": 30522}  # of a preset's vocabu
 EXAMPLES = """--preset lite
 --preset paper --batch-size 4 --repeats 3 --compile --json paper.json
 --teacher paraphrase-teacher --student paraphrase-student --json speed.json
---teacher runs/teacher.safetensors --student runs/student.safetensors --steps 256 --repeats 5 --device cuda
+--teacher runs/teacher.safetensors --student runs/student.safetensors --steps 8,256 --repeats 5 --device cuda
 --teacher qqp-teacher --student qqp-student --corpus folder/qqp"""
 MORE = """With --teacher and --student, each time runs from strings to strings: encoding, sampling, rounding,
 decoding. Some untimed calls of the student come first, for the teacher's many are warm, too. Both run in
@@ -46,7 +46,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     add("--teacher", metavar="NAME_OR_FILE")
     add("--student", metavar="NAME_OR_FILE")
     add("--corpus", help="where the corpus lies that both were trained on, if it was one")
-    add("--steps", type=positive, default=2000, help="of the teacher (default 2000)")
+    add("--steps", type=step_list, default=[2000], help="of the teacher: 2000, or several as 4,64,2000")
     add("--student-steps", type=positive, default=1, help="of the student (default 1)")
     add("--repeats", type=positive, default=3, help="of the teacher; ten times as many of the student (3)")
     add("--preset", default="lite", help="without a teacher: the size (default lite)")
@@ -94,23 +94,25 @@ def bench_pair(args: argparse.Namespace, device: str) -> dict[str, Any]:
     for batch in BATCHES:
         texts = [sources[i % len(sources)] for i in range(batch)]
         time_student, student_precision = stopwatch(student, texts, args.student_steps)
-        time_teacher, teacher_precision = stopwatch(teacher, texts, args.steps)
+        for steps in args.steps:
+            time_teacher, teacher_precision = stopwatch(teacher, texts, steps)
 
-        # Teacher and student take turns, because a machine's speed drifts.
-        teacher_ms, student_ms = [], []
-        for seed in range(args.repeats):
-            for _ in range(WARM_UP):
-                time_student(0)
-            student_ms += [time_student(10 * seed + i) for i in range(10)]
-            teacher_ms.append(time_teacher(seed))
+            # Teacher and student take turns, because a machine's speed drifts.
+            teacher_ms, student_ms = [], []
+            for seed in range(args.repeats):
+                for _ in range(WARM_UP):
+                    time_student(0)
+                student_ms += [time_student(10 * seed + i) for i in range(10)]
+                teacher_ms.append(time_teacher(seed))
 
-        slow, fast = statistics.median(teacher_ms), statistics.median(student_ms)
-        cells = [str(batch), str(args.steps), f"{slow:.1f}", str(args.student_steps), f"{fast:.2f}"]
-        table.row(*cells, f"{slow / fast:.0f}x")
-        times = {"batch": batch, "ratio": slow / fast, "teacher_ms": teacher_ms, "student_ms": student_ms}
-        precisions = {"teacher_precision": teacher_precision, "student_precision": student_precision}
-        batches.append({**times, **precisions})
-    found = {"teacher": args.teacher, "student": args.student, "teacher_nfe": args.steps}
+            slow, fast = statistics.median(teacher_ms), statistics.median(student_ms)
+            cells = [str(batch), str(steps), f"{slow:.1f}", str(args.student_steps), f"{fast:.2f}"]
+            table.row(*cells, f"{slow / fast:.3g}x")
+            times = {"batch": batch, "teacher_nfe": steps, "ratio": slow / fast}
+            times |= {"teacher_ms": teacher_ms, "student_ms": student_ms}
+            precisions = {"teacher_precision": teacher_precision, "student_precision": student_precision}
+            batches.append({**times, **precisions})
+    found = {"teacher": args.teacher, "student": args.student}
     return {**found, "student_nfe": args.student_steps, "batches": batches}
 
 

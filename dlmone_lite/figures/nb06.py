@@ -17,7 +17,11 @@ KINDS = {
 }  # of a run
 PAIR = (("validity", "validity: quality"), ("coverage", "coverage: diversity"))
 THREE = (*PAIR, ("tv_excess", "TV excess: distance"))
-LOOKS = (style.pen(style.BLUE, "-", "o"), style.pen(style.ORANGE, "--", "s"), style.pen(style.GREY, ":", "^"))
+LOOKS = (
+    style.pen(style.BLUE, "-", "o"),
+    style.pen(style.ORANGE, "--", "s"),
+    style.pen(style.GREEN, ":", "^"),
+)
 PLACES = [(0.06, 0.15, 0.33, 0.75), (0.65, 0.15, 0.34, 0.75)]  # of scores, and of bars with long names
 TENTHS = (0, 0.2, 0.4, 0.6, 0.8, 1)  # ticks that need not be found, while a slider waits
 
@@ -131,9 +135,9 @@ def live_sentences(rows: Sequence[Row], support: Shares, counts: Mapping[str, in
     right sentence of one source, by its `counts`, beside the probability."""
     fig, (left, right) = style.canvas(1, 2, height=3.5, places=PLACES)
     for (name, label), look in zip(THREE, LOOKS):
-        style.score(left, "step", rows, name, label, look)
+        style.score(left, "step", rows, name, label.split(":")[0], look)
     left.set(xlabel="update", ylim=(-0.03, 1.06), xlim=(-5, max(60, rows[-1]["step"]) * 1.03), yticks=TENTHS)
-    left.legend(loc="lower left", **style.PLAIN)
+    left.legend(loc="lower left", bbox_to_anchor=(-0.05, 1), ncols=3, **style.PLAIN)
     _shares(right, support, counts)
     return fig
 

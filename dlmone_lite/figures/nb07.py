@@ -22,11 +22,12 @@ def recipes(ends: Mapping[str, Curves]) -> style.Figure:
     return fig
 
 
-def live(evaluations: Sequence[Row], begins: Row, switch: int) -> style.Figure:
-    """A live run as notebook 06 draws it, its twin (a row's "twin") in grey, a line at the switch if any."""
+def live(evaluations: Sequence[Row], begins: Row, restarts: Sequence[int]) -> style.Figure:
+    """A live run as notebook 06 draws it, its twin (key "twin") in grey, and a line at every restart of psi."""
     twins = [{"step": row["step"], **row["twin"]} for row in evaluations if "twin" in row]
     fig = nb06.live(evaluations, begins, twins)
-    if switch:
-        fig.axes[0].axvline(switch, color=style.BLACK, linewidth=1.5, linestyle=":")
-        fig.axes[0].annotate("psi restarts", (switch, 1.0), ha="right", va="top", rotation=90, fontsize=11)
+    for step in restarts:
+        fig.axes[0].axvline(step, color=style.BLACK, linewidth=1.5, linestyle=":")
+        look = {"ha": "right", "va": "top", "rotation": 90, "fontsize": 11}
+        fig.axes[0].annotate("psi restarts", (step, 1.0), **look)
     return fig

@@ -71,7 +71,7 @@ def atlas(records: Sequence[Record], source: str) -> Panel:
 
     labels = {"b_d": "b_d (for psi)", "b_g": "b_g (for theta)", "mu": "mu", "lr": "learning rate"}
     controls = {k: stop_slider(label, lookup.STOPS[k], getattr(BASE, k)) for k, label in labels.items()}
-    controls["seed"] = slider("seed", 0, 1, 0)
+    controls["seed"] = slider("seed", 0, 1, 1)
     return Panel("The degeneration atlas", controls, read, height=380)
 
 
@@ -82,7 +82,8 @@ def _scores(evaluation: Record) -> str:
 def steered(teacher: Checkpoint, healthy: Checkpoint, source: str) -> LivePanel:
     """A run from the healthy student, or from patient A, at coefficients that are turned while it trains."""
     support = lab_world().support(source)
-    begins = evaluate(healthy, 1, sources=8, with_field=False)
+    starts = {"healthy": healthy, "A": patients.student("A")}
+    begin = {name: evaluate(start, 1, sources=8, with_field=False) for name, start in starts.items()}
 
     def make_run(student: str) -> DistillRun:
         constant = {"lr_shape": "constant", "steps": 20_000}
@@ -95,8 +96,9 @@ def steered(teacher: Checkpoint, healthy: Checkpoint, source: str) -> LivePanel:
         return evaluate(student_of(live.run, teacher.codec), 1, sources=8, with_field=False)
 
     def draw(history: Sequence[Any], run: DistillRun) -> View:
-        rows = [{"step": 0, **begins}, *({"step": s.step, **s.evaluation} for s in history if s.evaluation)]
-        named = detector_rates.mechanisms_in(rows[-1], detector_rates.signs_of(begins))
+        first = {"step": 0, **begin[setup["student"].value]}
+        rows = [first, *({"step": step.step, **step.evaluation} for step in history if step.evaluation)]
+        named = detector_rates.mechanisms_in(rows[-1], detector_rates.signs_of(begin["healthy"]))
         numbers = f"{_scores(rows[-1])} | detectors: {', '.join(named) or 'none fires'}"
         fig = figures.live_sentences(rows, support, rows[-1]["sentences"][source])
         alt = f"Left: scores of the live run at its looks. Right: its sentences for '{source}'. Now {numbers}"

@@ -29,8 +29,10 @@ class TwoStages(DistillRun):
 
     switch = 0
     twin: DistillRun | None = None
+    restarts: tuple[int, ...] = ()  # after which updates
 
     def restart_psi(self) -> None:
+        self.restarts += (self.step,)
         if self.twin is None:
             twin = copy.deepcopy(self)
             twin.switch, twin.config = 0, self.config  # the sliders steer both
@@ -68,7 +70,7 @@ def two_stages(teacher: Checkpoint, healthy: Checkpoint) -> LivePanel:
         numbers = " | ".join(f"{name} {last[name]:.2f}" for name in SCORES)
         if "twin" in last:
             numbers += " | not restarted: " + ", ".join(f"{last['twin'][name]:.2f}" for name in SCORES)
-        fig = figures.live(rows, begins, run.switch)
+        fig = figures.live(rows, begins, run.restarts)
         alt = f"Scores of the live run at its looks, in grey those of a twin without restart; now {numbers}"
         return View(style.html(fig, alt), numbers)
 

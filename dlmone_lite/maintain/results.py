@@ -177,14 +177,34 @@ def above_bayes(floors: Sequence[Record]) -> Rows:
 
 
 def speed(benches: Sequence[Record]) -> Rows:
-    """Median milliseconds of teacher and student for a batch."""
+    """Median milliseconds of the teacher at its most steps and of the student, for a batch."""
     yield ["teacher", "student", "batch", "NFE", "ms", "NFE", "ms", "factor", "device"]
     for record in benches:
-        for b in record["batches"]:
+        most = max(b["teacher_nfe"] for b in record["batches"])
+        for b in (b for b in record["batches"] if b["teacher_nfe"] == most):
             names = [f"`{record['teacher']}`", f"`{record['student']}`", str(b["batch"])]
-            teacher = [str(record["teacher_nfe"]), cell(median(b["teacher_ms"]), digits=1)]
+            teacher = [str(most), cell(median(b["teacher_ms"]), digits=1)]
             student = [str(record["student_nfe"]), cell(median(b["student_ms"]), digits=2)]
             yield [*names, *teacher, *student, f"{b['ratio']:.0f}", record["device"]]
+
+
+def equal_quality(benches: Sequence[Record], evaluations: Sequence[Record]) -> Rows:
+    """How much faster a student's one call is than the least calls of its teacher that score as well."""
+    yield ["student", "score", "of its call", "teacher's calls", "their score", "batch 1", "batch 64"]
+    scored: dict[str, dict[int, Record]] = defaultdict(dict)  # by network and number of calls
+    for record in evaluations:
+        rows = record.get("world_scores") or [r for r in record["text_scores"] if r["name"] != "copy"]
+        scored[network(record)] |= {row["nfe"]: row for row in rows}
+    for record in benches:
+        one, many = scored[record["student"]].get(1, {}), scored[record["teacher"]]
+        for key, sign in {"validity": 1, "tv_excess": -1, "bleu": 1}.items():
+            if key not in one:
+                continue
+            calls = min((n for n, row in many.items() if sign * row[key] >= sign * one[key]), default=0)
+            cells = [f"`{record['student']}`", key.removeprefix("tv_"), cell(one[key])]
+            cells += [str(calls), cell(many[calls][key])] if calls else ["none does", ""]
+            ratios = {b["batch"]: b["ratio"] for b in record["batches"] if b["teacher_nfe"] == calls}
+            yield [*cells, *(f"{ratios[n]:.3g}" if n in ratios else "" for n in (1, 64))]
 
 
 def training_speed(benches: Sequence[Record]) -> Rows:

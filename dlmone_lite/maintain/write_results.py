@@ -60,6 +60,7 @@ def tables(folder: Path = RUNS) -> dict[str, Table]:
         "real": results.real(rows),
         "kept": results.kept(rows),
         "speed": results.speed(records["speed"]),
+        "equal": results.equal_quality(records["speed"], [*evaluations, *records["corpus-evaluation"]]),
         "training-speed": results.training_speed(records["training-speed"]),
         "bayes": results.above_bayes(records["floor"]),
         "times": results.times(records["making"]),

@@ -55,7 +55,7 @@ async function duel() {
     last?.classList.remove("right", "wrong");
     const spent = performance.now() - began;
     last = line(text, verdict(source, text), ` · call ${calls} of ${steps}, t = ${t}, ${spent.toFixed(0)} ms`);
-    if ($("by-teacher").children.length > 7) $("by-teacher").firstChild.remove();
+    if ($("by-teacher").children.length > 7) $("by-teacher").children[1].remove(); // the first reading stays
     $("by-teacher").append(last);
     await new Promise(next => setTimeout(next));
   }
@@ -164,7 +164,7 @@ function setUpAtlas() {
   $("run").addEventListener("input", atlas);
   $("break").addEventListener("click", () => { $("b_d").value = 0; $("b_g").value = 0; atlas(); });
   $("mend").addEventListener("click", () => {
-    for (const name of ["b_d", "b_g"]) $(name).value = DATA.atlas.stops[name].indexOf(DATA.atlas.base[name]);
+    for (const name of ["b_d", "b_g", "lr"]) $(name).value = DATA.atlas.stops[name].indexOf(DATA.atlas.base[name]);
     atlas();
   });
   $("atlas-source").textContent = DATA.atlas.source;

@@ -21,7 +21,7 @@ class LivePanel(Frame):
     make_run(**setup): makes a fresh `Run`. setup: its arguments -> controls, locked while the run trains.
     controls: names of `run.config` fields -> widgets, which stay unlocked.
     draw(history, run): the View of the `Step`s so far, called at most twice a second.
-    actions: name of a further button -> a change of the run while it stands still, such as one update.
+    actions: name of a further button -> a change of the run between two updates, at any time.
     evaluate: its scores go into every `evaluate_every`-th `Step`.
     pause_after: seconds after which training pauses; Start continues it.
 
@@ -108,7 +108,7 @@ class LivePanel(Frame):
         """Draw the view and readout; lock the controls that a running run must not change."""
         self._drawn = time.monotonic()
         self._stop.disabled = not self.running
-        for locked in (self._start, self._reset, *self._actions, *self.setup.values()):
+        for locked in (self._start, self._reset, *self.setup.values()):
             locked.disabled = self.running
         settings = ", ".join(f"{name} {_in_words(c.value)}" for name, c in self.coefficients.items())
         where = f"step {self.run.step} of {self.run.total}"

@@ -22,11 +22,12 @@ Controls = Mapping[str, "ValueWidget"]  # by the names of what they set
 # Projector mode: set this environment variable to 1 before a panel is made. Controls stand beside the figure,
 # text is large, and nothing is higher than a projected page at 150 percent.
 PROJECTOR = "DLMONE_PROJECTOR"
-PROJECTED = {"height": 480, "view": 270, "text": 20, "controls": 250}  # pixels
+PROJECTED = {"height": 366, "view": 230, "text": 20, "figure": 15, "controls": 200}  # pixels
 STYLE = """<style>.dlmone-projected {{ max-height: {height}px; overflow: auto; }}
 .dlmone-projected, .dlmone-projected * {{ font-size: {text}px !important; }}
-.dlmone-projected img {{ max-height: {view}px; width: auto; }}
-.dlmone-projected .dlmone-readout {{ max-height: 84px; overflow: auto; line-height: 1.3; }}
+.dlmone-projected .dlmone-view * {{ font-size: {figure}px !important; }}
+.dlmone-projected img {{ max-height: {view}px; max-width: 100%; width: auto; }}
+.dlmone-projected .dlmone-readout {{ max-height: 72px; overflow: auto; line-height: 1.2; }}
 .dlmone-projected .widget-button {{ width: auto; height: auto; line-height: 1.6; }}</style>"""
 
 
@@ -115,18 +116,28 @@ class Frame:
         return [ipywidgets.HTML(self._title), rows, self._view, self._readout]
 
     def _projected(self, buttons: list[Any]) -> list[Any]:
-        """The same for a projector: controls and buttons in a column beside view and readout."""
+        """For a projector: buttons beside the title, controls under their labels beside view and readout."""
         import ipywidgets
 
-        wide = f"{PROJECTED['controls']}px"
+        wide, labelled = f"{PROJECTED['controls']}px", []
         for control in self.controls.values():
-            control.layout.width, control.style.description_width = wide, "initial"
-        column = {"flex": f"0 0 {PROJECTED['controls'] + 16}px", "max_height": "400px", "overflow": "auto"}
-        left = ipywidgets.VBox([*self.controls.values(), *buttons], layout=column)
+            control.layout.width = wide
+            if hasattr(control, "indent"):  # a check box keeps its label beside it
+                control.indent = False
+            else:
+                labelled.append(ipywidgets.HTML(escape(control.description), layout={"margin": "0"}))
+                control.description = ""
+            labelled.append(control)
+        column = {"flex": f"0 0 {PROJECTED['controls'] + 24}px", "overflow": "auto"}
+        column["max_height"] = f"{PROJECTED['height'] - 60}px"
         self._view.layout.height = f"{PROJECTED['view']}px"
+        self._view.add_class("dlmone-view")
         right = ipywidgets.VBox([self._view, self._readout], layout={"flex": "1 1 auto", "min_width": "0"})
-        title = ipywidgets.HTML(STYLE.format(**PROJECTED) + self._title)
-        return [title, ipywidgets.HBox([left, right])]
+        title = ipywidgets.HTML(STYLE.format(**PROJECTED) + self._title, layout={"flex": "1 1 auto"})
+        return [
+            ipywidgets.HBox([title, *buttons]),
+            ipywidgets.HBox([ipywidgets.VBox(labelled, layout=column), right]),
+        ]
 
     @property
     def values(self) -> dict[str, Any]:

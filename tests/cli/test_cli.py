@@ -310,15 +310,16 @@ def test_bench_reports_medians(
     folder, world = lab
     monkeypatch.setattr(zoo, "load", lambda name, device, known=zoo.load: known(name, device))
     monkeypatch.setattr(World, "load", classmethod(lambda cls, name: world))  # the checkpoint says "pets"
-    argv = ["bench", *checkpoints(folder), "--steps", "20", "--repeats", "2", "--json", tmp_path / "b.json"]
+    argv = ["bench", *checkpoints(folder), "--steps", "2,20", "--repeats", "2", "--json", tmp_path / "b.json"]
     out = pets.run(capsys, *argv)
     result = read(tmp_path / "b.json")
-    assert [batch["batch"] for batch in result["batches"]] == [1, 64]
-    for batch in result["batches"]:
+    measured = [(batch["batch"], batch["teacher_nfe"]) for batch in result["batches"]]
+    assert measured == [(1, 2), (1, 20), (64, 2), (64, 20)]
+    for batch in result["batches"][1::2]:
         slow, quick = statistics.median(batch["teacher_ms"]), statistics.median(batch["student_ms"])
         assert len(batch["teacher_ms"]) == 2 and len(batch["student_ms"]) == 20
         assert batch["ratio"] == slow / quick > 2, "20 steps against one"
-        assert f"{slow:.1f}" in out and f"{batch['ratio']:.0f}x" in out
+        assert f"{slow:.1f}" in out and f"{batch['ratio']:.3g}x" in out
 
 
 def test_bench_times_the_student_warm(lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:

@@ -92,5 +92,5 @@ def test_a_twin_is_drawn_beside_the_run_in_grey() -> None:
 def test_a_live_run_is_drawn_with_its_sentences() -> None:
     rows = [{"step": 0, "validity": 0.9, "coverage": 0.8, "tv_excess": 0.1}]
     left, right = figures.live_sentences(rows, {"a b": 0.75, "b a": 0.25}, {"a b": 1, "c": 3}).axes
-    assert line(left, "coverage: diversity") == ([0], [0.8])
+    assert line(left, "coverage") == ([0], [0.8])
     assert [bar.get_width() for bar in right.patches] == [0.25, 0.0, 0.75]

@@ -18,8 +18,8 @@ def test_recipes_draws_every_seed_and_the_mean() -> None:
     assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["one", "two"]
 
 
-@pytest.mark.parametrize("switch", [0, 40])
-def test_live_marks_a_switch_if_there_is_one(switch: int) -> None:
+@pytest.mark.parametrize("restarts", [(), (40,), (20, 40)])
+def test_live_marks_every_restart(restarts: tuple[int, ...]) -> None:
     begins = {"validity": 0.9, "coverage": 0.8, "tv_excess": 0.1}
-    (axes,) = figures.live([{"step": 20, **begins}], begins, switch).axes
-    assert len(axes.texts) == bool(switch)
+    (axes,) = figures.live([{"step": 20, **begins}], begins, restarts).axes
+    assert [text.xy[0] for text in axes.texts] == list(restarts)

@@ -208,8 +208,9 @@ def test_a_log_shows_its_first_evaluation_and_the_last_of_each_stage(tmp_path: P
 
 def test_tables_of_time_by_hand(tmp_path: Path) -> None:
     times = {"teacher_ms": [70.0, 60.0, 90.0], "student_ms": [2.0, 1.0, 4.0], "ratio": 35.0}
-    speed = {"command": "make speed", "device": "cpu", "batches": [{"batch": 1, **times}]}
-    speed |= {"teacher": "t", "student": "s", "teacher_nfe": 64, "student_nfe": 1}
+    batches = [{"batch": 1, "teacher_nfe": 64, **times}, {"batch": 1, "teacher_nfe": 4, **times, "ratio": 4}]
+    speed = {"command": "make speed", "device": "cpu", "batches": batches}
+    speed |= {"teacher": "t", "student": "s", "student_nfe": 1}
     deciles = [{"t_from": 1, "t_to": 5, "ratio": None}, {"t_from": 6, "t_to": 10, "ratio": 0.125}]
     floor = {
         "floor": {"deciles": deciles},
@@ -235,6 +236,23 @@ def test_tables_of_time_by_hand(tmp_path: Path) -> None:
     ]
     trained = ["lite", "`dlmone_lite, compiled`", "bfloat16", "64 x 64", "2048", "50%", "cpu"]
     assert full["training-speed"][1:] == [trained]
+
+
+def test_a_student_is_compared_with_the_least_calls_that_score_as_well() -> None:
+    def evaluated(name: str, **scores: dict[int, float]) -> dict:
+        calls = next(iter(scores.values()))
+        rows = [{"nfe": n} | {key: values[n] for key, values in scores.items()} for n in calls]
+        return {"checkpoint": f"runs/{name}.safetensors", "world_scores": rows}
+
+    student = evaluated("s", validity={1: 0.9, 4: 1.0}, tv_excess={1: 0.1, 4: 0.1})
+    few = evaluated("t", validity={2: 0.7, 4: 0.95}, tv_excess={2: 0.5, 4: 0.2})
+    many = evaluated("t", validity={64: 1.0}, tv_excess={64: 0.15})
+    batches = [{"batch": n, "teacher_nfe": 4, "ratio": 40 / n} for n in (1, 64)]
+    bench = {"teacher": "t", "student": "s", "batches": batches}
+    assert list(results.equal_quality([bench], [student, few, many]))[1:] == [
+        ["`s`", "validity", "0.900", "4", "0.950", "40", "0.625"],
+        ["`s`", "excess", "0.100", "none does", "", "", ""],
+    ]
 
 
 def test_the_kind_of_a_record() -> None:

@@ -100,9 +100,11 @@ def test_a_projected_panel_has_its_controls_beside_the_view(monkeypatch: pytest.
     monkeypatch.setenv(PROJECTOR, "1")
     panel = make_panel()
     assert panel.readout == plain.readout and panel.set(t=7) == plain.set(t=7)
-    title, row, _ = panel.box.children
+    top, row, _ = panel.box.children
     left, right = row.children
-    assert list(panel.controls.values()) == list(left.children)[:4] and len(right.children) == 2
-    assert "20px" in title.value and "480px" in title.value
+    controls = list(panel.controls.values())
+    assert [child for child in left.children if child in controls] == controls and len(right.children) == 2
+    assert [child.value for child in left.children if child not in controls] == ["step", "level", "schedule"]
+    assert "20px" in top.children[0].value and len(top.children) == 2
     monkeypatch.setenv(PROJECTOR, "0")
     assert len(make_panel().box.children) == 5
