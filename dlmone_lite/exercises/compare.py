@@ -65,10 +65,11 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def call(function: Callable[..., Any], *arguments: Any) -> Any:
+def call(function: Callable[..., Any], *arguments: Any, own: Callable[..., Any] | None = None) -> Any:
     """What a learner's function does with copies of `arguments`, so that it cannot spoil those of the check.
 
-    NotImplementedError and `...` are `NotAttempted`; any other exception is `Wrong` and names its line.
+    NotImplementedError and `...` are `NotAttempted`; any other exception is `Wrong` and names its line: that
+    of `own` where `function` only calls it.
     """
     if not callable(function):
         raise Wrong(f"Pass the function itself, its name without brackets; not a {type(function).__name__}.")
@@ -80,7 +81,7 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
     except Wrong:  # from a check's own function that the learner's has called
         raise
     except Exception as error:
-        where = _line(function, error)
+        where = _line(own or function, error)
         raise Wrong(f"Your function raised {type(error).__name__}: {error}{where}") from error
     if value is ...:
         raise NotAttempted

@@ -14,7 +14,7 @@ from torch import Tensor
 from dlmone_lite.corpora.world import World, shared_vocabulary
 from dlmone_lite.evaluation.measure import held_out_sources
 from dlmone_lite.exact import ExactDenoiser, GaussianMixture
-from dlmone_lite.exercises.compare import Wrong, ask, checks, judge, normal, pair, tensor
+from dlmone_lite.exercises.compare import Wrong, ask, checks, judge, normal, number, pair, tensor
 from dlmone_lite.exercises.training import Nets, attempt, judge_training
 from dlmone_lite.model import Denoiser, ModelConfig
 from dlmone_lite.schedule import Schedule
@@ -132,13 +132,16 @@ def _teach(step: Callable[..., Any], nets: Nets) -> None:
         ids, t = (torch.randint(3, 9, (8, 6), generator=rng), torch.randint(200, 1800, (8,), generator=rng))
         target = torch.arange(6) >= 2 + torch.arange(8)[:, None] % 3  # rows of several lengths
         noise = torch.randn(8, 6, 6, generator=rng)
-        attempt(step, model, adam, Batch(ids, target), t, noise)
+        loss = attempt(step, model, adam, Batch(ids, target), t, noise)
+        if loss is None:
+            raise Wrong("Your step returned None: did you forget `return`? The notebook shows the loss.")
+        number(loss)
 
 
 def _teacher(
     clean: bool = True, masked: bool = True, zero: bool = True, goal: str = "x0", free: bool = False
 ):
-    def step(model: Denoiser, adam: torch.optim.Optimizer, batch: Batch, t: Tensor, noise: Tensor) -> None:
+    def step(model: Denoiser, adam: torch.optim.Optimizer, batch: Batch, t: Tensor, noise: Tensor) -> float:
         x0 = model.embed(batch.ids) if free else model.embed(batch.ids).detach()
         noisy = model.schedule.diffuse(x0, t, noise)
         x_t = torch.where(batch.target[..., None], noisy, x0) if clean else noisy
@@ -149,6 +152,7 @@ def _teacher(
             adam.zero_grad()
         loss.backward()
         adam.step()
+        return loss.item()
 
     return step
 

@@ -168,7 +168,14 @@ def _lead(step: Callable[..., Any], nets: Nets) -> None:
         attempt(step, theta, adam, phi, psi, z, t, eps, 0.7)
 
 
-def _theta(sign: float = 1.0, l1: float = -1.0, w: str = "fixed", opened: bool = True, zero: bool = True):
+def _theta(
+    sign: float = 1.0,
+    l1: float = -1.0,
+    w: str = "fixed",
+    opened: bool = True,
+    zero: bool = True,
+    swap: bool = False,
+):
     def step(
         theta: Any,
         adam: torch.optim.Optimizer,
@@ -185,9 +192,10 @@ def _theta(sign: float = 1.0, l1: float = -1.0, w: str = "fixed", opened: bool =
         if not opened:
             f_phi, f_psi = f_phi.detach(), f_psi.detach()
         d = f_phi - f_psi
-        loss = (d * (f_phi - x_g)).mean(-1) + l1 * mu * (d * d).mean(-1)
+        first, second = (d * (f_phi - x_g)).mean(-1), (d * d).mean(-1)
+        loss = second - mu * first if swap else first + l1 * mu * second
         scale = (x_g - f_phi).abs().mean(-1)
-        loss = loss / {"fixed": scale.detach(), "open": scale, "none": 1.0}[w]
+        loss = loss / {"fixed": scale.detach(), "open": scale, "none": 1.0, "one": scale.mean().detach()}[w]
         if zero:
             adam.zero_grad()
         (sign * loss.mean()).backward()
@@ -204,6 +212,8 @@ def _check_theta_step(answer: Any) -> None:
         "mu plays no part yet: that is L2 alone.": _theta(l1=0.0),
         "Divide each point's loss by w before the mean.": _theta(w="none"),
         "w gets a gradient: detach it.": _theta(w="open"),
+        "One w for all points: it is a mean over channels only, a number for each point.": _theta(w="one"),
+        "L1 and L2 are exchanged: the loss is L2 - mu L1, and L2 has the sample in it.": _theta(swap=True),
         "f_phi and f_psi are detached: theta's gradient runs through the inputs of both networks.": _theta(
             opened=False
         ),

@@ -41,10 +41,14 @@ def _check_sid(answer: Any) -> None:
         (to_psi, "The second factor of L2 is f_phi - x_g, the teacher's estimate minus the sample."),
         ((f_phi - x_g).square(), "That regresses on the teacher and never asks psi: it seeks a mode."),
     )
-    everywhere, summed = values.mean((1, 2)), (values * target[..., None]).sum((1, 2))
+    kept = values * target[..., None]
+    everywhere = "You average over all positions; only target positions count (`target` says which)."
+    summed = "The terms are right but summed: take the mean over target positions and channels."
     reductions = (
-        (everywhere, "You average over all positions; only target positions count (`target` says which)."),
-        (summed, "The terms are right but summed: take the mean over target positions and channels."),
+        (values.mean((1, 2)), everywhere),
+        (kept.mean((1, 2)), everywhere),
+        (kept.sum((1, 2)), summed),
+        (over_target(values, target) * values.shape[-1], summed),
         (right.mean(), "One number for every row, (B,): do not average over the batch yet."),
     )
     otherwise = "Not L2 - mu L1. Start with d = f_phi - f_psi; then L2 = d . (f_phi - x_g) and L1 = d . d."
@@ -179,7 +183,7 @@ def _loop(function: Callable[..., Any], nets: Nets) -> None:
     ran = attempt(function, nets["phi"], nets["theta"], nets["psi"], adams, draws, _write)
     if not isinstance(ran, Iterable):
         raise Wrong("After each update, yield psi's loss: the notebook looks at the student in between.")
-    losses = call(lambda: list(ran))
+    losses = call(lambda: list(ran), own=function)
     if len(losses) != len(draws):
         raise Wrong(
             f"{len(draws)} draws should give {len(draws)} losses, one for each update, not {len(losses)}."
@@ -190,13 +194,13 @@ def _distil(
     sign: float = 1.0,
     own: bool = True,
     w: bool = True,
-    masked: bool = True,
+    masked: str = "both",
     zero: bool = True,
-    opened: bool = False,
+    opened: str = "",
 ):
     def loop(phi: Any, theta: Any, psi: Any, adams: Any, draws: Any, write: Any) -> Iterator[float]:
-        def mean(values: Tensor, draw: Draw) -> Tensor:
-            return over_target(values, draw.batch.target) if masked else values.mean((1, 2))
+        def mean(values: Tensor, draw: Draw, name: str = "theta") -> Tensor:
+            return over_target(values, draw.batch.target) if masked in (name, "both") else values.mean((1, 2))
 
         def noised(x: Tensor, draw: Draw) -> Tensor:
             return anchor(phi.schedule.diffuse(x, draw.t, draw.noise), draw.clean, draw.batch)
@@ -209,16 +213,16 @@ def _distil(
 
         for one, two in draws:
             x_g = write(theta, one).detach() if own else one.clean
-            loss = mean((psi(noised(x_g, one), one.t, one.batch) - x_g).square(), one).mean()
+            loss = mean((psi(noised(x_g, one), one.t, one.batch) - x_g).square(), one, "psi").mean()
             update("psi", loss)
             x_g = write(theta, two)
             x_t = noised(x_g, two)
             f_phi, f_psi = phi(x_t, two.t, two.batch), psi(x_t, two.t, two.batch)
-            pull = f_psi - f_phi if opened else (f_psi - f_phi).detach()
+            pull = f_psi - f_phi if opened in ("pull", "both") else (f_psi - f_phi).detach()
             signal = mean(pull * x_g, two)
             if w:
                 scale = mean((x_g - f_phi).abs(), two)
-                signal = signal / (scale if opened else scale.detach())
+                signal = signal / (scale if opened in ("w", "both") else scale.detach())
             update("theta", sign * signal.mean())
             yield float(loss.detach())
 
@@ -227,33 +231,24 @@ def _distil(
 
 @checks("05.4")
 def _check_distil(answer: Any) -> None:
-    zero = "Gradients of earlier updates are still there: zero_grad() before each backward()."
+    everywhere = "counts source positions as well: a mean over target positions only."
     on_psi = {
-        "psi learns the data. It must learn what the student writes: write(theta, for_psi).": _distil(
-            own=False
-        ),
-        "psi's loss counts source positions as well: a mean over target positions only.": _distil(
-            masked=False
-        ),
-        zero: _distil(zero=False),
+        "psi learns the data. It must learn what the student writes: write(theta, for_psi).": {"own": False},
+        f"psi's loss {everywhere}": {"masked": "theta"},
+        f"Each of the two losses {everywhere}": {"masked": ""},
+        "Gradients of earlier updates are still there: zero_grad() before each backward().": {"zero": False},
+    }
+    on_theta = {
+        "theta runs away from the teacher: the signal is f_psi - f_phi, and it is descended.": {"sign": -1.0},
+        "Divide each row by w, the mean of |x_g - f_phi|, without gradient.": {"w": False},
+        "The scores' difference and w get a gradient: compute them under torch.no_grad().": {
+            "opened": "both"
+        },
+        "The scores' difference gets a gradient: compute it under torch.no_grad().": {"opened": "pull"},
+        "w gets a gradient: compute it under torch.no_grad().": {"opened": "w"},
+        f"theta's loss {everywhere}": {"masked": "psi"},
     }
     still = {"phi": "phi, the teacher, has changed. Nobody trains it."}
-    judge_training(
-        answer,
-        _three,
-        _loop,
-        _distil(),
-        "theta",
-        still,
-        {
-            "theta runs away from the teacher: the signal is f_psi - f_phi, and it is descended.": _distil(
-                sign=-1.0
-            ),
-            "Divide each row by w, the mean of |x_g - f_phi|, without gradient.": _distil(w=False),
-            "The scores' difference gets a gradient: compute it, and w, under torch.no_grad().": _distil(
-                opened=True
-            ),
-            **on_psi,
-        },
-    )
-    judge_training(answer, _three, _loop, _distil(), "psi", still, on_psi)
+    for moving, mistakes in (("theta", {**on_theta, **on_psi}), ("psi", on_psi)):
+        played = {feedback: _distil(**settings) for feedback, settings in mistakes.items()}
+        judge_training(answer, _three, _loop, _distil(), moving, still, played)

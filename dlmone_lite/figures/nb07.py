@@ -23,7 +23,7 @@ def recipes(ends: Mapping[str, Curves]) -> style.Figure:
 
 
 def live(evaluations: Sequence[Row], begins: Row, restarts: Sequence[int]) -> style.Figure:
-    """A live run as notebook 06 draws it, its twin (key "twin") in grey, and a line at every restart of psi."""
+    """A live run as notebook 06 draws it, its twin (key "twin") in grey, a line at every restart of psi."""
     twins = [{"step": row["step"], **row["twin"]} for row in evaluations if "twin" in row]
     fig = nb06.live(evaluations, begins, twins)
     for step in restarts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from dlmone_lite.evaluation.measure import held_out_sources, measure
 from dlmone_lite.evaluation.metrics import world_metrics
 from dlmone_lite.figures import nb05 as figures
 from dlmone_lite.figures import style
+from dlmone_lite.figures.nb07 import recipes as dots
 from dlmone_lite.files import RUNS, recorded
 from dlmone_lite.generation import generate
 from dlmone_lite.lab.experiment import Spec, start_networks
@@ -145,21 +146,25 @@ def answers(source: str, support: Mapping[str, float], wrote: Mapping[str, Seque
 
 
 def race() -> None:
-    """Print every way to a one-step student at about two minutes of one core, over three seeds."""
+    """Draw every way to a one-step student at about two minutes of one core, over three seeds."""
     arms: dict[str, list[Any]] = {}
     for run in recorded("divergences"):
         arms.setdefault(run["spec"]["arm"], []).append(run)
-
-    def ends(arm: str, key: str, nfe: int = 1) -> list[float]:
-        return [m[key] for run in arms[arm] for m in run["final"] if m["nfe"] == nfe]
-
-    keys = {"validity": "validity", "right": "right_excess", "coverage": "coverage"}
+    ends: dict[str, dict[str, list[float]]] = {}
     for arm, runs in arms.items():
-        seconds = fmean(run["seconds"] for run in runs)
-        for nfe in (1, 2) if not seconds else (1,):
-            told = {name: ends(arm, key, nfe) for name, key in keys.items()}
-            text = ", ".join(f"{name} {fmean(v):.2f} ± {stdev(v):.2f}" for name, v in told.items())
-            print(f"{arm:52} {nfe} call{'s' * (nfe > 1)}: {text}, {seconds:.0f} s")
+        for nfe in (
+            (1, 2) if not any(run["seconds"] for run in runs) else (1,)
+        ):  # two calls of what is not trained
+            rows = [next(m for m in run["final"] if m["nfe"] == nfe) for run in runs]
+            scores = {key: [row[key] for row in rows] for key in ("validity", "tv_excess", "coverage")}
+            ends[arm + (", two calls" if nfe == 2 else "")] = scores
+    told = (
+        f"{arm}: " + ", ".join(f"{fmean(v):.2f}" for v in scores.values()) for arm, scores in ends.items()
+    )
+    alt = (
+        "Validity, TV excess and coverage of every way to a one-step student; a dot for each of three seeds."
+    )
+    style.show(dots(ends), alt, "mean validity, TV excess, coverage | " + "; ".join(told))
 
 
 def long_runs(world: World, teacher: Checkpoint, student: Checkpoint) -> float:

@@ -86,6 +86,8 @@ WRONG = {
         (changed("04.5", "- mu * gap", ""), "mu plays no part"),
         (changed("04.5", " / (out - real).abs().mean(-1).detach()", ""), "Divide each point"),
         (changed("04.5", ".mean(-1).detach()", ".mean(-1)"), "detach it"),
+        (changed("04.5", ".abs().mean(-1).detach()", ".abs().mean().detach()"), "One w for all points"),
+        (changed("04.5", "gap * ((real - out) - mu * gap)", "gap * (gap - mu * (real - out))"), "exchanged"),
         (
             changed(
                 "04.5", "gap = real - fake", "real, fake = real.detach(), fake.detach(); gap = real - fake"

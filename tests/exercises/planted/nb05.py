@@ -74,6 +74,7 @@ WRONG = {
             ).sum((1, 2)),
             "summed",
         ),
+        (sid(lambda d, phi, psi, x, mu: d.shape[-1] * right_values(d, phi, psi, x, mu)), "summed"),
         (lambda x, phi, psi, target, mu: sid(right_values)(x, phi, psi, target, mu).mean(), "every row"),
         (
             lambda x, phi, psi, target, mu: sid(right_values)(x, phi.detach(), psi, target, mu),
@@ -133,5 +134,17 @@ WRONG = {
         (changed("05.4", "        yield loss.item()\n", ""), "yield psi's loss"),
         (changed("05.4", "        yield loss.item()\n", "    yield loss.item()\n"), "one for each update"),
         (changed("05.4", "with torch.no_grad():\n            seen", "if True:\n            seen"), "no_grad"),
+        (
+            changed(
+                "05.4",
+                "(values.mean(-1) * draw.batch.target).sum(1) / draw.batch.target.sum(1)",
+                "values.mean((1, 2))",
+            ),
+            "Each of the two losses",
+        ),
+        (
+            changed("05.4", "draw.batch.target[..., None], mixed", "draw.batch.targets[..., None], mixed"),
+            "(line ",
+        ),
     ],
 }
