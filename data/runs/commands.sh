@@ -11,6 +11,8 @@ python -m dlmone_lite train --world paraphrase --seed 0 --steps 6000 --set ema=0
 python -m dlmone_lite train --world paraphrase --half --seed 1 --out runs/paraphrase-teacher-seed1.safetensors
 python -m dlmone_lite train --world paraphrase --seed 1 --half --out runs/paraphrase-teacher-seed1.safetensors
 python -m dlmone_lite train --world paraphrase --half --seed 2 --out runs/paraphrase-teacher-seed2.safetensors
+python -m dlmone_lite train --world question --seed 0 --steps 6000 --set ema=0.999 late_from=1800 late_share=0.5 weight_decay=0.03 --eval-every 3000 --half --out runs/question-teacher.safetensors --log runs/question-teacher.jsonl
+python -m dlmone_lite train --world simplify --seed 0 --steps 6000 --set ema=0.999 late_from=1800 late_share=0.5 weight_decay=0.03 --eval-every 3000 --half --out runs/simplify-teacher.safetensors --log runs/simplify-teacher.jsonl
 python -m dlmone_lite distill --teacher paraphrase-teacher --recipe classroom --seed 1 --keep last --half --eval-every 1000 --eval-sources 64 --eval-samples 64 --save-every 500 --set precision=bfloat16 --out runs/paraphrase-student-seed1.safetensors --log runs/paraphrase-student-seed1.jsonl
 python -m dlmone_lite distill --teacher paraphrase-teacher --recipe classroom --seed 2 --keep last --half --eval-every 1000 --eval-sources 64 --eval-samples 64 --save-every 500 --set precision=bfloat16 --out runs/paraphrase-student-seed2.safetensors --log runs/paraphrase-student-seed2.jsonl
 python -m dlmone_lite distill --teacher runs/paraphrase-teacher-seed1.safetensors --seed 1 --warm-start 4000 --set0 keep=0.125 --stages 2 --steps 400 --set lr=2e-5 lr_psi=4e-4 psi_warmup=150 commitment=0.3 t_min=400 --steps2 400 --eval-every 200 --eval-sources 64 --eval-samples 64 --half --out runs/paraphrase-student-warm-seed1.safetensors --out-stage1 runs/paraphrase-student-seed1-stage1.safetensors --log runs/paraphrase-student-seed1.jsonl
@@ -29,6 +31,7 @@ python -m dlmone_lite evaluate --precision bfloat16 --checkpoint runs/paraphrase
 python -m dlmone_lite evaluate --precision bfloat16 --checkpoint runs/paraphrase-teacher-seed1.safetensors --steps 64 --batch-size 64 --json data/runs/paraphrase-teacher-seed1.json
 python -m dlmone_lite evaluate --precision bfloat16 --checkpoint runs/paraphrase-teacher-seed2.safetensors --steps 64,256 --batch-size 64 --json runs/paraphrase-teacher-seed2.json
 python -m dlmone_lite evaluate --precision bfloat16 --checkpoint paraphrase-teacher --steps 64,256 --json data/runs/paraphrase-teacher.json
+python -m dlmone_lite evaluate --checkpoint paraphrase-teacher --steps 16,32 --sources 64 --samples 64 --json data/runs/steps/paraphrase-teacher-more.json
 python -m dlmone_lite evaluate --checkpoint paraphrase-teacher --steps 1,2,4,8 --precision bfloat16 --json data/runs/steps/paraphrase-teacher.json
 python -m dlmone_lite evaluate --checkpoint runs/paraphrase-student-seed1.safetensors --json data/runs/paraphrase-student-seed1.json
 python -m dlmone_lite evaluate --checkpoint runs/paraphrase-student-seed2.safetensors --json data/runs/paraphrase-student-seed2.json
@@ -36,13 +39,19 @@ python -m dlmone_lite evaluate --checkpoint runs/paraphrase-student-warm-seed1.s
 python -m dlmone_lite evaluate --checkpoint runs/paraphrase-student-warm-seed2.safetensors --steps 1 --json data/runs/paraphrase-student-warm-seed2.json
 python -m dlmone_lite evaluate --checkpoint paraphrase-student-warm --json data/runs/paraphrase-student-warm.json
 python -m dlmone_lite evaluate --checkpoint paraphrase-student --json data/runs/paraphrase-student.json
+python -m dlmone_lite evaluate --checkpoint question-teacher --steps 1,2,4,8,16,32,64 --sources 64 --samples 64 --json data/runs/steps/question-teacher.json
 python -m dlmone_lite evaluate --checkpoint question-student-warm --json data/runs/question-student-warm.json
 python -m dlmone_lite evaluate --checkpoint question-student --json data/runs/question-student.json
+python -m dlmone_lite evaluate --checkpoint simplify-teacher --steps 1,2,4,8,16,32,64 --sources 64 --samples 64 --json data/runs/steps/simplify-teacher.json
 python -m dlmone_lite evaluate --checkpoint simplify-student-warm --json data/runs/simplify-student-warm.json
 python -m dlmone_lite evaluate --checkpoint simplify-student --json data/runs/simplify-student.json
 python -m dlmone_lite evaluate --floor paraphrase-teacher --draws 2048 --json data/runs/paraphrase-teacher-floor.json
-python -m dlmone_lite bench --teacher paraphrase-teacher --student paraphrase-student --json data/runs/paraphrase-speed.json
-python -m dlmone_lite bench --teacher qqp-teacher --student qqp-student --corpus real/qqp --repeats 3 --json data/runs/qqp-speed.json
+python -m dlmone_lite bench --teacher paraphrase-teacher --student paraphrase-student --steps 2,4,8,16,32,64,2000 --repeats 3 --json data/runs/paraphrase-speed.json
+python -m dlmone_lite bench --teacher qqp-teacher --student qqp-student --corpus real/qqp --steps 2,4,8,16,32,2000 --repeats 3 --json data/runs/qqp-speed.json
+python -m dlmone_lite bench --teacher quasar_t-teacher --student quasar_t-student --corpus real/quasar_t --steps 2,4,8,16,32,2000 --repeats 3 --json data/runs/quasar_t-speed.json
+python -m dlmone_lite bench --teacher question-teacher --student question-student --steps 2,4,8,16,32,64,2000 --repeats 3 --json data/runs/question-speed.json
+python -m dlmone_lite bench --teacher simplify-teacher --student simplify-student --steps 2,4,8,16,32,64,2000 --repeats 3 --json data/runs/simplify-speed.json
+python -m dlmone_lite bench --teacher wiki_auto-teacher --student wiki_auto-student --corpus real/wiki_auto --steps 2,4,8,16,32,2000 --repeats 3 --json data/runs/wiki_auto-speed.json
 python -m dlmone_lite bench --preset lite --repeats 10 --json data/runs/speed-lite.json
 python -m dlmone_lite bench --preset paper --nfe 1,10 --json data/runs/speed-paper.json
 python -m dlmone_lite train --world paraphrase --seed 0 --steps 1000 --time-to .92 --eval-every 100 --out runs/quick-teacher-0.safetensors --json data/runs/paraphrase-time-teacher-seed0.json
@@ -84,6 +93,7 @@ python -m dlmone_lite distill --teacher runs/qqp-sharp.safetensors --like runs/q
 python -m dlmone_lite distill --teacher qqp-teacher --corpus real/qqp --half --eval-every 100 --eval-sources 256 --eval-samples 3 --keep last --out runs/qqp-student.safetensors --log runs/qqp-student.jsonl --steps 800 --set divergence=reverse_kl rho=1 clamp=0 t_spacing=log b_d=0 b_g=0 lr=1e-3 lr_psi=2e-3 precision=bfloat16
 python -m dlmone_lite distill --teacher quasar_t-teacher --corpus real/quasar_t --half --eval-every 100 --eval-sources 256 --eval-samples 3 --keep last --out runs/quasar_t-student.safetensors --log runs/quasar_t-student.jsonl --recipe text --steps 500 --eval-every 250 --seed 0 --set clamp=0.25 precision=bfloat16
 python -m dlmone_lite distill --teacher wiki_auto-teacher --corpus real/wiki_auto --half --eval-every 100 --eval-sources 256 --eval-samples 3 --keep last --out runs/wiki_auto-student.safetensors --log runs/wiki_auto-student.jsonl --steps 250 --eval-every 125 --seed 0 --set divergence=reverse_kl rho=0 t_spacing=log b_d=0 b_g=0 precision=bfloat16 lr=3e-4 lr_psi=2e-3 psi_warmup=100 late_share=0.3 group=4
+python -m dlmone_lite distill --teacher quasar_t-teacher --corpus real/quasar_t --half --eval-every 100 --eval-sources 256 --eval-samples 3 --keep last --out runs/quasar_t-student-seed1.safetensors --log runs/quasar_t-student-seed1.jsonl --recipe text --steps 500 --eval-every 250 --seed 1 --set clamp=0.25 precision=bfloat16
 python -m dlmone_lite distill --teacher runs/quasar_t-teacher.safetensors --corpus real/quasar_t --half --seed 1 --eval-every 25 --eval-sources 256 --eval-samples 3 --stages 2 --steps 250 --steps2 125 --set lr=4e-4 lr_psi=6e-4 psi_warmup=40 t_min=600 clamp=0.8 mu=0.9 b_d=0.05 b_g=0.05 --set2 b_d=0.09 b_g=0.01 --log runs/quasar_t-student-sharp-seed1.jsonl --out-last runs/quasar_t-student-sharp-last-seed1.safetensors --out runs/quasar_t-student-sharp-seed1.safetensors
 python -m dlmone_lite distill --teacher runs/quasar_t-teacher.safetensors --corpus real/quasar_t --half --eval-every 25 --eval-sources 256 --eval-samples 3 --stages 2 --steps 250 --steps2 125 --set lr=4e-4 lr_psi=6e-4 psi_warmup=40 t_min=600 clamp=0.8 mu=0.9 b_d=0.05 b_g=0.05 --set2 b_d=0.09 b_g=0.01 --log runs/quasar_t-student-sharp.jsonl --out-last runs/quasar_t-student-sharp-last.safetensors --out runs/quasar_t-student-sharp.safetensors
 python -m dlmone_lite distill --teacher wiki_auto-teacher --corpus real/wiki_auto --half --eval-every 100 --eval-sources 256 --eval-samples 3 --keep last --out runs/wiki_auto-student-seed1.safetensors --log runs/wiki_auto-student-seed1.jsonl --steps 250 --eval-every 125 --seed 1 --set divergence=reverse_kl rho=0 t_spacing=log b_d=0 b_g=0 precision=bfloat16 lr=3e-4 lr_psi=2e-3 psi_warmup=100 late_share=0.3 group=4
@@ -103,6 +113,7 @@ python -m dlmone_lite evaluate --zero-shot --checkpoint runs/wiki_auto-student.s
 python -m dlmone_lite evaluate --checkpoint runs/quasar_t-teacher.safetensors --corpus real/quasar_t --precision auto --clamp --sources 256 --samples 5 --batch-size 64 --steps 2000 --json runs/real/quasar_t-teacher-2000.json
 python -m dlmone_lite evaluate --checkpoint quasar_t-teacher --corpus real/quasar_t --precision auto --clamp --sources 256 --samples 4 --steps 1,2,4,8,16,32 --json runs/real/quasar_t-teacher-few.json
 python -m dlmone_lite evaluate --checkpoint runs/quasar_t-teacher.safetensors --corpus real/quasar_t --precision auto --clamp --sources 256 --samples 2 --batch-size 64 --steps 10,100,500 --json runs/real/quasar_t-teacher.json
+python -m dlmone_lite evaluate --checkpoint runs/quasar_t-student-seed1.safetensors --corpus real/quasar_t --precision auto --sources 256 --samples 20 --steps 1 --json runs/real/quasar_t-student-seed1.json
 python -m dlmone_lite evaluate --checkpoint runs/quasar_t-student-sharp-seed1.safetensors --corpus real/quasar_t --precision auto --sources 256 --samples 20 --steps 1 --json runs/real/quasar_t-student-sharp-seed1.json
 python -m dlmone_lite evaluate --checkpoint runs/quasar_t-student-sharp.safetensors --corpus real/quasar_t --precision auto --sources 256 --samples 20 --steps 1,2,4,8 --json runs/real/quasar_t-student-sharp.json
 python -m dlmone_lite evaluate --checkpoint runs/quasar_t-student.safetensors --corpus real/quasar_t --precision auto --sources 256 --samples 20 --steps 1,2,4,8 --json runs/real/quasar_t-student.json

@@ -193,6 +193,8 @@ def equal_quality(benches: Sequence[Record], evaluations: Sequence[Record]) -> R
     yield ["student", "score", "of its call", "teacher's calls", "their score", "batch 1", "batch 64"]
     scored: dict[str, dict[int, Record]] = defaultdict(dict)  # by network and number of calls
     for record in evaluations:
+        if record.get("trained_on", record.get("world")) != record.get("world"):
+            continue
         rows = record.get("world_scores") or [r for r in record["text_scores"] if r["name"] != "copy"]
         scored[network(record)] |= {row["nfe"]: row for row in rows}
     for record in benches:
