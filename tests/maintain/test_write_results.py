@@ -135,10 +135,30 @@ def test_what_readme_says_of_speed_and_calls_stands_in_the_records() -> None:
     validity, excess = score("student", "1", 4), score("student", "1", 6)
     assert score("teacher", "2", 4) < validity < score("teacher", "4", 4)
     assert score("teacher", "8", 6) > excess > score("teacher", "16", 6)
-    assert "only 4 calls for the same validity, and 16 for the same distance" in TEXT
+    assert "at most 4 calls for the same validity, 16 for the same distance" in TEXT
+    assert "seed 0; three seeds of paraphrase have validity {3}, excess {4}".format(
+        *next(row for row in full["seeds"] if row[1:4] == ["`paraphrase-student`", "1", "3"])[1:]
+    ) in TEXT.replace("\n", " ")
     equal = {tuple(row[:2]): row[3] for row in full["equal"][1:]}
     for world in ("paraphrase", "simplify", "question"):
         assert [equal[f"`{world}-student`", name] for name in ("validity", "excess")] == ["4", "16"]
+
+
+def test_what_notebooks_quote_from_tables_stands_in_the_records() -> None:
+    """A number in a notebook's text, where no cell computes it."""
+
+    def text(number: str) -> str:
+        (path,) = (write_results.ROOT / "notebooks").glob(f"{number}_*.ipynb")
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        return " ".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+    full = write_results.tables()
+    (row,) = (row for row in full["speed"] if row[1:3] == ["`paraphrase-student`", "1"])
+    assert f"one pass is {int(row[7]):,} times faster than the teacher's 2,000 steps" in text("05")
+    one, four = (next(row for row in full["worlds"] if row[1:3] == ["`paraphrase-student`", n]) for n in "14")
+    assert f"validity from {one[4]} to {four[4]} and lower TV from {one[5]} to {four[5]}" in text("05")
+    (row,) = (row for row in full["kept"] if row[1] == "`wiki_auto-student-seed1`")
+    assert f"second student has {row[4]}, and its own interval, {row[5]}, does leave out 1" in text("09")
 
 
 # ---- the tables, from records made by hand
