@@ -152,9 +152,8 @@ def race() -> None:
         arms.setdefault(run["spec"]["arm"], []).append(run)
     ends: dict[str, dict[str, list[float]]] = {}
     for arm, runs in arms.items():
-        for nfe in (
-            (1, 2) if not any(run["seconds"] for run in runs) else (1,)
-        ):  # two calls of what is not trained
+        untrained = not any(run["seconds"] for run in runs)
+        for nfe in (1, 2) if untrained else (1,):
             rows = [next(m for m in run["final"] if m["nfe"] == nfe) for run in runs]
             scores = {key: [row[key] for row in rows] for key in ("validity", "tv_excess", "coverage")}
             ends[arm + (", two calls" if nfe == 2 else "")] = scores
