@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dlmone_lite.figures import nb06, style
 from dlmone_lite.figures.style import Curves, Row
 
-TITLES = {"validity": "validity", "tv_excess": "TV excess (small is good)", "coverage": "coverage"}
+TITLES = {"validity": "validity", "tv_excess": "TV excess\n(small is good)", "coverage": "coverage"}
 
 
 def recipes(ends: Mapping[str, Curves]) -> style.Figure:
@@ -17,7 +17,8 @@ def recipes(ends: Mapping[str, Curves]) -> style.Figure:
     for ax, (score, title), color, marker in zip(axes, TITLES.items(), colors, style.MARKERS):
         for y, values in enumerate(ends.values()):
             style.dots(ax, y, values[score], style.pen(color, "", marker))
-        style.name_rows(ax, list(ends) if ax is axes[0] else [""] * len(ends), grid=True)
+        names = [style.wrap(name, 34) if ax is axes[0] else "" for name in ends]
+        style.name_rows(ax, names, grid=True)
         ax.set(title=title, xlim=(-0.03, 1.06))
     return fig
 
