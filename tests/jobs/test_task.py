@@ -284,6 +284,6 @@ def test_bench_takes_its_sources_from_the_corpus(capsys, corpus, tmp_path) -> No
     assert "say where it is: --corpus" in pets.fail(capsys, *argv)
     out = pets.run(capsys, *argv, "--corpus", corpus, "--json", json_file)
     batches = json.loads(json_file.read_text())["batches"]
-    assert [batch["batch"] for batch in batches] == [1, 64] and f"{batches[0]['ratio']:.0f}x" in out
+    assert [batch["batch"] for batch in batches] == [1, 64] and f"{batches[0]['ratio']:.3g}x" in out
     assert "writes for" in pets.fail(capsys, *argv[:3], "--student", "paraphrase-student", "--corpus", corpus)
     assert "name both networks" in pets.fail(capsys, "bench", "--corpus", corpus)
