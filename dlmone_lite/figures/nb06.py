@@ -117,15 +117,10 @@ def live(evaluations: Sequence[Row], begins: Row, twin: Sequence[Row] = ()) -> s
     rows = [{"step": 0, **begins}, *evaluations]
     for (name, label), look in zip(THREE, LOOKS):
         style.score(ax, "step", rows, name, label, look)
-    for name, line in zip(dict(THREE), ("-", "--", ":")):
+    for (name, _), line in zip(THREE if twin else (), ("-", "--", ":")):
         at, values = ([row[key] for row in twin] for key in ("step", name))
-        ax.plot(
-            at,
-            values,
-            **style.pen("#999999", line),
-            linewidth=1.5,
-            label="twin, psi kept" if name == "validity" else None,
-        )
+        label = "twin, psi kept" if name == "validity" else None
+        ax.plot(at, values, **style.pen("#999999", line), linewidth=1.5, label=label)
     ax.set(xlabel="update", ylim=(-0.03, 1.06), xlim=(-5, max(60, rows[-1]["step"]) * 1.03))
     return style.legend_beside(ax)
 

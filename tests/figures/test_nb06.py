@@ -87,6 +87,8 @@ def test_a_twin_is_drawn_beside_the_run_in_grey() -> None:
     row = {"step": 20, "validity": 1.0, "coverage": 0.2, "tv_excess": 0.6}
     (axes,) = figures.live([row], begins, [{**row, "validity": 0.5}]).axes
     assert line(axes, "twin, psi kept") == ([20], [0.5])
+    (axes,) = figures.live([row], begins).axes
+    assert not any("twin" in drawn.get_label() for drawn in axes.get_lines()), "no twin, no legend of one"
 
 
 def test_a_live_run_is_drawn_with_its_sentences() -> None:
