@@ -17,7 +17,7 @@ from dlmone_lite.lessons import nb06
 FOLDER = ROOT / "notebooks"
 NEEDED = {
     "06_degeneration": (
-        "import torch", "guess_validity = predict(", "kinds = {kind", "source = next(", "atlas_panel = ", "live = ", "ward = ",
+        "import torch", "guess_validity = predict(", "kinds = {kind", "source = next(", "atlas_panel, live = ", "ward = ",
     ),
     "07_two_stage_gpu": ("import torch", "guess_changed = predict(", "def stage(", "live = "),
     "08_steps_quality_diversity": (
@@ -38,7 +38,7 @@ def cells() -> Iterator[Callable[[str], dict[str, Any]]]:
 
     def of(name: str) -> dict[str, Any]:
         if name not in made:
-            found: dict[str, Any] = {"display": lambda widget: None}
+            found: dict[str, Any] = {"display": lambda *widgets: None}
             notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
             for cell in notebook.cells:
                 if cell.cell_type == "code" and any(piece in cell.source for piece in NEEDED[name]):

@@ -155,10 +155,12 @@ def lasting(notebook: NotebookNode) -> Iterator[str]:
 
 
 def steady(notebook: NotebookNode) -> Iterator[str]:
-    """No function is defined twice: a panel above would call the second one after Run All."""
+    """No function is defined twice (a panel above would call the second one); one thread for torch."""
     code = "\n".join(cell.source for cell in filled_code_cells(notebook))
     defined = re.findall(r"^def (\w+)", code, re.MULTILINE)
     yield from (f"{name} is defined twice" for name in sorted(set(defined)) if defined.count(name) > 1)
+    if "import torch\n" in code and "torch.set_num_threads(1)" not in code:
+        yield "torch has many threads: on a busy machine small networks become ten times slower"
 
 
 def lint(notebook: NotebookNode, name: str) -> list[str]:
@@ -174,6 +176,12 @@ def test_there_are_notebooks() -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_clean(path: Path) -> None:
     assert lint(nbformat.read(path, as_version=nbformat.NO_CONVERT), path.name) == []
+
+
+def test_a_notebook_has_sixteen_code_cells_on_average() -> None:
+    notebooks = [nbformat.read(path, as_version=nbformat.NO_CONVERT) for path in NOTEBOOKS]
+    counts = [len(filled_code_cells(notebook)) for notebook in notebooks]
+    assert sum(counts) <= 16 * len(counts), counts
 
 
 def test_repository_address_stands_in_one_place() -> None:
@@ -246,6 +254,7 @@ MISTAKES: list[tuple[str, Callable[[NotebookNode], object]]] = [
     ("private name model._modules", plant_source(6, "model._modules.clear()")),
     ("not Python", plant_source(6, "if 1:")),
     ("read is defined twice", lambda nb: [plant_source(i, "def read(): ...")(nb) for i in (5, 8)]),
+    ("torch has many threads", plant_source(6, "import torch\ntorch.set_num_threads(2)")),
     ("path of the machine", plant_output(plain="saved to /home/ada/kit/data")),
 ]
 
