@@ -22,7 +22,8 @@ LOOKS = (
     style.pen(style.ORANGE, "--", "s"),
     style.pen(style.GREEN, ":", "^"),
 )
-PLACES = [(0.06, 0.15, 0.33, 0.75), (0.65, 0.15, 0.34, 0.75)]  # of scores, and of bars with long names
+PLACED = {"height": 3.5, "width": 7.3}  # inches; narrow, so that letters are large beside a panel's controls
+PLACED["places"] = [(0.07, 0.15, 0.29, 0.75), (0.68, 0.15, 0.31, 0.75)]  # of scores, of bars with long names
 TENTHS = (0, 0.2, 0.4, 0.6, 0.8, 1)  # ticks that need not be found, while a slider waits
 
 
@@ -77,7 +78,7 @@ def factor(rows: Sequence[tuple[str, Mapping[str, Curves]]]) -> style.Figure:
 def outcome(curves: Runs, chosen: int, support: Shares, counts: Mapping[str, int]) -> style.Figure:
     """A recorded run's end. Left: quality and diversity by update, thick for the chosen run, thin for others.
     Right: how often it writes each right sentence of one source, by its `counts`, beside the probability."""
-    fig, (left, right) = style.canvas(1, 2, height=3.5, places=PLACES)
+    fig, (left, right) = style.canvas(1, 2, **PLACED)
     for (score, title), look in zip(PAIR, LOOKS):
         updates, runs = curves[score]
         style.fan(left, updates, runs, look, title, middle=runs[chosen])
@@ -128,7 +129,7 @@ def live(evaluations: Sequence[Row], begins: Row, twin: Sequence[Row] = ()) -> s
 def live_sentences(rows: Sequence[Row], support: Shares, counts: Mapping[str, int]) -> style.Figure:
     """A live run. Left: the three scores of its evaluations (rows with step). Right: how often it writes each
     right sentence of one source, by its `counts`, beside the probability."""
-    fig, (left, right) = style.canvas(1, 2, height=3.5, places=PLACES)
+    fig, (left, right) = style.canvas(1, 2, **PLACED)
     for (name, label), look in zip(THREE, LOOKS):
         style.score(left, "step", rows, name, label.split(":")[0], look)
     left.set(xlabel="update", ylim=(-0.03, 1.06), xlim=(-5, max(60, rows[-1]["step"]) * 1.03), yticks=TENTHS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -39,6 +40,7 @@ GREY = "#767676"  # the palest grey that is still readable on white
 WIDTH, DPI = 8.6, 100  # inches, dots per inch
 SMALLEST = 11  # points; nothing in a figure is smaller
 PLAIN = {"fontsize": SMALLEST, "frameon": False}  # how a legend looks
+PROJECTOR = "DLMONE_PROJECTOR"  # projector mode: set this environment variable to 1 before a panel is made
 RATIO = r"noise level $\sigma/\alpha$"
 
 STYLE = {"font.family": "DejaVu Sans", "axes.titlesize": 12, "lines.linewidth": 2.0, "grid.color": "#dddddd"}
@@ -233,11 +235,23 @@ def page(*parts: str) -> str:
     return tag("div", *parts, style="background:#fff;color:#000;padding:6px;font-size:14px;line-height:1.3")
 
 
-def html(fig: Figure, alt: str, compress: int = 3) -> str:
-    """The figure as an `<img>` on opaque white with its alt text; raises ValueError without one.
+def projecting() -> bool:
+    """Whether figures and panels are made for a projector."""
+    return os.environ.get(PROJECTOR, "0") not in ("", "0")
 
-    compress: level of the PNG, from 1, quick, for what follows a slider, to 9, small, for what is kept.
-    """
+
+def enlarge(fig: Figure) -> None:
+    """Draw a figure for a projected panel: narrower, so its letters come out larger, and as high as fits."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    if isinstance(fig.get_layout_engine(), ConstrainedLayoutEngine):  # fixed places are made for one width
+        width, height = 0.85 * fig.get_size_inches()
+        fig.set(size_inches=(width, max(height, min(height / 0.85, width / 2.1))), dpi=DPI / 0.85)
+
+
+def html(fig: Figure, alt: str, *, kept: bool = False) -> str:
+    """The figure as an `<img>` on opaque white with its alt text; raises ValueError without one. Its PNG is
+    made quickly, since it follows a slider, or small, if it is kept in a notebook."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.text import Text
 
@@ -245,8 +259,10 @@ def html(fig: Figure, alt: str, compress: int = 3) -> str:
         raise ValueError("a figure needs an alt text that says what it shows")
     for text in fig.findobj(Text):  # legends and labels made outside the style's context come out smaller
         text.set_fontsize(max(SMALLEST, text.get_fontsize()))
+    if projecting() and not kept:
+        enlarge(fig)
     buffer = io.BytesIO()
-    options = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": compress}}
+    options = {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 9 if kept else 3}}
     with in_style():
         FigureCanvasAgg(fig).print_png(buffer, **options)  # savefig draws all twice, while a slider waits
     data = base64.b64encode(buffer.getvalue()).decode()
@@ -259,4 +275,4 @@ def show(fig: Figure, alt: str, numbers: str = "") -> None:
     from IPython.display import HTML, display
 
     below = tag("div", escape(numbers), style="font-family:monospace") if numbers else ""
-    display(HTML(html(fig, alt, compress=9) + below))
+    display(HTML(html(fig, alt, kept=True) + below))

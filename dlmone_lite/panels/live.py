@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.figures.style import escape
-from dlmone_lite.panels.panel import LOG_HEIGHT, VIEW_HEIGHT, Controls, Frame, View, projecting
+from dlmone_lite.figures.style import escape, projecting
+from dlmone_lite.panels.panel import LOG_HEIGHT, VIEW_HEIGHT, Controls, Frame, View
 from dlmone_lite.training.run import Evaluate, Run, Step
 
 

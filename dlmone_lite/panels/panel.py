@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlmone_lite.errors import InputError, nearest
-from dlmone_lite.figures.style import GREY, escape
+from dlmone_lite.figures.style import GREY, escape, projecting
 from dlmone_lite.panels.pulse import sign_of_life
 
 if TYPE_CHECKING:
@@ -19,16 +18,16 @@ CONTROL = {"style": {"description_width": "130px"}, "layout": {"width": "400px"}
 VIEW_HEIGHT, LOG_HEIGHT = 440, 66  # pixels; fixed, so that the page does not jump while a figure is replaced
 Controls = Mapping[str, "ValueWidget"]  # by the names of what they set
 
-# Projector mode: set this environment variable to 1 before a panel is made. Controls stand beside the figure,
-# text is large, and nothing is higher than a projected page at 150 percent.
-PROJECTOR = "DLMONE_PROJECTOR"
+# In projector mode controls stand beside the figure, text is large, the margin of Out[..] is left out, and
+# nothing is higher than a projected page at 150 percent.
 PROJECTED = {"height": 366, "view": 230, "text": 20, "figure": 15, "controls": 200}  # pixels
-STYLE = """<style>.dlmone-projected {{ max-height: {height}px; overflow: auto; }}
+STYLE = """<style>.jp-OutputPrompt {{ display: none; }}
+.dlmone-projected {{ max-height: {height}px; overflow: auto; }}
 .dlmone-projected, .dlmone-projected * {{ font-size: {text}px !important; }}
 .dlmone-projected .dlmone-view * {{ font-size: {figure}px !important; }}
 .dlmone-projected img {{ max-height: {view}px; max-width: 100%; width: auto; }}
 .dlmone-projected .dlmone-readout {{ max-height: 72px; overflow: auto; line-height: 1.2; }}
-.dlmone-projected .widget-button {{ width: auto; height: auto; line-height: 1.6; }}</style>"""
+.dlmone-projected .widget-button {{ flex: none; width: auto; height: auto; line-height: 1.6; }}</style>"""
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,6 @@ def choice(label: str, options: Sequence[str] | dict[str, Any], value: Any = Non
 def switch(label: str, value: bool = False) -> ValueWidget:
     """A check box."""
     return _control("Checkbox", label, value=value)
-
-
-def projecting() -> bool:
-    """Whether panels are made for a projector."""
-    return os.environ.get(PROJECTOR, "0") not in ("", "0")
 
 
 class Frame:

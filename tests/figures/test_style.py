@@ -50,6 +50,23 @@ def test_the_picture_is_opaque_and_its_letters_are_readable() -> None:
     assert image.shape[:2] == (360, 860)
 
 
+def test_letters_are_larger_for_a_projector_and_nothing_that_is_kept_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def height_of_letters(**settings: bool) -> float:  # as a share of the picture's width
+        fig, (ax,) = style.canvas()
+        title = ax.set_title("a title")
+        style.html(fig, "a title", **settings)
+        return title.get_window_extent().height / fig.bbox.width
+
+    plain, placed = height_of_letters(), style.canvas(places=[(0.1, 0.1, 0.8, 0.8)])[0]
+    monkeypatch.setenv(style.PROJECTOR, "1")
+    assert height_of_letters() == pytest.approx(plain / 0.85, rel=0.05)
+    assert height_of_letters(kept=True) == pytest.approx(plain)
+    style.html(placed, "made for one width")
+    assert placed.get_size_inches().tolist() == [style.WIDTH, 3.6]
+
+
 def test_alt_text_is_required_and_escaped() -> None:
     fig = style.canvas()[0]
     for empty in ("", "  "):

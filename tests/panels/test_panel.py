@@ -6,7 +6,8 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 from dlmone_lite.errors import InputError
-from dlmone_lite.panels.panel import PROJECTOR, Panel, View, choice, log_slider, slider, switch
+from dlmone_lite.figures.style import PROJECTOR
+from dlmone_lite.panels.panel import Panel, View, choice, log_slider, slider, switch
 
 
 def compute(t: int, level: float, schedule: str, clamp: bool) -> View:
