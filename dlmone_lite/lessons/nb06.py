@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -19,9 +19,6 @@ from dlmone_lite.lab import detector_rates, lookup, patients
 from dlmone_lite.lab.experiment import BASE, evaluate, lab_data, lab_world, student_of
 from dlmone_lite.panels.live import LivePanel
 from dlmone_lite.panels.panel import Panel, View, choice, log_slider, slider, stop_slider, switch
-
-if TYPE_CHECKING:
-    from ipywidgets import Button
 
 Record = Mapping[str, Any]
 SCORES = {"validity": "validity", "coverage": "coverage", "tv_excess": "TV excess"}
@@ -113,10 +110,8 @@ def steered(teacher: Checkpoint, healthy: Checkpoint, source: str) -> LivePanel:
         "divergence": choice("divergence", {"SiD": "sid", "reverse KL": "reverse_kl"}),
     }
     setup = {"student": choice("begin with", {"the healthy student": "healthy", "patient A": "A"})}
-    live = LivePanel(
-        "Train live from here", controls, make_run, draw, evaluate=glance, evaluate_every=20, setup=setup,
-        pause_after=120.0, height=380,
-    )  # fmt: skip
+    every = {"evaluate": glance, "evaluate_every": 20, "pause_after": 120.0, "height": 380}
+    live = LivePanel("Train live from here", controls, make_run, draw, setup=setup, **every)
     return live
 
 
@@ -126,13 +121,15 @@ def hand_over(panel: Panel, live: LivePanel) -> None:
     live.set(**{knob: panel.values[knob] for knob in lookup.KNOBS})
 
 
-def start_button(panel: Panel, live: LivePanel) -> Button:
-    """A button that hands the atlas' coefficients over and starts."""
+def start_button(panel: Panel, live: LivePanel) -> None:
+    """Show a button that hands the atlas' coefficients over and starts; a page without a kernel has none."""
     import ipywidgets
+    from IPython.display import display
 
     button = ipywidgets.Button(description="Start with the atlas' coefficients", layout={"width": "260px"})
     button.on_click(lambda _: (hand_over(panel, live), live.start()))
-    return button
+    view = {"version_major": 2, "version_minor": 0, "model_id": button.model_id}
+    display({"application/vnd.jupyter.widget-view+json": view, "text/plain": ""}, raw=True)
 
 
 def clinic() -> Panel:
