@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dlmone_lite.files import RUNS, recorded
-from dlmone_lite.lab import lookup
+from dlmone_lite.lab import lookup, patients
 from dlmone_lite.lab.experiment import Spec, lab_world, start_networks
 from dlmone_lite.lessons import nb06, nb07
 
@@ -48,6 +48,27 @@ def test_small_steps_do_sid_alone_little_harm() -> None:
     ends = [chart.nearest(b_d=0.0, b_g=0.0, mu=0.5, lr=lr)[1] for lr in (3e-4, 6e-3)]
     small, large = ([score(run) for run in runs] for runs in ends)
     assert min(small) > 0.9 and max(large) < 0.5
+
+
+def test_shared_noise_covers_more_in_each_pair_and_in_most_by_little() -> None:
+    """As notebook 06 says at its end."""
+    coverage = {
+        arm: fmean(scores["coverage"])
+        for arm, scores in lookup.ends(lookup.select(recorded("noise"), "teacher"), ["coverage"]).items()
+    }
+    pairs = [arm for arm in coverage if "independent noise" in arm]
+    gains = [coverage[arm.replace("independent", "shared")] - coverage[arm] for arm in pairs]
+    assert len(gains) == 6 and min(gains) > 0 and sum(gain < 0.05 for gain in gains) == 4
+
+
+def test_late_treatment_makes_no_patient_well_and_slows_the_loss_of_patient_a() -> None:
+    """As notebook 06 says at its end, and its question 06.c."""
+    treated = recorded("treatments")
+    ways = list(patients.treatments(patients.PATIENTS[0]))
+    assert [nb06.well(treated, way) for way in ways] == ["nobody"] * len(ways)
+    ends = lookup.ends(lookup.select(treated, "A"), ["coverage"])
+    untreated, raised = (fmean(ends[way]["coverage"]) for way in ("as it was", "b_g raised"))
+    assert untreated + 0.1 < raised < patients.records()["A"]["final"][0]["coverage"]
 
 
 def test_a_student_that_writes_known_shares_is_that_mixture() -> None:
