@@ -37,7 +37,7 @@ def arrows_2d(
 ) -> style.Figure:
     """Scores in the plane: the noisy cloud (N, 2), the clean points times alpha (K, 2), arrows (M, 2) at
     places (M, 2), one observation x_t and alpha times its posterior mean."""
-    fig, (ax,) = style.canvas(height=4.4, width=7.4, places=[(0.06, 0.08, 0.54, 0.85)])
+    fig, (ax,) = style.canvas(height=3.7, width=6.8, places=[(0.06, 0.08, 0.5, 0.83)])
     ax.scatter(*cloud.T, s=6, color=style.SKY, alpha=0.6, linewidths=0, label="noisy points $x_t$")
     clean = r"clean points, times $\alpha$"
     ax.scatter(*centres.T, s=90, color=style.ORANGE, marker="D", edgecolors="black", label=clean)

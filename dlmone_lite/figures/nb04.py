@@ -60,8 +60,8 @@ def watch(
 ) -> style.Figure:
     """Left: the data's density (n, n), the student's points (N, 2), descent's pull (M, 2) on the first M.
     Right: the points noised (N, 2), and the real, exact and fake scores (P, 2) at `places` (P, 2)."""
-    squares = [(0.04, 0.08, 0.33, 0.83), (0.42, 0.08, 0.33, 0.83)]
-    fig, (left, right) = style.canvas(1, 2, height=4.0, width=10.6, places=squares)
+    squares = [(0.04, 0.08, 0.31, 0.83), (0.4, 0.08, 0.31, 0.83)]
+    fig, (left, right) = style.canvas(1, 2, height=3.5, width=9.2, places=squares)
     _plane(left, density, "the student's samples $x_g$")
     left.scatter(*points.T, s=9, color=style.GREEN, linewidths=0, zorder=2)
     _arrows(left, points[: len(pulls)], pulls, color=style.RED, width=0.006, zorder=4)
@@ -73,7 +73,7 @@ def watch(
 
     marks = [*MARKS, ("descent's pull", style.RED, ">", 0), ("noised points", style.SKY, "o", 0)]
     marks += [(name, look["color"], "", 5 if look is EXACT else 2.5) for name, look in ARROWS.items()]
-    _key(fig, 0.76, marks)
+    _key(fig, 0.725, marks)
     return fig
 
 
@@ -81,12 +81,12 @@ def pulls(
     density: Tensor, points: Tensor, truth: Tensor, taken: Tensor, names: tuple[str, str]
 ) -> style.Figure:
     """Two descent directions at every point of a small student: the true one and another, (N, 2) each."""
-    fig, (ax,) = style.canvas(height=4.2, width=7.8, places=[(0.06, 0.08, 0.52, 0.86)])
+    fig, (ax,) = style.canvas(height=3.6, width=7.0, places=[(0.06, 0.08, 0.48, 0.85)])
     _plane(ax, density, "where descent pulls each point")
     ax.scatter(*points.T, s=40, color=style.GREEN, edgecolors="black", linewidths=0.8, zorder=3)
     _arrows(ax, points, truth, **EXACT)
     _arrows(ax, points, taken, color=style.RED, width=0.006, zorder=5)
-    _key(fig, 0.6, [*MARKS, (names[0], "#444444", "", 5), (names[1], style.RED, "", 2.5)])
+    _key(fig, 0.56, [*MARKS, (names[0], "#444444", "", 5), (names[1], style.RED, "", 2.5)])
     return fig
 
 
