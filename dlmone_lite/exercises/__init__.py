@@ -37,7 +37,10 @@ def use(name: str, answer: Any, otherwise: Any) -> Any:
     """The learner's answer if it is right, and otherwise the library's: what later cells go on with."""
     try:
         get(name).check(answer)
+    except NotAttempted:
+        return otherwise
     except Exception:  # whatever is wrong with it, `check` has said it
+        print(f"Your answer to {name} is not right yet: the library's is used from here on.")
         return otherwise
     print(f"Your answer to {name} is used from here on.")
     return answer

@@ -160,16 +160,12 @@ def _teacher(
 @checks("03.4")
 def _check_teacher_step(answer: Any) -> None:
     mistakes = {
-        "The source is noised, too: torch.where(target[..., None], noisy, x0) keeps it.": _teacher(
-            clean=False
-        ),
-        "The loss counts source positions as well: a mean over target positions only.": _teacher(
-            masked=False
-        ),
-        "Gradients of earlier updates are still there: adam.zero_grad() before backward().": _teacher(
-            zero=False
-        ),
-        "The goal is x0, the clean embeddings, not the noise.": _teacher(goal="noise"),
-        "The embeddings get a gradient: detach x0, or they run to one point.": _teacher(free=True),
+        "The source is noised, too: torch.where(target[..., None], noisy, x0) keeps it.": {"clean": False},
+        "The loss counts source positions as well: a mean over target positions only.": {"masked": False},
+        "Gradients of earlier updates are still there: adam.zero_grad() before backward().": {"zero": False},
+        "The goal is x0, the clean embeddings, not the noise.": {"goal": "noise"},
     }
-    judge_training(answer, _tiny_teacher, _teach, _teacher(), "model", {}, mistakes)
+    free = "The embeddings get a gradient: detach x0, or they run to one point."
+    both = {f"{free} And then: {told}": {**change, "free": True} for told, change in mistakes.items()}
+    loops = {told: _teacher(**change) for told, change in {free: {"free": True}, **mistakes, **both}.items()}
+    judge_training(answer, _tiny_teacher, _teach, _teacher(), "model", {}, loops)

@@ -99,6 +99,7 @@ class PocketWorld:
         self.supports = [world.support(source) for source in self.sources]
         self.lines = {"teacher, 8 steps": self.scores(self.teacher, steps=8)}
         self.begin: Scores = {"step": 0, **self.scores(self.student(self.teacher.model))}
+        self._first = self.recipe.sampling, self.begin  # of a live run, before its first update
 
     def student(self, network: Denoiser, config: Any = None) -> Checkpoint:
         """The network as a one-step student; `config`, whose sampling is used, is the recipe's if None."""
@@ -116,7 +117,10 @@ class PocketWorld:
 
     def view(self, history: Sequence[Step], run: DistillRun) -> View:
         """The same of a live run, with three sentences of now."""
-        curve = [self.begin, *({"step": s.step, **s.evaluation} for s in history if s.evaluation)]
+        if run.config.sampling != self._first[0]:  # another rho: the same network reads other noise
+            begin = {"step": 0, **self.scores(self.student(self.teacher.model, run.config))}
+            self._first = run.config.sampling, begin
+        curve = [self._first[1], *({"step": s.step, **s.evaluation} for s in history if s.evaluation)]
         texts = generate(self.student(run.result, run.config), self.sources[:3], seed=run.step)
         marks = (f"{'right' if x[0] in s else 'wrong'}: {x[0]}" for x, s in zip(texts, self.supports))
         said = "<div style='font-family:monospace'>" + "<br>".join(map(style.escape, marks)) + "</div>"

@@ -265,8 +265,9 @@ def test_later_cells_use_what_the_learner_wrote_if_it_is_right(capsys: pytest.Ca
         return logits.mean().neg()
 
     assert use("10.1", mine, library) is mine and "10.1 is used" in capsys.readouterr().out
-    for wrong in (None, lambda logits: ..., lambda logits: logits.mean(), lambda logits: 1 / 0, 3):
-        assert use("10.1", wrong, library) is library and capsys.readouterr().out == ""
+    assert use("10.1", lambda logits: ..., library) is library and capsys.readouterr().out == ""
+    for wrong in (None, lambda logits: logits.mean(), lambda logits: 1 / 0, 3):
+        assert use("10.1", wrong, library) is library and "library's is used" in capsys.readouterr().out
 
 
 def test_an_unknown_name_says_what_there_is() -> None:

@@ -86,5 +86,17 @@ WRONG = {
         (changed("03.4", "    adam.step()\n", ""), "has not moved"),
         (changed("03.4", "t, batch) - goal)", "t, batch) - noise)"), "not the noise"),
         (changed("03.4", ".detach()", ""), "run to one point"),
+        (lambda *given: _free_and_stale(*given), "run to one point. And then: Gradients of earlier"),
     ],
 }
+
+
+def _free_and_stale(model, adam, batch, t, noise):  # two mistakes at once
+    x0 = model.embed(batch.ids)
+    where = batch.target[..., None]
+    x0_hat = model(torch.where(where, model.schedule.diffuse(x0, t, noise), x0), t, batch)
+    miss = (x0_hat - x0).square().mean(-1) * batch.target
+    loss = (miss.sum(1) / batch.target.sum(1)).mean()
+    loss.backward()
+    adam.step()
+    return loss.item()
