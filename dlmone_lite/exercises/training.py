@@ -61,7 +61,7 @@ def judge_training(
     if same(got[moving], wanted[moving]):
         return
     if torch.equal(got[moving], before[moving]):
-        raise Wrong(f"{moving} has not moved: zero_grad(), backward(), step(), in this order; no detach.")
+        raise Wrong(f"{moving} has not moved. The loss must depend on it; zero_grad(), backward(), step().")
     for feedback, mistake in mistakes.items():
         if same(got[moving], played(mistake, make, play)[moving]):
             raise Wrong(feedback)
