@@ -6,6 +6,7 @@ questions and predictions to be clicked, and `progress` remembers which are solv
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from dlmone_lite.exercises.compare import NotAttempted, Wrong
@@ -13,6 +14,12 @@ from dlmone_lite.exercises.kinds import Exercise, get
 from dlmone_lite.exercises.progress import remember
 
 __all__ = ["Exercise", "check", "get", "hint", "solution", "use"]
+
+
+def _say(text: str) -> None:
+    """Print text in lines that fit the screen, because a notebook breaks longer ones inside words."""
+    for line in text.splitlines():
+        print(textwrap.fill(line, 96, break_long_words=False, break_on_hyphens=False))
 
 
 def check(name: str, answer: Any) -> None:
@@ -23,13 +30,13 @@ def check(name: str, answer: Any) -> None:
             raise NotAttempted
         exercise.check(answer)
     except NotAttempted:
-        print(f"{name}: not attempted yet. {exercise.task}")
+        _say(f"{name}: not attempted yet. {exercise.task}")
     except Wrong as feedback:
-        print(f"{name}: not yet. {feedback}")
+        _say(f"{name}: not yet. {feedback}")
     except Exception as error:  # an answer of a kind that the check cannot even compare
-        print(f"{name}: not yet. The check cannot use this answer ({type(error).__name__}: {error}).")
+        _say(f"{name}: not yet. The check cannot use this answer ({type(error).__name__}: {error}).")
     else:
-        print(f"{name}: {exercise.praise}")
+        _say(f"{name}: {exercise.praise}")
         remember(name)
 
 
@@ -40,9 +47,9 @@ def use(name: str, answer: Any, otherwise: Any) -> Any:
     except NotAttempted:
         return otherwise
     except Exception:  # whatever is wrong with it, `check` has said it
-        print(f"Your answer to {name} is not right yet: the library's is used from here on.")
+        _say(f"Your answer to {name} is not right yet: the library's is used from here on.")
         return otherwise
-    print(f"Your answer to {name} is used from here on.")
+    _say(f"Your answer to {name} is used from here on.")
     return answer
 
 
@@ -55,7 +62,7 @@ def hint(name: str) -> None:
     which = min(_SHOWN.get(name, 0), len(hints) - 1)
     _SHOWN[name] = which + 1
     more = "" if which == len(hints) - 1 else f'\n(one more: hint("{name}") again)'
-    print(f"Hint {which + 1} of {len(hints)}: {hints[which]}{more}")
+    _say(f"Hint {which + 1} of {len(hints)}: {hints[which]}{more}")
 
 
 def solution(name: str) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# What a function of nothing but `...`, `pass`, a docstring or a constant compiles to.
 LIMIT = 20.0  # seconds that a learner's function may take
+# What a function of nothing but `...`, `pass`, a docstring or a constant compiles to.
 STUB = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
 
 Check = Callable[[Any], None]  # returns when an answer is right and raises `Wrong` when it is not
@@ -88,11 +88,17 @@ def call(function: Callable[..., Any], *arguments: Any, own: Callable[..., Any] 
     return value
 
 
-def ask(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a learner's function returns; None is `NotAttempted` from a stub, and `Wrong` from other code."""
+def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a learner's function that need not return anything; a stub is `NotAttempted`."""
     value = call(function, *arguments)
     if value is None and is_stub(function):
         raise NotAttempted
+    return value
+
+
+def ask(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a learner's function returns; None is `NotAttempted` from a stub, and `Wrong` from other code."""
+    value = attempt(function, *arguments)
     if value is None:
         raise Wrong("Your function returned None: did you forget `return`?")
     return value
@@ -197,7 +203,9 @@ def judge(
     for value, feedback in mistakes:
         if close(got, value, rtol):
             raise Wrong(feedback)
-    raise Wrong(otherwise)
+    shape, wanted = tuple(tensor(got).shape), tuple(tensor(right).shape)
+    told = f"The shape should be {wanted}; yours is {shape}. " if shape != wanted else ""
+    raise Wrong(told + otherwise)
 
 
 def judge_each(

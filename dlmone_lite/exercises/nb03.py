@@ -14,8 +14,8 @@ from torch import Tensor
 from dlmone_lite.corpora.world import World, shared_vocabulary
 from dlmone_lite.evaluation.measure import held_out_sources
 from dlmone_lite.exact import ExactDenoiser, GaussianMixture
-from dlmone_lite.exercises.compare import Wrong, ask, checks, judge, normal, number, pair, tensor
-from dlmone_lite.exercises.training import Nets, attempt, judge_training
+from dlmone_lite.exercises.compare import Wrong, ask, attempt, checks, judge, normal, number, pair, tensor
+from dlmone_lite.exercises.training import STALE, Nets, judge_training
 from dlmone_lite.model import Denoiser, ModelConfig
 from dlmone_lite.schedule import Schedule
 from dlmone_lite.sid import over_target
@@ -36,15 +36,13 @@ def _check_loss(answer: Any) -> None:
     over_all = per_position.mean(1)
     averaged, summed = (per_position * target).mean(1), (per_position * target).sum(1)
     channels = (squared.sum(-1) * target).sum(1) / count
+    absolute = ((x0 - x0_hat).abs().mean(-1) * target).sum(1) / count
     mistakes = (
         (over_all, "A mean over all positions, the source included, is DiffuSeq's own. Mask the source out."),
         (averaged, "The source is masked, but you divide by all positions: divide by the target's number."),
         (channels, "Summed over the D coordinates: take their mean, so that the loss does not grow with D."),
         (summed, "That is a sum over the target positions: divide by how many there are in each row."),
-        (
-            ((x0 - x0_hat).abs().mean(-1) * target).sum(1) / count,
-            "Squared, not absolute: the absolute error is smallest at a median, and Tweedie needs the mean.",
-        ),
+        (absolute, "Squared, not absolute: that is smallest at a median, and Tweedie needs the mean."),
     )
     otherwise = "Square the difference, mean over coordinates, then over each row's target positions."
     judge(got, (per_position * target).sum(1) / count, mistakes, otherwise)
@@ -60,6 +58,8 @@ def _check_stable(answer: Any) -> None:
 
     weights = GaussianMixture(references, counts.log()).weights(x_t, alpha, sigma)
     uncounted = mean(torch.ones_like(counts), alpha, sigma)
+    near, scale = (x_t[:, None] - alpha * references).square().sum(-1), 2 * sigma**2
+    logits, turned, rooted = (counts.log() - value / scale for value in (near, -near, near.sqrt()))
     exponential, twice = mean(counts.exp(), alpha, sigma), mean(counts, alpha, sigma / math.sqrt(2))
     likeliest, prior = references[weights.argmax(-1)], (counts / counts.sum() @ references).expand(5, 6)
     mistakes = (
@@ -68,6 +68,12 @@ def _check_stable(answer: Any) -> None:
         (mean(counts, 1.0, sigma), "alpha is missing: x_t is scattered around alpha times a reference."),
         (twice, "A factor 1/2 is missing: the exponent of a Gaussian is -distance^2 / (2 sigma^2)."),
         (mean(counts, alpha, math.sqrt(sigma)), "Divide by 2 sigma^2, the variance, not by 2 sigma."),
+        (mean(counts, alpha, math.sqrt(0.5)), "The noise level is missing: divide by 2 sigma^2."),
+        (turned.softmax(-1) @ references, "The sign is turned: far references get the large weights."),
+        (rooted.softmax(-1) @ references, "The distance must be squared."),
+        (logits.softmax(0) @ references, "The weights of one x_t must sum to 1: softmax over references."),
+        (logits.exp() @ references, "Normalise: the weights of one x_t must sum to 1. softmax does it."),
+        (alpha * weights @ references, "That is alpha times the target: average the clean references."),
         (weights, "These are the weights, and right. The target is the weighted mean of the references."),
         (likeliest, "That picks the likeliest reference. The mean keeps all of them, each with its weight."),
         (prior, "That is the mean before x_t was seen: weigh each reference by how well it explains x_t."),
@@ -138,19 +144,17 @@ def _teach(step: Callable[..., Any], nets: Nets) -> None:
         number(loss)
 
 
-def _teacher(
-    clean: bool = True, masked: bool = True, zero: bool = True, goal: str = "x0", free: bool = False
-):
+def _teacher(clean: bool = True, mean: str = "rows", zero: bool = True, goal: str = "x0", free: bool = False):
     def step(model: Denoiser, adam: torch.optim.Optimizer, batch: Batch, t: Tensor, noise: Tensor) -> float:
         x0 = model.embed(batch.ids) if free else model.embed(batch.ids).detach()
-        noisy = model.schedule.diffuse(x0, t, noise)
-        x_t = torch.where(batch.target[..., None], noisy, x0) if clean else noisy
-        wanted = x0 if goal == "x0" else noise
-        error = (model(x_t, t, batch) - wanted).square().mean(-1)
-        loss = over_target(error, batch.target).mean() if masked else error.mean()
+        noisy, where = model.schedule.diffuse(x0, t, noise), batch.target
+        x_t = torch.where(where[..., None], noisy, x0) if clean else noisy
+        error = (model(x_t, t, batch) - {"x0": x0, "noise": noise, "x_t": x_t}[goal]).square().mean(-1)
+        loss = error[where].mean() if mean == "batch" else over_target(error, where).mean()
+        loss = {"all": error.mean(), "short": (error * where).mean()}.get(mean, loss)
         if zero:
             adam.zero_grad()
-        loss.backward()
+        (-loss if mean == "climbs" else loss).backward()
         adam.step()
         return loss.item()
 
@@ -161,9 +165,13 @@ def _teacher(
 def _check_teacher_step(answer: Any) -> None:
     mistakes = {
         "The source is noised, too: torch.where(target[..., None], noisy, x0) keeps it.": {"clean": False},
-        "The loss counts source positions as well: a mean over target positions only.": {"masked": False},
-        "Gradients of earlier updates are still there: adam.zero_grad() before backward().": {"zero": False},
+        "The loss counts source positions as well: a mean over target positions only.": {"mean": "all"},
+        "You divide by all positions: divide by the number of target positions.": {"mean": "short"},
+        "Long rows count more in yours: a mean in each row first, then over the rows.": {"mean": "batch"},
+        "The model climbs: the sign of the loss is turned.": {"mean": "climbs"},
+        STALE: {"zero": False},
         "The goal is x0, the clean embeddings, not the noise.": {"goal": "noise"},
+        "The goal is x0, clean: x_t is what the model sees.": {"goal": "x_t"},
     }
     free = "The embeddings get a gradient: detach x0, or they run to one point."
     both = {f"{free} And then: {told}": {**change, "free": True} for told, change in mistakes.items()}

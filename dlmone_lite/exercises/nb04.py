@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlmone_lite.exact import GaussianMixture
-from dlmone_lite.exercises.compare import Wrong, ask, checks, judge, normal, pair, tensor
-from dlmone_lite.exercises.training import Nets, attempt, judge_training
+from dlmone_lite.exercises.compare import Wrong, ask, attempt, checks, judge, normal, pair, tensor
+from dlmone_lite.exercises.training import STALE, Nets, judge_training
 from dlmone_lite.lab import plane
 from dlmone_lite.schedule import Schedule
 
@@ -45,10 +45,8 @@ def _check_exact_psi(answer: Any) -> None:
         ((alpha * right - x_t) / sigma**2, "That is the score. Return the posterior mean, Tweedie's x0."),
         (logits.softmax(1), "Those are the weights (B, N); now average the points with them."),
     )
-    reason = "Not the posterior mean: softmax over points of -|x_t - alpha point|^2 / (2 sigma^2), then mean."
-    if got.shape != right.shape:
-        reason = f"The shape should be that of x_t, (B, 2) = (5, 2); yours is {tuple(got.shape)}."
-    judge(got, right, mistakes, reason)
+    otherwise = "Not the mean: softmax over points of -|x_t - alpha point|^2 / (2 sigma^2), then mean."
+    judge(got, right, mistakes, otherwise)
     if not tensor(ask(answer, x_t, points.clone().requires_grad_(), alpha, sigma)).requires_grad:
         raise Wrong("Right numbers, but the points are detached: we want to differentiate by them.")
 
@@ -78,9 +76,7 @@ def _check_reverse_kl(answer: Any) -> None:
     f_phi, f_psi = x_g.sin() + normal(6, 2, seed=5), 0.5 * x_g  # as networks fed with x_t(x_g) would be
     got = tensor(ask(answer, x_g, f_phi, f_psi), "(B,)")
     if got.shape != (6,):
-        raise Wrong(
-            f"One number for every row, (B,) = (6,): the mean over channels; yours is {tuple(got.shape)}."
-        )
+        raise Wrong(f"One number a row, (B,) = (6,): the mean over channels; yours is {tuple(got.shape)}.")
     if not got.requires_grad:
         raise Wrong("No gradient reaches x_g: only the factor f_psi - f_phi is a constant, x_g is not.")
     (mine,) = torch.autograd.grad(got.sum(), x_g, retain_graph=True)
@@ -135,14 +131,14 @@ def _follow(step: Callable[..., Any], nets: Nets) -> None:
             raise Wrong("theta got a gradient: its samples are constants here, so begin with x_g.detach().")
 
 
-def _psi(noised: bool = True, goal: str = "sample", zero: bool = True):
+def _psi(noised: bool = True, goal: str = "sample", zero: bool = True, sign: float = 1.0):
     def step(psi: Any, adam: torch.optim.Optimizer, x_g: Tensor, t: Tensor, eps: Tensor) -> None:
         x = x_g.detach()
-        out = psi(psi.schedule.diffuse(x, t, eps) if noised else x, t)
-        loss = (out - (x if goal == "sample" else eps)).square().mean()
+        x_t = psi.schedule.diffuse(x, t, eps) if noised else x
+        loss = (psi(x_t, t) - {"sample": x, "noise": eps, "noisy": x_t}[goal]).square().mean()
         if zero:
             adam.zero_grad()
-        loss.backward()
+        (sign * loss).backward()
         adam.step()
 
     return step
@@ -153,7 +149,9 @@ def _check_psi_step(answer: Any) -> None:
     mistakes = {
         "psi sees clean samples: noise them with psi.schedule.diffuse(x_g, t, eps).": _psi(noised=False),
         "The goal is x_g, not the noise.": _psi(goal="noise"),
-        "Gradients of earlier updates are still there: adam.zero_grad() before backward().": _psi(zero=False),
+        "The goal is x_g, clean: x_t is what psi sees.": _psi(goal="noisy"),
+        "psi climbs: the sign of the loss is turned.": _psi(sign=-1.0),
+        STALE: _psi(zero=False),
     }
     judge_training(
         answer, _plane, _follow, _psi(), "psi", {"theta": "theta has moved; only psi learns here."}, mistakes
@@ -168,37 +166,26 @@ def _lead(step: Callable[..., Any], nets: Nets) -> None:
         attempt(step, theta, adam, phi, psi, z, t, eps, 0.7)
 
 
+def _sid(d: Tensor, y: Tensor, mu: float) -> Tensor:
+    """L2 - mu L1 of d = f_phi - f_psi and y = f_phi - x_g."""
+    return d * (y - mu * d)
+
+
 def _theta(
-    sign: float = 1.0,
-    l1: float = -1.0,
-    w: str = "fixed",
-    opened: bool = True,
-    zero: bool = True,
-    swap: bool = False,
+    loss: Callable[[Tensor, Tensor, float], Tensor] = _sid, w: str = "fixed", cut: str = "", zero: bool = True
 ):
-    def step(
-        theta: Any,
-        adam: torch.optim.Optimizer,
-        phi: Any,
-        psi: Any,
-        z: Tensor,
-        t: Tensor,
-        eps: Tensor,
-        mu: float,
-    ) -> None:
+    def step(theta: Any, adam: Any, phi: Any, psi: Any, z: Tensor, t: Tensor, eps: Tensor, mu: float) -> None:
         x_g = theta(z)
-        x_t = psi.schedule.diffuse(x_g, t, eps)
+        x_t = psi.schedule.diffuse(x_g, t, eps) if cut != "noise" else x_g
         f_phi, f_psi = phi(x_t, t), psi(x_t, t)
-        if not opened:
+        if cut == "networks":
             f_phi, f_psi = f_phi.detach(), f_psi.detach()
-        d = f_phi - f_psi
-        first, second = (d * (f_phi - x_g)).mean(-1), (d * d).mean(-1)
-        loss = second - mu * first if swap else first + l1 * mu * second
-        scale = (x_g - f_phi).abs().mean(-1)
-        loss = loss / {"fixed": scale.detach(), "open": scale, "none": 1.0, "one": scale.mean().detach()}[w]
+        row = loss(f_phi - f_psi, f_phi - (x_g.detach() if cut == "sample" else x_g), mu).mean(-1)
+        scale = (x_g - (f_psi if w == "psi" else f_phi)).abs().mean(-1)
+        scale = {"none": 1.0, "open": scale, "one": scale.mean().detach()}.get(w, scale.detach())
         if zero:
             adam.zero_grad()
-        (sign * loss.mean()).backward()
+        (row / scale).mean().backward()
         adam.step()
 
     return step
@@ -207,19 +194,23 @@ def _theta(
 @checks("04.5")
 def _check_theta_step(answer: Any) -> None:
     mistakes = {
-        "theta climbs: the sign of the loss is turned.": _theta(sign=-1.0),
-        "The sign of mu is turned: the loss is L2 - mu L1.": _theta(l1=1.0),
-        "mu plays no part yet: that is L2 alone.": _theta(l1=0.0),
+        "theta climbs: the sign of the loss is turned.": _theta(lambda *given: -_sid(*given)),
+        "The sign of mu is turned: the loss is L2 - mu L1.": _theta(lambda d, y, mu: d * (y + mu * d)),
+        "L2's sign is turned: (f_phi - f_psi) (f_phi - x_g).": _theta(lambda d, y, mu: -d * (y + mu * d)),
+        "mu plays no part yet: that is L2 alone.": _theta(lambda d, y, mu: d * y),
+        "mu plays no part yet: that is L2 - L1.": _theta(lambda d, y, mu: d * (y - d)),
+        "mu stands before L1, not before L2.": _theta(lambda d, y, mu: d * (mu * y - d)),
+        "That is -mu L1 alone: L2 is missing.": _theta(lambda d, y, mu: -mu * d * d),
+        "L2's second factor is f_phi - x_g, not f_psi - x_g.": _theta(lambda d, y, mu: d * (y - d - mu * d)),
+        "L1 and L2 are exchanged: L2 has the sample in it.": _theta(lambda d, y, mu: d * (d - mu * y)),
         "Divide each point's loss by w before the mean.": _theta(w="none"),
         "w gets a gradient: detach it.": _theta(w="open"),
         "One w for all points: it is a mean over channels only, a number for each point.": _theta(w="one"),
-        "L1 and L2 are exchanged: the loss is L2 - mu L1, and L2 has the sample in it.": _theta(swap=True),
-        "f_phi and f_psi are detached: theta's gradient runs through the inputs of both networks.": _theta(
-            opened=False
-        ),
-        "Gradients of earlier updates are still there: adam.zero_grad() before backward().": _theta(
-            zero=False
-        ),
+        "w is the mean of |x_g - f_phi|, not of |x_g - f_psi|.": _theta(w="psi"),
+        "phi and psi see clean samples: psi.schedule.diffuse noises them.": _theta(cut="noise"),
+        "f_phi and f_psi are detached: theta's gradient runs through both networks.": _theta(cut="networks"),
+        "x_g is detached in L2: it must stand there with its gradient.": _theta(cut="sample"),
+        STALE: _theta(zero=False),
     }
     still = {"psi": "psi has moved; only theta learns here."}
     judge_training(answer, _plane, _lead, _theta(), "theta", still, mistakes)
@@ -229,28 +220,20 @@ def _check_theta_step(answer: Any) -> None:
 def _check_adversarial_terms(answer: Any) -> None:
     real, fake = normal(20, 1, seed=5) + 1, 2 * normal(20, 1, seed=6) - 0.5
     got = pair(ask(answer, real, fake), "Return two numbers: (psi's loss, theta's loss).")
-    is_real, is_fake = F.softplus(-real).mean(), F.softplus(fake).mean()
-    fooled = F.softplus(-fake).mean()
-    right = torch.stack([(is_real + is_fake) / 2, fooled])
+    real_1, real_0, fake_1, fake_0 = (F.softplus(x).mean() for x in (-real, real, -fake, fake))
+    psi = (real_1 + fake_0) / 2
+    fades = "That is minus psi's term, whose gradient fades where theta is caught; take BCE(fake, 1)."
+    both = "Labels are turned in both: BCE(x, 1) is softplus(-x)."
     mistakes = (
-        (right.flip(0), "The two are swapped: psi's comes first."),
-        (torch.stack([is_real + is_fake, fooled]), "psi's is half of the sum."),
-        (
-            torch.stack([(is_real + is_fake) / 2, is_fake]),
-            "theta wants its samples to be called real: BCE(fake, 1).",
-        ),
-        (
-            torch.stack([(F.softplus(real).mean() + fooled) / 2, fooled]),
-            "psi's labels are turned: real is 1.",
-        ),
-        (
-            torch.stack([(is_real + is_fake) / 2, -is_fake]),
-            "That is minus psi's term, whose gradient fades where theta is caught; take BCE(fake, 1).",
-        ),
+        ((fake_1, psi), "The two are swapped: psi's comes first."),
+        ((2 * psi, fake_1), "psi's is half of the sum."),
+        ((psi, fake_0), "theta wants its samples to be called real: BCE(fake, 1)."),
+        ((psi, real_1), "theta's is of the generated points: BCE(fake, 1)."),
+        (((real_0 + fake_1) / 2, fake_1), "psi's labels are turned: real is 1."),
+        (((real_0 + fake_1) / 2, fake_0), both),
+        ((real_0 + fake_1, fake_0), f"{both} And psi's is half of the sum."),
+        ((psi, -fake_0), fades),
+        ((2 * psi, -fake_0), f"psi's is half of the sum. And theta's: {fades}"),
+        ((real_1 / 2, fake_1), "psi's lacks BCE(fake, 0)."),
     )
-    judge(
-        torch.tensor(got, dtype=torch.float64),
-        right,
-        mistakes,
-        f"It should be {right[0]:.3f} and {right[1]:.3f}.",
-    )
+    judge(got, (psi, fake_1), mistakes, f"It should be {psi:.3f} and {fake_1:.3f}.")

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from dlmone_lite.distill import Draw
-from dlmone_lite.exercises.compare import Wrong, ask, call, checks, close, judge, normal, tensor
-from dlmone_lite.exercises.training import Nets, attempt, judge_training
+from dlmone_lite.exercises.compare import Wrong, ask, attempt, call, checks, close, judge, normal, tensor
+from dlmone_lite.exercises.training import STALE, Nets, judge_training
 from dlmone_lite.model import Denoiser, ModelConfig
 from dlmone_lite.sample import anchor, timesteps
 from dlmone_lite.schedule import Schedule
@@ -79,8 +79,7 @@ def _check_discriminator(answer: Any) -> None:
         (real_twice, "You use the real logits for both; the second term is of the fake ones."),
         (
             over_target((real.sigmoid() - 1).square() + fake.sigmoid().square(), target) / 2,
-            "That is a squared error of probabilities; the binary cross-entropy is -log of the label's "
-            "probability.",
+            "That is a squared error of probabilities; BCE is -log of the label's probability.",
         ),
         (over_target(real.neg().exp().log1p(), target), "Only the real half is there; add BCE(fake, 0)."),
         (over_target(fake.exp().log1p(), target), "Only the fake half is there; add BCE(real, 1)."),
@@ -124,9 +123,7 @@ def _check_refine(answer: Any) -> None:
     for i in range(K):
         _check_input(i, seen, batch, clean, noises[i])
     if not close(got, anchor(_output(*seen[-1]), clean, batch)):
-        raise Wrong(
-            "Every input was right. Return the last x0_hat, with the source positions at their embeddings."
-        )
+        raise Wrong("Every input was right. Return the last x0_hat, with the source at its embeddings.")
 
 
 def _check_input(i: int, seen: list[tuple[Tensor, int]], batch: Batch, clean: Tensor, noise: Tensor) -> None:
@@ -176,7 +173,8 @@ def _write(theta: Denoiser, draw: Draw) -> Tensor:
     return theta(anchor(draw.z, draw.clean, draw.batch), torch.full((len(draw),), 1490), draw.batch)
 
 
-def _loop(function: Callable[..., Any], nets: Nets) -> None:
+def _losses(function: Callable[..., Any], nets: Nets) -> Tensor:
+    """What a loop yields after each update."""
     adams = {name: torch.optim.Adam(nets[name].parameters(), lr=5e-3) for name in ("theta", "psi")}
     adams = MappingProxyType(adams)  # a dict would be copied, and the copies would train other weights
     draws = tuple((_draw(2 * k, nets["phi"]), _draw(2 * k + 1, nets["phi"])) for k in range(3))
@@ -185,46 +183,44 @@ def _loop(function: Callable[..., Any], nets: Nets) -> None:
         raise Wrong("After each update, yield psi's loss: the notebook looks at the student in between.")
     losses = call(lambda: list(ran), own=function)
     if len(losses) != len(draws):
-        raise Wrong(
-            f"{len(draws)} draws should give {len(draws)} losses, one for each update, not {len(losses)}."
-        )
+        raise Wrong(f"{len(draws)} draws should give one loss for each update, not {len(losses)} in all.")
+    return tensor(losses)
 
 
-def _distil(
-    sign: float = 1.0,
-    own: bool = True,
-    w: bool = True,
-    masked: str = "both",
-    zero: bool = True,
-    opened: str = "",
-):
+def _distil(*wrong: str):
+    """The loop; `wrong` names its mistakes."""
+
     def loop(phi: Any, theta: Any, psi: Any, adams: Any, draws: Any, write: Any) -> Iterator[float]:
         def mean(values: Tensor, draw: Draw, name: str = "theta") -> Tensor:
-            return over_target(values, draw.batch.target) if masked in (name, "both") else values.mean((1, 2))
+            everywhere = f"all positions, {name}" in wrong
+            return values.mean((1, 2)) if everywhere else over_target(values, draw.batch.target)
 
         def noised(x: Tensor, draw: Draw) -> Tensor:
-            return anchor(phi.schedule.diffuse(x, draw.t, draw.noise), draw.clean, draw.batch)
+            noisy = x if "no noise" in wrong else phi.schedule.diffuse(x, draw.t, draw.noise)
+            return noisy if "sources" in wrong else anchor(noisy, draw.clean, draw.batch)
 
         def update(name: str, loss: Tensor) -> None:
-            if zero:
+            if "no zero_grad" not in wrong:
                 adams[name].zero_grad()
-            loss.backward()
+            (-loss if f"{name} climbs" in wrong else loss).backward()
             adams[name].step()
 
         for one, two in draws:
-            x_g = write(theta, one).detach() if own else one.clean
-            loss = mean((psi(noised(x_g, one), one.t, one.batch) - x_g).square(), one, "psi").mean()
+            two = one if "one draw" in wrong else two
+            x_g = one.clean if "data" in wrong else write(theta, one).detach()
+            goal = one.noise if "goal" in wrong else x_g
+            loss = mean((psi(noised(x_g, one), one.t, one.batch) - goal).square(), one, "psi").mean()
             update("psi", loss)
             x_g = write(theta, two)
             x_t = noised(x_g, two)
             f_phi, f_psi = phi(x_t, two.t, two.batch), psi(x_t, two.t, two.batch)
-            pull = f_psi - f_phi if opened in ("pull", "both") else (f_psi - f_phi).detach()
+            pull = f_psi - f_phi if "open pull" in wrong else (f_psi - f_phi).detach()
             signal = mean(pull * x_g, two)
-            if w:
-                scale = mean((x_g - f_phi).abs(), two)
-                signal = signal / (scale if opened in ("w", "both") else scale.detach())
-            update("theta", sign * signal.mean())
-            yield float(loss.detach())
+            scale = mean((x_g - (f_psi if "psi in w" in wrong else f_phi)).abs(), two)
+            scale = scale if "open w" in wrong else scale.detach()
+            signal = (signal if "no w" in wrong else signal / scale).mean()
+            update("theta", signal)
+            yield (signal if "yields theta's" in wrong else loss).item()
 
     return loop
 
@@ -233,22 +229,29 @@ def _distil(
 def _check_distil(answer: Any) -> None:
     everywhere = "counts source positions as well: a mean over target positions only."
     on_psi = {
-        "psi learns the data. It must learn what the student writes: write(theta, for_psi).": {"own": False},
-        f"psi's loss {everywhere}": {"masked": "theta"},
-        f"Each of the two losses {everywhere}": {"masked": ""},
-        "Gradients of earlier updates are still there: zero_grad() before each backward().": {"zero": False},
+        "psi learns the data. It must learn what the student writes: write(theta, for_psi).": ["data"],
+        "psi's goal is what the student wrote, not the noise.": ["goal"],
+        "psi climbs: the sign of its loss is turned.": ["psi climbs"],
+        "The networks see clean samples: phi.schedule.diffuse noises them.": ["no noise"],
+        "Source positions are noised: put draw.clean back there.": ["sources"],
+        f"psi's loss {everywhere}": ["all positions, psi"],
+        f"Each of the two losses {everywhere}": ["all positions, psi", "all positions, theta"],
+        STALE: ["no zero_grad"],
     }
     on_theta = {
-        "theta runs away from the teacher: the signal is f_psi - f_phi, and it is descended.": {"sign": -1.0},
-        "Divide each row by w, the mean of |x_g - f_phi|, without gradient.": {"w": False},
-        "The scores' difference and w get a gradient: compute them under torch.no_grad().": {
-            "opened": "both"
-        },
-        "The scores' difference gets a gradient: compute it under torch.no_grad().": {"opened": "pull"},
-        "w gets a gradient: compute it under torch.no_grad().": {"opened": "w"},
-        f"theta's loss {everywhere}": {"masked": "psi"},
+        "theta runs away from the teacher: descend (f_psi - f_phi) times x_g.": ["theta climbs"],
+        "Divide each row by w, the mean of |x_g - f_phi|, without gradient.": ["no w"],
+        "w is the mean of |x_g - f_phi|, not of |x_g - f_psi|.": ["psi in w"],
+        "The scores' difference and w get a gradient: torch.no_grad() for both.": ["open pull", "open w"],
+        "The scores' difference gets a gradient: compute it under torch.no_grad().": ["open pull"],
+        "w gets a gradient: compute it under torch.no_grad().": ["open w"],
+        "theta's update takes for_psi; it has a draw of its own, for_theta.": ["one draw"],
+        f"theta's loss {everywhere}": ["all positions, theta"],
     }
     still = {"phi": "phi, the teacher, has changed. Nobody trains it."}
     for moving, mistakes in (("theta", {**on_theta, **on_psi}), ("psi", on_psi)):
-        played = {feedback: _distil(**settings) for feedback, settings in mistakes.items()}
-        judge_training(answer, _three, _loop, _distil(), moving, still, played)
+        played = {feedback: _distil(*wrong) for feedback, wrong in mistakes.items()}
+        judge_training(answer, _three, _losses, _distil(), moving, still, played)
+    curves = [_losses(loop, _three()) for loop in (answer, _distil("yields theta's"))]
+    if close(*curves, rtol=0.01):
+        raise Wrong("That yields theta's loss, whose value says nothing. Yield psi's.")

@@ -59,9 +59,7 @@ def course() -> dict[str, tuple[str, ...]]:
 def progress() -> None:
     """Print how far the learner is, notebook by notebook; # is solved."""
     days, notebooks = solved(), course()
-    width = max(map(len, notebooks))
-    total = sum(map(len, notebooks.values()))
-    done = 0
+    width, total, done = max(map(len, notebooks)), sum(map(len, notebooks.values())), 0
     for title, names in notebooks.items():
         bar = "".join("#" if name in days else "." for name in names)
         done += bar.count("#")

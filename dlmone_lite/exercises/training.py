@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlmone_lite.exercises.compare import NotAttempted, Wrong, call, is_stub
+from dlmone_lite.exercises.compare import Wrong
 
+STALE = "Gradients of earlier updates are still there: zero_grad() before each backward()."
 Nets = dict[str, nn.Module]
-Play = Callable[[Callable[..., Any], Nets], None]  # call a learner's function on networks, some updates
+Play = Callable[[Callable[..., Any], Nets], object]  # call a learner's function on networks, some updates
 
 
 def weights(net: nn.Module) -> Tensor:
@@ -24,14 +25,6 @@ def played(function: Callable[..., Any], make: Callable[[], Nets], play: Play) -
     nets = make()
     play(function, nets)
     return {name: weights(net) for name, net in nets.items()}
-
-
-def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a learner's function that need not return anything; a stub is not attempted."""
-    value = call(function, *arguments)
-    if value is None and is_stub(function):
-        raise NotAttempted
-    return value
 
 
 def same(a: Tensor, b: Tensor) -> bool:

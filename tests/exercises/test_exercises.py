@@ -43,7 +43,9 @@ def is_question(exercise: Exercise) -> bool:
 
 def said(capsys: pytest.CaptureFixture[str], name: str, answer: Any) -> str:
     check(name, answer)
-    return capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 96 or " " not in line for line in lines)
+    return " ".join(lines) + "\n"
 
 
 def solved_by(exercise: Exercise) -> Any:
@@ -282,10 +284,10 @@ def test_hints_come_one_by_one(capsys: pytest.CaptureFixture[str], monkeypatch: 
     shown = []
     for _ in range(3):
         hint("01.1")
-        shown.append(capsys.readouterr().out)
+        shown.append(" ".join(capsys.readouterr().out.split()))
     first, second = get("01.1").hints
     assert first in shown[0] and "again" in shown[0] and second not in shown[0]
-    assert shown[1] == shown[2] == f"Hint 2 of 2: {second}\n"
+    assert shown[1] == shown[2] == f"Hint 2 of 2: {second}"
     solution("01.1")
     assert capsys.readouterr().out.strip() == get("01.1").solution.strip()
 

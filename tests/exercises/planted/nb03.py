@@ -19,9 +19,13 @@ def target_of(combine):
     return wrong
 
 
-def weights_only(x_t, references, counts, alpha, sigma):
+def logits(x_t, references, counts, alpha, sigma):
     distance = (x_t[:, None] - alpha * references).square().sum(-1)
-    return (counts.log() - distance / (2 * sigma**2)).softmax(-1)
+    return counts.log() - distance / (2 * sigma**2)
+
+
+def weights_only(*given):
+    return logits(*given).softmax(-1)
 
 
 def changed(name, old, new):
@@ -49,6 +53,13 @@ WRONG = {
         (target_of(lambda c, d, a, s: c.log() - d(1.0) / (2 * s**2)), "alpha is missing"),
         (target_of(lambda c, d, a, s: c.log() - d(a) / s**2), "factor 1/2"),
         (target_of(lambda c, d, a, s: c.log() - d(a) / (2 * s)), "the variance"),
+        (target_of(lambda c, d, a, s: c.log() - d(a)), "noise level is missing"),
+        (target_of(lambda c, d, a, s: c.log() + d(a) / (2 * s**2)), "sign is turned"),
+        (target_of(lambda c, d, a, s: c.log() - d(a).sqrt() / (2 * s**2)), "must be squared"),
+        (lambda *given: weights_only(*given).T.softmax(1).T @ given[1], "softmax over references"),
+        (lambda *given: logits(*given).softmax(0) @ given[1], "The weights of one x_t"),
+        (lambda *given: logits(*given).exp() @ given[1], "Normalise"),
+        (lambda *given: given[3] * (weights_only(*given) @ given[1]), "alpha times the target"),
         (weights_only, "weighted mean"),
         (lambda *a: a[1][weights_only(*a).argmax(-1)], "likeliest"),
         (lambda x, r, c, a, s: (c / c.sum() @ r).expand(5, 6), "before x_t was seen"),
@@ -80,8 +91,18 @@ WRONG = {
         ),
         (
             changed("03.4", "(miss.sum(1) / batch.target.sum(1)).mean()", "(miss.sum(1) / 6).mean()"),
-            "not as it",
+            "divide by the number of target positions",
         ),
+        (
+            changed("03.4", "(miss.sum(1) / batch.target.sum(1)).mean()", "miss.sum() / batch.target.sum()"),
+            "Long rows count more",
+        ),
+        (changed("03.4", "loss.backward()", "(-loss).backward()"), "climbs"),
+        (
+            changed("03.4", "t, batch) - goal)", "t, batch) - model.schedule.diffuse(goal, t, noise))"),
+            "x_t is what",
+        ),
+        (changed("03.4", "diffuse(goal, t, noise)", "diffuse(goal, t // 2, noise)"), "not as it"),
         (changed("03.4", "    adam.zero_grad()\n", ""), "earlier updates"),
         (changed("03.4", "    adam.step()\n", ""), "has not moved"),
         (changed("03.4", "t, batch) - goal)", "t, batch) - noise)"), "not the noise"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
+
 from dlmone_lite.exercises import get
 
 
@@ -27,6 +29,8 @@ def changed(name, old, new):
     return names[get(name).variable]
 
 
+adversarial = changed("04.6", "judge", "judge")
+
 WRONG = {
     "04.1": [
         (lambda x, p, a, s: p[squared(x, p, a).argmin(1)], "nearest point"),
@@ -42,7 +46,7 @@ WRONG = {
         (lambda x, p, a, s: (a * right_weights(x, p, a, s) @ p - x) / s**2, "That is the score"),
         (right_weights, "Those are the weights"),
         (lambda x, p, a, s: right_weights(x, p.detach(), a, s) @ p.detach(), "the points are detached"),
-        (lambda x, p, a, s: x, "Not the posterior mean"),
+        (lambda x, p, a, s: x, "Not the mean"),
         (lambda x, p, a, s: 0.0, "Return a tensor"),
         (lambda x, p, a, s: p, "The shape should be"),
     ],
@@ -67,7 +71,7 @@ WRONG = {
         (lambda x, phi, psi: ((phi - psi) * (phi - x)).mean(-1), "That is L2"),
         (lambda x, phi, psi: (x - phi.detach()).square().mean(-1), "regresses on the teacher"),
         (lambda x, phi, psi: ((psi - phi).detach() * x.detach()).mean(-1), "No gradient reaches x_g"),
-        (lambda x, phi, psi: ((psi - phi).detach() * x).mean(), "One number for every row"),
+        (lambda x, phi, psi: ((psi - phi).detach() * x).mean(), "One number a row"),
         (lambda x, phi, psi: (psi.detach() * x).mean(-1), "The gradient by x_g should be"),
         (lambda x, phi, psi: 0.0, "Return a tensor"),
     ],
@@ -77,13 +81,27 @@ WRONG = {
         (changed("04.4", "guess - fixed", "guess - eps"), "not the noise"),
         (changed("04.4", "    adam.zero_grad()\n", ""), "earlier updates"),
         (changed("04.4", "    adam.step()\n", ""), "has not moved"),
-        (changed("04.4", "loss = (", "loss = -("), "not as it should"),
+        (changed("04.4", "loss = (", "loss = -("), "psi climbs"),
+        (changed("04.4", "guess - fixed", "guess - psi.schedule.diffuse(fixed, t, eps)"), "what psi sees"),
+        (changed("04.4", "- fixed) ** 2", "- fixed).abs()"), "not as it should"),
         (changed("04.4", "psi.schedule", "psi.schedle"), "line "),
     ],
     "04.5": [
         (changed("04.5", "loss.backward()", "(-loss).backward()"), "climbs"),
         (changed("04.5", "- mu * gap", "+ mu * gap"), "sign of mu"),
-        (changed("04.5", "- mu * gap", ""), "mu plays no part"),
+        (changed("04.5", "- mu * gap", ""), "that is L2 alone"),
+        (changed("04.5", "- mu * gap", "- gap"), "that is L2 - L1"),
+        (changed("04.5", "(real - out) - mu * gap", "mu * (real - out) - gap"), "mu stands before L1"),
+        (changed("04.5", "(real - out) - mu * gap", "-mu * gap"), "L2 is missing"),
+        (changed("04.5", "(real - out) - mu", "(out - real) - mu"), "L2's sign is turned"),
+        (changed("04.5", "(real - out) - mu", "(fake - out) - mu"), "not f_psi - x_g"),
+        (changed("04.5", "(real - out) - mu", "(real - out.detach()) - mu"), "x_g is detached in L2"),
+        (changed("04.5", "/ (out - real)", "/ (out - fake)"), "not of |x_g - f_psi|"),
+        (changed("04.5", "psi.schedule.diffuse(out, t, eps)", "out"), "see clean samples"),
+        (
+            changed("04.5", "psi.schedule.diffuse(out, t, eps)", "psi.schedule.diffuse(out, t, z[:, None])"),
+            "not as it",
+        ),
         (changed("04.5", " / (out - real).abs().mean(-1).detach()", ""), "Divide each point"),
         (changed("04.5", ".mean(-1).detach()", ".mean(-1)"), "detach it"),
         (changed("04.5", ".abs().mean(-1).detach()", ".abs().mean().detach()"), "One w for all points"),
@@ -126,5 +144,11 @@ WRONG = {
             "gradient fades",
         ),
         (changed("04.6", "return judge, F.softplus(-fake).mean()", "return judge"), "two numbers"),
+        (changed("04.6", "judge, F.softplus(-fake)", "judge, F.softplus(-real)"), "of the generated points"),
+        (changed("04.6", " + F.softplus(fake).mean()", ""), "lacks BCE(fake, 0)"),
+        (lambda real, fake: adversarial(-real, -fake), "turned in both"),
+        (lambda real, fake: (2 * adversarial(-real, -fake)[0], F.softplus(fake).mean()), "And psi's is half"),
+        (lambda real, fake: (2 * adversarial(real, fake)[0], -F.softplus(fake).mean()), "And theta's"),
+        (lambda real, fake: (0.0, 0.0), "It should be"),
     ],
 }

@@ -109,6 +109,10 @@ WRONG = {
         ),
         (lambda real, fake, target: 1.0, "Return a tensor"),
         (judged(lambda real, fake: fake - real), "Not the mean"),
+        (
+            lambda real, fake, target: (F.softplus(-real) + F.softplus(fake)).mean() / 2,
+            "The shape should be (3,)",
+        ),
     ],
     "05.3": [
         (student(scale=False), "multiply the noise by sigma"),
@@ -131,8 +135,26 @@ WRONG = {
         (changed("05.4", '        adams["psi"].zero_grad()\n', ""), "not as it should"),
         (changed("05.4", '        adams["theta"].step()\n', ""), "theta has not moved"),
         (changed("05.4", '        adams["psi"].step()\n', ""), "not as it should"),
+        (changed("05.4", "yield loss.item()", "yield pull.item()"), "yields theta's loss"),
+        (changed("05.4", "        loss.backward()", "        (-loss).backward()"), "psi climbs"),
+        (changed("05.4", "one.batch) - own", "one.batch) - one.noise"), "not the noise"),
+        (
+            changed(
+                "05.4", "return torch.where(draw.batch.target[..., None], mixed, draw.clean)", "return mixed"
+            ),
+            "Source",
+        ),
+        (changed("05.4", "phi.schedule.diffuse(x, draw.t, draw.noise)", "x"), "clean samples"),
+        (changed("05.4", "(own - real).abs()", "(own - fake).abs()"), "not of |x_g - f_psi|"),
+        (
+            changed("05.4", "own = write(theta, two)\n", "two = one\n        own = write(theta, two)\n"),
+            "a draw of its own",
+        ),
         (changed("05.4", "        yield loss.item()\n", ""), "yield psi's loss"),
-        (changed("05.4", "        yield loss.item()\n", "    yield loss.item()\n"), "one for each update"),
+        (
+            changed("05.4", "        yield loss.item()\n", "    yield loss.item()\n"),
+            "one loss for each update",
+        ),
         (changed("05.4", "with torch.no_grad():\n            seen", "if True:\n            seen"), "no_grad"),
         (
             changed(
