@@ -82,11 +82,11 @@ def frequencies(support: Shares, outputs: Mapping[str, Sequence[str]]) -> style.
         hatched = {"color": style.PALETTE[j], "hatch": "//" if j else "", "edgecolor": "white"}
         axes.barh(rows, share, height=thick, **hatched, label=model)
 
-    n = len(next(iter(outputs.values())))
-    spread = [2 * (p * (1 - p) / n) ** 0.5 for p in support.values()]
+    exact, n = list(support.values()), len(next(iter(outputs.values())))
+    spread = [2 * (p * (1 - p) / n) ** 0.5 for p in exact]
+    most = max(most, *map(sum, zip(exact, spread)))
     marks = {"fmt": "D", "color": style.BLACK, "markersize": 6, "capsize": 3, "linewidth": 1.5}
-    exact = f"exact, ± 2 sd of {n} samples"
-    axes.errorbar(list(support.values()), range(len(names)), xerr=spread, **marks, label=exact)
+    axes.errorbar(exact, range(len(names)), xerr=spread, **marks, label=f"exact, ± 2 sd of {n} samples")
     style.name_rows(axes, [*(style.wrap(name, 36) for name in names), "any other sentence (wrong)"])
     axes.set(xlabel="share of the samples", xlim=(0, 1.08 * most))
     fig.legend(loc="outside upper right", ncols=len(outputs) + 1, **style.PLAIN)

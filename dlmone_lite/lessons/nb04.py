@@ -99,7 +99,7 @@ def average_terms(terms: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor
     points = ToyRun(ToyConfig(), start=(-0.8, -0.5)).points.double()  # a blob between the modes
     data, psi, late = plane.five_modes(torch.float64), plane.cloud(points), plane.cloud(points - 0.15)
     x_g = points.repeat(20, 1)
-    print("sigma/alpha   E L1            E L2            E[L2 - L1]       psi late         over w")
+    print(f"sigma/alpha{'E L1':>18}{'E L2':>18}{'E[L2 - L1]':>18}{'psi late':>18}{'over w':>18}")
     for t in (100, 500, 1490):
         a, s = (level.item() for level in Schedule()(t, torch.float64))
         means = []

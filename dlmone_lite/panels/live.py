@@ -48,8 +48,7 @@ class LivePanel(Frame):
         self.make_run, self.draw, self.pause_after = make_run, draw, pause_after
         self.evaluate, self.evaluate_every = evaluate, evaluate_every
         self.actions = dict(actions or {})
-        names = ("Start", "Stop", *self.actions, "Reset")
-        buttons = [ipywidgets.Button(description=name) for name in names]
+        buttons = [ipywidgets.Button(description=name) for name in ("Start", "Stop", *self.actions, "Reset")]
         self._start, self._stop, *self._actions, self._reset = buttons
         super().__init__(title, {**self.coefficients, **self.setup}, buttons, height)
         self._log = ipywidgets.HTML(layout={"height": f"{LOG_HEIGHT}px", "overflow": "auto"})
@@ -89,13 +88,13 @@ class LivePanel(Frame):
                 raise InputError(f"the run's config has no field {name!r}; rename the control")
             setattr(self.run.config, name, control.value)
         self.history: list[Step] = []
-        self.log: list[str] = []
-        self._log.value = ""
+        self.log, self._log.value = [], ""
         self._redraw()
 
     def _set_coefficient(self, name: str, change: Any) -> None:
         setattr(self.run.config, name, change.new)
-        self.note(f"{name} {_in_words(change.old)} -> {_in_words(change.new)}")
+        before, after = (_in_words(self.controls[name], value) for value in (change.old, change.new))
+        self.note(f"{self.labels[name]} {before} -> {after}")
         if not self._quiet:
             self._redraw()
 
@@ -110,7 +109,8 @@ class LivePanel(Frame):
         self._stop.disabled = not self.running
         for locked in (self._start, self._reset, *self.setup.values()):
             locked.disabled = self.running
-        settings = ", ".join(f"{name} {_in_words(c.value)}" for name, c in self.coefficients.items())
+        shown = ((self.labels[name], _in_words(c, c.value)) for name, c in self.coefficients.items())
+        settings = ", ".join(map(" ".join, shown))
         where = f"step {self.run.step} of {self.run.total}"
         try:
             view = self.draw(self.history, self.run)
@@ -192,5 +192,6 @@ class LivePanel(Frame):
         return self.readout
 
 
-def _in_words(value: Any) -> str:
-    return str(value) if isinstance(value, (bool, str)) else f"{value:g}"
+def _in_words(control: Any, value: Any) -> str:
+    names = {value: name for name, value in getattr(control, "options", ())}
+    return names.get(value) or (str(value) if isinstance(value, bool) else f"{value:g}")

@@ -88,6 +88,7 @@ class Frame:
         import ipywidgets
 
         self.title, self.controls = title, dict(controls)
+        self.labels = {name: control.description for name, control in self.controls.items()}
         self.defaults = self.values
         self._quiet = False  # whether changes of controls are to stay without an answer
         self._view = ipywidgets.HTML(layout={"height": f"{height}px", "overflow": "auto"})
@@ -106,8 +107,8 @@ class Frame:
         import ipywidgets
 
         wraps = {"flex_flow": "row wrap"}  # side by side, and below each other where the page is narrow
-        rows = ipywidgets.HBox([*self.controls.values(), *buttons], layout=wraps)
-        return [ipywidgets.HTML(self._title), rows, self._view, self._readout]
+        row = [*self.controls.values(), *([ipywidgets.HBox(buttons, layout=wraps)] if buttons else [])]
+        return [ipywidgets.HTML(self._title), ipywidgets.HBox(row, layout=wraps), self._view, self._readout]
 
     def _projected(self, buttons: list[Any]) -> list[Any]:
         """For a projector: buttons beside the title, controls under their labels beside view and readout."""

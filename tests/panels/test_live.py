@@ -22,6 +22,7 @@ class Config:
     steps: int = 200
     mu: float = 1.0
     shape: str = "linear"
+    exact: bool = False
 
 
 @dataclass
@@ -54,6 +55,7 @@ def draw(history: list[Step], run: Run) -> View:
 
 def make_panel(fail_at: int = -1, **options: object) -> LivePanel:
     controls = {"mu": slider("mu", 0.0, 2.0, 1.0, 0.1), "shape": choice("lr", ["linear", "constant"])}
+    controls["exact"] = choice("psi", {"learned": False, "exact": True})  # shown as the menu shows them
     setup = {"seed": slider("seed", 0, 9, 3)}
     return LivePanel("Train", controls, lambda seed: Run(seed, fail_at), draw, setup=setup, **options)
 
@@ -92,13 +94,20 @@ def test_an_action_changes_the_run_and_is_logged() -> None:
 
 def test_steps_in_a_script() -> None:
     panel = make_panel(evaluate=lambda network: {"validity": 0.5}, evaluate_every=4)
-    assert panel.readout == "step 0 of 200 | mu 1, shape linear"
-    assert panel.run_steps(5) == "step 5 of 200 | loss 1.0 | mu 1, shape linear"
+    assert panel.readout == "step 0 of 200 | mu 1, lr linear, psi learned"
+    assert panel.run_steps(5) == "step 5 of 200 | loss 1.0 | mu 1, lr linear, psi learned"
     assert [step.step for step in panel.history if step.evaluation] == [4]
-    assert panel.set(mu=0.5, shape="constant") == "step 5 of 200 | loss 1.0 | mu 0.5, shape constant"
+    assert (
+        panel.set(mu=0.5, shape="constant") == "step 5 of 200 | loss 1.0 | mu 0.5, lr constant, psi learned"
+    )
+    panel.set(exact=True)
     panel.run_steps(2)
     assert panel.run.seen == [1.0] * 5 + [0.5] * 2 and panel.run.config.shape == "constant"
-    assert panel.log == ["step 5: mu 1 -> 0.5", "step 5: shape linear -> constant"]
+    assert panel.log == [
+        "step 5: mu 1 -> 0.5",
+        "step 5: lr linear -> constant",
+        "step 5: psi learned -> exact",
+    ]
     assert panel.run_steps(1000).startswith("step 200 of 200")
 
 
@@ -111,7 +120,7 @@ def test_sliders_and_stop_work_while_it_trains() -> None:
         await until(lambda: panel.run.step >= 5)
         panel.controls["mu"].value = 0.2
         changed = panel.run.step
-        assert panel.readout.endswith("mu 0.2, shape linear")
+        assert panel.readout.endswith("mu 0.2, lr linear, psi learned")
         await until(lambda: panel.run.step >= changed + 5)
         panel._stop.click()
         stopped = panel.run.step
